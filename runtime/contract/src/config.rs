@@ -1,0 +1,51 @@
+//! The configuration document: what needs new pods when it changes. What does not is in [`crate::settings`].
+
+use serde::{Deserialize, Serialize};
+
+/// Everything a role reads at start, secrets aside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RuntimeConfig {
+    /// The PaymentCluster, as `NAMESPACE/NAME`.
+    pub owner: String,
+    /// The release these pods belong to; every figure and every work item carries it.
+    pub release: String,
+    /// Production or Staging.
+    pub environment: Environment,
+    /// The fraud check as the processor sees it.
+    pub fraud: FraudConfig,
+}
+
+/// What the platform is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Environment {
+    /// Real payments.
+    #[default]
+    Production,
+    /// A rehearsal: a release proves itself here first.
+    Staging,
+}
+
+/// How a processor asks for a fraud check.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FraudConfig {
+    /// Base URL of the fraud workload of the same release.
+    pub url: String,
+    /// Hard limit of one check, in milliseconds.
+    pub deadline_ms: u32,
+    /// What a check that missed its deadline counts as.
+    pub on_deadline: OnDeadline,
+}
+
+/// The policy for a fraud check that did not answer in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnDeadline {
+    /// Let the payment go on, and mark it for a look.
+    #[default]
+    Flag,
+    /// Let the payment go on.
+    Pass,
+    /// Refuse the payment.
+    Block,
+}

@@ -1,0 +1,30 @@
+//! Where a pod finds its documents and secrets. Every path can be overridden on the command line.
+
+/// The [`crate::RuntimeConfig`] document.
+pub const CONFIG: &str = "/etc/purser/config/purser.yaml";
+/// The [`crate::Settings`] document, mounted only into the Job that applies it.
+pub const SETTINGS: &str = "/etc/purser/settings/settings.yaml";
+/// The folder of secrets; below it [`DATABASE_URL`], [`CACHE_URL`] and [`PROVIDERS`].
+pub const SECRETS: &str = "/etc/purser/secrets";
+/// File name of the PostgreSQL URL in [`SECRETS`].
+pub const DATABASE_URL: &str = "database-url";
+/// File name of the Redis URL in [`SECRETS`].
+pub const CACHE_URL: &str = "cache-url";
+/// Folder in [`SECRETS`] with one file per provider resource, named like it, holding its credential.
+pub const PROVIDERS: &str = "providers";
+
+/// HTTP paths of [`crate::ports::ADMIN`].
+pub mod admin {
+    /// Alive: the process answers. Never depends on anything outside of it.
+    pub const LIVE: &str = "/livez";
+    /// Ready: may take work. 200 or 503, with a [`crate::Health`] document either way.
+    pub const READY: &str = "/readyz";
+    /// Prometheus metrics.
+    pub const METRICS: &str = "/metrics";
+}
+
+/// HTTP paths of [`crate::ports::FRAUD`].
+pub mod fraud {
+    /// Scores one payment.
+    pub const CHECK: &str = "/v1/check";
+}

@@ -1,0 +1,85 @@
+//! What a Job of the runtime image tells the operator, in its container's termination message.
+
+use serde::{Deserialize, Serialize};
+
+/// A command's result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JobReport {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why, as one word.
+    pub reason: Reason,
+    /// One sentence for a person. Never a secret.
+    pub message: String,
+    /// Schema version after a migration: the newest applied file's number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_version: Option<i64>,
+    /// Revision that is in force after settings were applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings_revision: Option<i64>,
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// Done, or there was nothing to do.
+    Succeeded,
+    /// Not done. The same command may work later by itself: the world must change, not the resource.
+    Retry,
+    /// Not done, and it will not be until a person changes something.
+    Failed,
+}
+
+/// Why a command ended as it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reason {
+    /// The schema is at this version.
+    Migrated,
+    /// The settings are in force.
+    SettingsApplied,
+    /// A newer revision is in force already; nothing was changed.
+    SettingsSuperseded,
+    /// The configuration document, the settings or a secret is missing or wrong.
+    InvalidConfiguration,
+    /// No connection to PostgreSQL.
+    DatabaseUnreachable,
+    /// PostgreSQL refuses the user or the password, or the user may not use the database.
+    DatabaseAuthenticationFailed,
+    /// The database does not exist.
+    DatabaseMissing,
+    /// Another PaymentCluster owns the database.
+    DatabaseOwnedByAnother,
+    /// Another runner holds the migration lock.
+    MigrationLocked,
+    /// A migration failed; the database is as before it.
+    MigrationFailed,
+    /// The database is newer than this program, or its history differs.
+    SchemaMismatch,
+    /// Anything else.
+    Internal,
+}
+
+impl JobReport {
+    /// Kubernetes cuts a termination message at 4096 bytes; a longer sentence would make invalid JSON of it.
+    pub const MESSAGE_BYTES_MAX: usize = 3000;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_reads_as_json_a_person_understands() {
+        let report = JobReport {
+            outcome: Outcome::Retry,
+            reason: Reason::DatabaseUnreachable,
+            message: "connection refused".into(),
+            schema_version: None,
+            settings_revision: None,
+        };
+        let json = serde_json::to_string(&report).unwrap();
+        assert_eq!(json, r#"{"outcome":"Retry","reason":"DatabaseUnreachable","message":"connection refused"}"#);
+        assert_eq!(serde_json::from_str::<JobReport>(&json).unwrap(), report);
+    }
+}

@@ -1,0 +1,53 @@
+//! Live settings: what reaches running pods within seconds and without a restart.
+//!
+//! The operator writes the document, a Job puts it into the database, PostgreSQL tells every pod.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ProviderName;
+
+/// The whole of the live settings; applying it replaces what was there.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settings {
+    /// Grows with every change. An older document never replaces a newer one, however late its Job runs.
+    pub revision: i64,
+    /// How long Redis may answer in PostgreSQL's place.
+    pub cache_ttl: CacheTtl,
+    /// The providers that payments may go to. One that is not here gets no new payment.
+    pub providers: Vec<ProviderSettings>,
+}
+
+/// Time to live per kind of cached value, in seconds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CacheTtl {
+    /// Users.
+    pub user_s: u32,
+    /// Payment methods.
+    pub payment_method_s: u32,
+    /// Fraud rules.
+    pub fraud_rules_s: u32,
+    /// Transaction metrics.
+    pub metrics_s: u32,
+}
+
+/// One provider, as routing sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProviderSettings {
+    /// Name of the PaymentProvider resource; also the name of its credential file.
+    pub resource: String,
+    /// Which adapter speaks to it.
+    pub name: ProviderName,
+    /// Base URL of its API.
+    pub api_endpoint: String,
+    /// Lower is asked first.
+    pub priority: i32,
+    /// Whether it gets new payments. One that is off still answers for the payments it has.
+    pub active: bool,
+    /// Time limit of one call, in milliseconds.
+    pub max_latency_ms: u32,
+    /// Percentage, as a decimal string, below which it counts as unhealthy.
+    pub success_rate_threshold: String,
+}
