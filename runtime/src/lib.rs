@@ -1,1 +1,30 @@
-//! placeholder
+//! The payment runtime: the program `purser`, one subcommand per role. It knows nothing of Kubernetes.
+//!
+//! One payment: `gateway` accepts it in one commit ([`payments`], `idempotency`, a row of the [`queue`]); a
+//! [`processor`] claims it, asks [`fraud`] within its deadline, then a provider through its adapter
+//! ([`providers`]), and ends it in one commit; [`rollup`] turns the minute into figures.
+
+// Values: no IO, no clock.
+pub mod ids;
+pub mod money;
+
+// Nouns.
+pub mod payments;
+
+// Roles.
+pub mod fraud;
+pub mod processor;
+pub mod providers;
+pub mod queue;
+pub mod rollup;
+pub mod simulator;
+
+// What roles stand on.
+pub mod app;
+pub mod cache;
+pub mod config;
+pub mod database;
+pub mod live_settings;
+pub mod metrics;
+pub mod shutdown;
+pub mod telemetry;

@@ -1,2 +1,3 @@
-//! placeholder
+//! `purser`: one program, a subcommand per role and per command.
+
 fn main() {}

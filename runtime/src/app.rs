@@ -1,0 +1,68 @@
+//! What every part of a role stands on, built once.
+
+use std::sync::Arc;
+
+use runtime_contract::RuntimeConfig;
+use tokio_util::sync::CancellationToken;
+
+use crate::cache::{Cache, CacheError};
+use crate::config::{ConfigError, Secrets};
+use crate::database::{self, DatabaseError, Pool};
+use crate::live_settings::LiveSettings;
+use crate::metrics::Metrics;
+
+/// Connections per process. PostgreSQL is fastest with a few per core; pods share what it has.
+const CONNECTIONS_MAX: u32 = 10;
+
+/// What every part of a role stands on.
+pub struct App {
+    /// The configuration document.
+    pub config: RuntimeConfig,
+    /// PostgreSQL.
+    pub pool: Pool,
+    /// Redis.
+    pub cache: Cache,
+    /// The live settings.
+    pub settings: LiveSettings,
+    /// Prometheus metrics.
+    pub metrics: Metrics,
+    /// Credentials of providers.
+    pub secrets: Secrets,
+    /// The release this process belongs to.
+    pub release: String,
+    /// Cancelled when the process is to end.
+    pub shutdown: CancellationToken,
+}
+
+/// Why a role cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The URL of the database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// The URL of the cache.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+    /// Its metrics.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+impl App {
+    /// Builds it without waiting for anything: a pod starts while PostgreSQL or Redis is away, and its
+    /// readiness says so.
+    ///
+    /// # Errors
+    /// When something that does not mend itself is wrong: a URL, a missing secret.
+    pub fn new(config: RuntimeConfig, secrets: Secrets, shutdown: CancellationToken) -> Result<Arc<Self>, StartError> {
+        let pool = database::pool(&secrets.database_url()?, "purser", CONNECTIONS_MAX)?;
+        let cache = Cache::new(secrets.cache_url().as_ref())?;
+        let settings = LiveSettings::follow(pool.clone(), shutdown.clone());
+        let metrics = Metrics::new(&config.release)?;
+        let release = config.release.clone();
+        Ok(Arc::new(Self { config, pool, cache, settings, metrics, secrets, release, shutdown }))
+    }
+}

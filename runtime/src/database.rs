@@ -1,0 +1,185 @@
+//! PostgreSQL: the pool, patience while connecting, and what an error means.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable};
+use runtime_contract::Reason;
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::{ConnectOptions, Connection};
+
+/// A pool of connections to the one database that holds the truth.
+pub type Pool = sqlx::PgPool;
+
+/// How long a request waits for a connection before it is told that the database is away.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// No statement of the money path takes longer than this; one that does holds locks that others wait for.
+const STATEMENT_TIMEOUT_MS: &str = "10000";
+const LOCK_TIMEOUT_MS: &str = "5000";
+/// A transaction that its client forgot would hold back vacuum for the whole database.
+const IDLE_IN_TRANSACTION_TIMEOUT_MS: &str = "15000";
+
+/// Why the database did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The URL says nothing that could be connected to. The URL itself holds a password and is not shown.
+    #[error("database-url is not a PostgreSQL URL such as postgres://user:password@host:5432/database")]
+    Url,
+    /// No connection.
+    #[error("no connection to PostgreSQL at {host}: {message}")]
+    Connect {
+        /// Host and port.
+        host: String,
+        /// Why, without secrets.
+        message: String,
+        /// The class of the failure.
+        reason: Reason,
+    },
+    /// A statement failed.
+    #[error("{doing}: {source}")]
+    Statement {
+        /// What was attempted.
+        doing: &'static str,
+        /// What PostgreSQL or the way to it said.
+        #[source]
+        source: sqlx::Error,
+    },
+}
+
+impl DatabaseError {
+    /// The class of the failure, for reports.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Url => Reason::InvalidConfiguration,
+            Self::Connect { reason, .. } => *reason,
+            Self::Statement { source, .. } => reason_of(source),
+        }
+    }
+}
+
+/// Names what was attempted when a statement fails.
+pub trait Doing<T> {
+    /// `doing` completes the sentence "could not …" in logs and reports.
+    ///
+    /// # Errors
+    /// The statement's own.
+    fn doing(self, doing: &'static str) -> Result<T, DatabaseError>;
+}
+
+impl<T> Doing<T> for Result<T, sqlx::Error> {
+    fn doing(self, doing: &'static str) -> Result<T, DatabaseError> {
+        self.map_err(|source| DatabaseError::Statement { doing, source })
+    }
+}
+
+/// A pool that connects when it is first used, so that a pod starts, and says what is wrong, while the database is away.
+///
+/// # Errors
+/// When the URL is none.
+pub fn pool(url: &SecretString, application: &str, connections_max: u32) -> Result<Pool, DatabaseError> {
+    let options = options(url, application)?.options([
+        ("statement_timeout", STATEMENT_TIMEOUT_MS),
+        ("lock_timeout", LOCK_TIMEOUT_MS),
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT_MS),
+    ]);
+    Ok(PgPoolOptions::new()
+        .max_connections(connections_max)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .idle_timeout(Duration::from_secs(300))
+        .max_lifetime(Duration::from_secs(1800))
+        .connect_lazy_with(options))
+}
+
+/// One connection for a command, tried again for as long as `wait` when the database may merely be late.
+/// A wrong password or a missing database does not mend itself within seconds, so these fail at once.
+///
+/// # Errors
+/// When there is no connection in the end.
+pub async fn connect(url: &SecretString, application: &str, wait: Duration) -> Result<PgConnection, DatabaseError> {
+    let options = options(url, application)?;
+    let host = format!("{}:{}", options.get_host(), options.get_port());
+    let patience = ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(200))
+        .with_max_delay(Duration::from_secs(2))
+        .with_total_delay(Some(wait))
+        .without_max_times();
+    let attempt = || async {
+        let connecting = PgConnection::connect_with(&options);
+        let limited = tokio::time::timeout(Duration::from_secs(5), connecting).await;
+        limited.unwrap_or_else(|_| Err(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into())))
+    };
+    attempt
+        .retry(patience)
+        .when(|error| reason_of(error) == Reason::DatabaseUnreachable)
+        .notify(|error, after| tracing::info!(%error, retry_after_ms = after.as_millis(), "PostgreSQL does not answer yet"))
+        .await
+        .map_err(|error| DatabaseError::Connect { host, message: explain(&error), reason: reason_of(&error) })
+}
+
+/// What an error means, by its SQLSTATE rather than by its words, which depend on the server's language.
+#[must_use]
+pub fn reason_of(error: &sqlx::Error) -> Reason {
+    match error {
+        sqlx::Error::Database(database) => match database.code().as_deref().unwrap_or_default() {
+            "28P01" | "28000" | "42501" => Reason::DatabaseAuthenticationFailed,
+            "3D000" => Reason::DatabaseMissing,
+            // Starting up, shutting down, out of connections, or a read-only server after a failover.
+            "57P01" | "57P02" | "57P03" | "53300" | "25006" => Reason::DatabaseUnreachable,
+            code if code.starts_with("08") => Reason::DatabaseUnreachable,
+            _ => Reason::Internal,
+        },
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
+            Reason::DatabaseUnreachable
+        }
+        sqlx::Error::Configuration(_) => Reason::InvalidConfiguration,
+        _ => Reason::Internal,
+    }
+}
+
+/// Whether the same call may work later by itself: the database is away, overloaded or moving.
+#[must_use]
+pub fn is_outage(error: &sqlx::Error) -> bool {
+    let timed_out = error.as_database_error().and_then(|e| e.code()).is_some_and(|code| {
+        // Cancelled by a timeout, lock not available, deadlock, serialisation failure.
+        matches!(code.as_ref(), "57014" | "55P03" | "40P01" | "40001")
+    });
+    timed_out || !matches!(reason_of(error), Reason::Internal | Reason::InvalidConfiguration)
+}
+
+/// One sentence for a person, without secrets.
+#[must_use]
+pub fn explain(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(database) => database.message().to_owned(),
+        sqlx::Error::PoolTimedOut => format!("no connection within {} s", ACQUIRE_TIMEOUT.as_secs()),
+        other => other.to_string(),
+    }
+}
+
+fn options(url: &SecretString, application: &str) -> Result<PgConnectOptions, DatabaseError> {
+    let options = PgConnectOptions::from_str(url.expose_secret().trim()).map_err(|_| DatabaseError::Url)?;
+    // Slow statements are found in PostgreSQL's own log; at debug level here they would carry values.
+    Ok(options.application_name(application).disable_statement_logging())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_url_is_refused_without_showing_it() {
+        let error = pool(&"mysql//user:hunter2@host".into(), "test", 1).unwrap_err();
+        assert_eq!(error.reason(), Reason::InvalidConfiguration);
+        assert!(!error.to_string().contains("hunter2"));
+    }
+
+    #[tokio::test]
+    async fn a_port_where_nothing_listens_is_unreachable_after_the_wait() {
+        let url = "postgres://purser:secret@127.0.0.1:1/purser".into();
+        let error = connect(&url, "test", Duration::from_millis(300)).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::DatabaseUnreachable);
+        assert!(error.to_string().contains("127.0.0.1:1") && !error.to_string().contains("secret"), "{error}");
+    }
+}

@@ -1,0 +1,1 @@
+//! The fraud workload: signals, rules and the verdict.

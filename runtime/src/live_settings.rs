@@ -1,0 +1,142 @@
+//! The settings that change under a running pod: read from PostgreSQL, told of a change by NOTIFY.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use runtime_contract::{CacheTtl, Settings};
+use sqlx::postgres::PgListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::database::{DatabaseError, Doing, Pool};
+
+/// Channel on which a new revision is announced.
+pub const CHANNEL: &str = "purser_settings";
+/// A notification lost with its connection is made good after this long: half of the ten seconds promised.
+const POLL: Duration = Duration::from_secs(5);
+
+/// The settings in force, as this process knows them.
+#[derive(Clone)]
+pub struct LiveSettings {
+    receiver: watch::Receiver<Arc<Settings>>,
+}
+
+/// Why there are no newer settings.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The database did not answer.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// A document that this release cannot read.
+    #[error("the settings of revision {revision} cannot be read by this release: {source}")]
+    Unreadable {
+        /// Its revision.
+        revision: i64,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+}
+
+impl LiveSettings {
+    /// Follows the settings in the database until `shutdown`.
+    #[must_use]
+    pub fn follow(pool: Pool, shutdown: CancellationToken) -> Self {
+        let (sender, receiver) = watch::channel(Arc::new(before_the_first()));
+        tokio::spawn(async move {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = keep_current(&pool, &sender) => {}
+            }
+        });
+        Self { receiver }
+    }
+
+    /// Settings that never change, for tests and for parts that run without a database.
+    #[must_use]
+    pub fn fixed(settings: Settings) -> Self {
+        let (_, receiver) = watch::channel(Arc::new(settings));
+        Self { receiver }
+    }
+
+    /// What is in force now. Revision 0 means that nothing was read yet.
+    #[must_use]
+    pub fn current(&self) -> Arc<Settings> {
+        self.receiver.borrow().clone()
+    }
+
+    /// Waits until the settings differ from what this handle saw last.
+    pub async fn changed(&mut self) {
+        // A closed channel means that the process ends: then nothing changes any more.
+        if self.receiver.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// What counts before the first document: the design's times to live, and no provider to send a payment to.
+fn before_the_first() -> Settings {
+    let cache_ttl = CacheTtl { user_s: 300, payment_method_s: 600, fraud_rules_s: 3600, metrics_s: 60 };
+    Settings { revision: 0, cache_ttl, providers: Vec::new() }
+}
+
+async fn keep_current(pool: &Pool, sender: &watch::Sender<Arc<Settings>>) {
+    let mut listener = None;
+    loop {
+        if listener.is_none() {
+            listener = listen(pool).await.inspect_err(|error| tracing::debug!(%error, "not listening for settings")).ok();
+        }
+        // Read after listening has begun, so that no change falls between the two.
+        match read(pool).await {
+            Ok(Some(settings)) => publish(sender, settings),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "settings not read; those in force stay"),
+        }
+        if !told(&mut listener).await {
+            listener = None;
+        }
+    }
+}
+
+/// Waits for a notification or for the poll. False when the listening connection is lost.
+async fn told(listener: &mut Option<PgListener>) -> bool {
+    match listener {
+        Some(listening) => match tokio::time::timeout(POLL, listening.try_recv()).await {
+            Ok(Ok(Some(_))) | Err(_) => true,
+            Ok(Ok(None) | Err(_)) => false,
+        },
+        None => {
+            tokio::time::sleep(POLL).await;
+            true
+        }
+    }
+}
+
+fn publish(sender: &watch::Sender<Arc<Settings>>, settings: Settings) {
+    sender.send_if_modified(|current| {
+        if settings.revision <= current.revision {
+            return false;
+        }
+        tracing::info!(revision = settings.revision, providers = settings.providers.len(), "new settings are in force");
+        *current = Arc::new(settings);
+        true
+    });
+}
+
+async fn listen(pool: &Pool) -> Result<PgListener, DatabaseError> {
+    let mut listener = PgListener::connect_with(pool).await.doing("could not listen for settings")?;
+    listener.listen(CHANNEL).await.doing("could not listen for settings")?;
+    Ok(listener)
+}
+
+/// The settings in the database; none before they were first applied.
+///
+/// # Errors
+/// When the database does not answer, or holds a document that this release cannot read.
+pub async fn read(pool: &Pool) -> Result<Option<Settings>, SettingsError> {
+    let row: Option<(i64, serde_json::Value)> = sqlx::query_as("select revision, document from platform_settings")
+        .fetch_optional(pool)
+        .await
+        .doing("could not read the settings")?;
+    let Some((revision, document)) = row else { return Ok(None) };
+    serde_json::from_value(document).map(Some).map_err(|source| SettingsError::Unreadable { revision, source })
+}

@@ -1,0 +1,1 @@
+//! Takes accepted payments to their end.
