@@ -1,0 +1,42 @@
+//! Names of conditions, the same words in status, documentation, metrics and tests.
+
+/// Summary: the resource does what it is for.
+pub const READY: &str = "Ready";
+/// The operator is on its way to the wanted state (kstatus: abnormal when true).
+pub const RECONCILING: &str = "Reconciling";
+/// The operator cannot go on until a person changes something (kstatus: abnormal when true).
+pub const STALLED: &str = "Stalled";
+
+/// Conditions of a PaymentCluster, in the order in which they are shown.
+pub mod cluster {
+    /// The Secrets named in the spec exist and have their keys.
+    pub const SECRETS_AVAILABLE: &str = "SecretsAvailable";
+    /// The database schema is the one that the release needs.
+    pub const SCHEMA_READY: &str = "SchemaReady";
+    /// The live settings are in force.
+    pub const SETTINGS_APPLIED: &str = "SettingsApplied";
+    /// At least one provider can take payments.
+    pub const PROVIDERS_READY: &str = "ProvidersReady";
+    /// The gateway serves.
+    pub const GATEWAY_AVAILABLE: &str = "GatewayAvailable";
+    /// The fraud workload serves.
+    pub const FRAUD_AVAILABLE: &str = "FraudAvailable";
+    /// The processors run.
+    pub const PROCESSOR_AVAILABLE: &str = "ProcessorAvailable";
+    /// The metrics workload runs.
+    pub const METRICS_AVAILABLE: &str = "MetricsAvailable";
+    /// Pods reach PostgreSQL.
+    pub const DATABASE_REACHABLE: &str = "DatabaseReachable";
+    /// Pods reach Redis.
+    pub const CACHE_REACHABLE: &str = "CacheReachable";
+}
+
+/// Conditions of a PaymentProvider.
+pub mod provider {
+    /// The Secret named in the spec exists and has its key.
+    pub const CREDENTIALS_AVAILABLE: &str = "CredentialsAvailable";
+    /// The endpoint answers HTTP.
+    pub const ENDPOINT_REACHABLE: &str = "EndpointReachable";
+    /// A PaymentCluster uses the provider.
+    pub const SELECTED: &str = "Selected";
+}

@@ -1,0 +1,82 @@
+//! PaymentCluster: one payment platform, its database, its cache, its workloads.
+
+mod parts;
+mod status;
+
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+pub use parts::{
+    Autoscaling, Cache, CacheTtls, Database, Environment, Fraud, Gateway, GatewayService, Image,
+    LabelSelector, LocalReference, Metrics, OnDeadline, Processor, Providers, PullPolicy,
+    ServiceType,
+};
+pub use status::{PaymentClusterStatus, ReleaseStatus, ReplicasStatus, SettingsStatus, Stage};
+
+/// One payment platform: gateway, fraud check, processor and metrics of one version, on one PostgreSQL database and
+/// one Redis.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "purser.dev",
+    version = "v1alpha1",
+    kind = "PaymentCluster",
+    plural = "paymentclusters",
+    shortname = "pcl",
+    shortname = "paycluster",
+    category = "purser",
+    namespaced,
+    cel,
+    derive = "PartialEq",
+    status = "PaymentClusterStatus",
+    doc = "A payment platform: gateway, fraud check, processor and metrics of one version, on one PostgreSQL database and one Redis.",
+    selectable = ".spec.version",
+    scale(
+        spec_replicas_path = ".spec.gateway.replicas",
+        status_replicas_path = ".status.replicas.gateway",
+        label_selector_path = ".status.selector"
+    ),
+    printcolumn(name = "Version", type_ = "string", json_path = ".spec.version"),
+    printcolumn(name = "Stage", type_ = "string", json_path = ".status.stage"),
+    printcolumn(name = "Replicas", type_ = "string", json_path = ".status.replicas.ready", description = "Ready and wanted pods."),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].message"),
+    printcolumn(name = "Current", type_ = "string", json_path = ".status.release.current", priority = 1),
+    printcolumn(name = "Settings", type_ = "integer", json_path = ".status.settings.revision", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]{0,28}[a-z0-9])?$')")
+        .message("the name of a PaymentCluster is the beginning of other names: at most 30 characters, lower case letters, digits and '-', starting with a letter")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentClusterSpec {
+    /// Version of the platform: of its image, its schema and its configuration at once.
+    #[schemars(length(max = 18))]
+    #[x_kube(validation = Rule::new("self.matches('^(0|[1-9][0-9]*)[.](0|[1-9][0-9]*)[.](0|[1-9][0-9]*)(-[0-9a-z]+([.][0-9a-z]+)*)?$')")
+        .message("version must be a semantic version such as 1.4.0 or 1.4.0-rc.1, in lower case and without build metadata: it becomes a part of names"))]
+    pub version: String,
+    /// Where the platform's image comes from; its tag is `version`.
+    #[serde(default)]
+    pub image: Image,
+    /// What the platform is for.
+    #[serde(default)]
+    pub environment: Environment,
+    /// The PostgreSQL database. It belongs to this PaymentCluster alone, for as long as the PaymentCluster lives.
+    #[x_kube(validation = Rule::new("self == oldSelf")
+        .message("database is immutable: payments live in it; to move to another database, restore a backup there and create another PaymentCluster"))]
+    pub database: Database,
+    /// The Redis cache.
+    pub cache: Cache,
+    /// Which PaymentProviders of the namespace take the payments.
+    pub providers: Providers,
+    /// The payment API.
+    #[serde(default)]
+    pub gateway: Gateway,
+    /// The fraud check.
+    #[serde(default)]
+    pub fraud: Fraud,
+    /// Takes accepted payments to their end.
+    #[serde(default)]
+    pub processor: Processor,
+    /// Rolls up the payments of each minute.
+    #[serde(default)]
+    pub metrics: Metrics,
+}
