@@ -1,0 +1,51 @@
+# make up      the whole platform on this machine, and a first payment
+# make down    all of it away again
+# make test    every check and every test
+# make help    the rest
+
+SHELL := /bin/bash
+CACHE := $(or $(PURSER_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/purser)
+# Outside the checkout, so that a new clone builds in minutes what an old one has built already.
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+export PURSER_CACHE := $(CACHE)
+E2E := $(CARGO_TARGET_DIR)/release/e2e
+
+.PHONY: help up down test build lint unit generate cluster status logs
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+	@echo 'make lint    format and lints'
+	@echo 'make unit    tests that need no cluster (real PostgreSQL and Redis)'
+	@echo 'make generate  write the generated files anew (custom resource definitions)'
+	@echo 'make status  what runs on this machine;  make logs  its logs'
+	@echo 'CLUSTER=current  use the cluster of the current kubeconfig instead of a local one (images go to PURSER_REGISTRY)'
+
+up: build
+	$(E2E) up
+
+down: build
+	$(E2E) down
+
+status: build
+	$(E2E) cluster status
+
+logs: build
+	$(E2E) cluster logs
+
+# One build of everything, so that no dependency is compiled twice for two selections of packages.
+build:
+	cargo build --release --workspace --bins
+
+generate:
+	cargo run -q -p crds --bin crdgen
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+unit:
+	cargo test --locked
+
+test: lint build
+	$(E2E) test-prepare
+	cargo test --locked --workspace
