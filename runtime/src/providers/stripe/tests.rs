@@ -1,0 +1,263 @@
+//! Requests and answers of Stripe, in the shape in which they were recorded.
+
+use http::StatusCode;
+
+use super::*;
+use crate::ids::{AttemptId, PaymentId};
+use crate::providers::About;
+
+const SUCCEEDED: &str = r#"{"id":"pi_3PQ8v22eZvKYlo2C1x","object":"payment_intent","amount":1050,"amount_received":1050,
+ "capture_method":"automatic","client_secret":"pi_3PQ8v22eZvKYlo2C1x_secret_x","confirmation_method":"automatic","currency":"usd",
+ "last_payment_error":null,"latest_charge":"ch_3PQ8v22eZvKYlo2C1","livemode":false,"metadata":{"purser_payment_id":"pay_x"},
+ "status":"succeeded"}"#;
+
+const CARD_DECLINED: &str = r#"{"error":{"charge":"ch_3PQ","code":"card_declined","decline_code":"insufficient_funds",
+ "doc_url":"https://stripe.com/docs/error-codes/card-declined","message":"Your card has insufficient funds.",
+ "payment_intent":{"id":"pi_3PQ8v22eZvKYlo2C1x","object":"payment_intent","amount":1050,"currency":"usd","status":"requires_payment_method"},
+ "request_log_url":"https://dashboard.stripe.com/test/logs/req_x","type":"card_error"}}"#;
+
+fn attempt() -> Attempt {
+    Attempt {
+        id: AttemptId::at(chrono::Utc::now()),
+        payment_id: PaymentId::at(chrono::Utc::now()),
+        money: Money::parse("10.50", "USD".parse().unwrap()).unwrap(),
+        token: "pm_card_visa".into(),
+        reference: None,
+    }
+}
+
+fn outcome(status: u16, body: &str) -> Outcome {
+    Stripe.outcome(
+        &attempt(),
+        &HttpResponse {
+            status: StatusCode::from_u16(status).unwrap(),
+            body: body.as_bytes().to_vec(),
+        },
+    )
+}
+
+fn is_unknown(status: u16, body: &str) -> bool {
+    matches!(outcome(status, body), Outcome::Unknown { .. })
+}
+
+fn error(kind: &str, code: &str) -> String {
+    format!(r#"{{"error":{{"type":"{kind}","code":"{code}","message":"Told by Stripe."}}}}"#)
+}
+
+#[test]
+fn the_request_is_a_confirmed_payment_intent_that_cannot_redirect() {
+    let attempt = attempt();
+    let request = Stripe.request(&attempt, &"sk_test_1".into()).unwrap();
+    assert_eq!(
+        (request.method, request.path.as_str()),
+        (Method::POST, "/v1/payment_intents")
+    );
+    assert_eq!(request.headers[AUTHORIZATION], "Bearer sk_test_1");
+    assert_eq!(
+        request.headers[IDEMPOTENCY_KEY],
+        attempt.id.to_string().as_str()
+    );
+    assert_eq!(request.headers[VERSION], API_VERSION);
+    assert_eq!(
+        request.body,
+        format!(
+            "amount=1050&currency=usd&payment_method=pm_card_visa&payment_method_types%5B%5D=card&confirm=true&capture_method=automatic\
+             &off_session=true&error_on_requires_action=true&metadata%5Bpurser_payment_id%5D={}",
+            attempt.payment_id
+        )
+    );
+}
+
+#[test]
+fn the_same_attempt_makes_the_same_request_each_time() {
+    let attempt = attempt();
+    assert_eq!(
+        Stripe.request(&attempt, &"sk".into()),
+        Stripe.request(&attempt, &"sk".into())
+    );
+}
+
+#[test]
+fn the_credential_does_not_print() {
+    let request = Stripe
+        .request(&attempt(), &"sk_test_hidden".into())
+        .unwrap();
+    assert!(!format!("{request:?}").contains("sk_test_hidden"));
+}
+
+#[test]
+fn an_attempt_with_a_reference_is_asked_about_by_it_and_one_without_is_sent_again() {
+    let mut attempt = attempt();
+    assert_eq!(
+        Stripe.inquiry(&attempt, &"sk".into()),
+        Stripe.request(&attempt, &"sk".into())
+    );
+    attempt.reference = Some("pi_1".into());
+    let inquiry = Stripe.inquiry(&attempt, &"sk".into()).unwrap();
+    assert_eq!(
+        (inquiry.method, inquiry.path.as_str(), inquiry.body.as_str()),
+        (Method::GET, "/v1/payment_intents/pi_1", "")
+    );
+    attempt.reference = Some("../charges".into());
+    assert_eq!(
+        Stripe.inquiry(&attempt, &"sk".into()),
+        Err(Unsupported::Unsendable)
+    );
+}
+
+#[test]
+fn a_succeeded_intent_is_approved() {
+    assert_eq!(
+        outcome(200, SUCCEEDED),
+        Outcome::Approved {
+            reference: "pi_3PQ8v22eZvKYlo2C1x".into()
+        }
+    );
+}
+
+#[test]
+fn a_succeeded_intent_over_another_amount_or_currency_is_not_believed() {
+    assert!(is_unknown(
+        200,
+        &SUCCEEDED.replace("\"amount\":1050", "\"amount\":1051")
+    ));
+    assert!(is_unknown(200, &SUCCEEDED.replace("\"usd\"", "\"eur\"")));
+}
+
+#[test]
+fn every_truncation_of_a_success_is_unknown() {
+    for end in 0..SUCCEEDED.len() {
+        assert!(is_unknown(200, &SUCCEEDED[..end]), "cut at {end}");
+    }
+}
+
+#[test]
+fn every_truncation_of_a_decline_is_unknown() {
+    for end in 0..CARD_DECLINED.len() {
+        assert!(is_unknown(402, &CARD_DECLINED[..end]), "cut at {end}");
+    }
+}
+
+#[test]
+fn a_card_error_is_a_decline_of_the_charge_with_the_decline_code() {
+    let message = "Your card has insufficient funds.".into();
+    assert_eq!(
+        outcome(402, CARD_DECLINED),
+        Outcome::Declined {
+            code: "insufficient_funds".into(),
+            message,
+            about: About::Charge
+        }
+    );
+}
+
+#[test]
+fn a_card_error_with_an_intent_that_succeeded_is_unknown() {
+    let body = CARD_DECLINED.replace("requires_payment_method", "succeeded");
+    let Outcome::Unknown { reference, .. } = outcome(402, &body) else {
+        panic!("must be unknown")
+    };
+    assert_eq!(reference.as_deref(), Some("pi_3PQ8v22eZvKYlo2C1x"));
+}
+
+#[test]
+fn an_intent_that_requires_a_payment_method_is_a_decline() {
+    let body = SUCCEEDED.replace("succeeded", "requires_payment_method").replace(
+        "\"last_payment_error\":null",
+        r#""last_payment_error":{"type":"card_error","code":"expired_card","message":"Your card has expired."}"#,
+    );
+    let message = "Your card has expired.".into();
+    assert_eq!(
+        outcome(200, &body),
+        Outcome::Declined {
+            code: "expired_card".into(),
+            message,
+            about: About::Charge
+        }
+    );
+}
+
+#[test]
+fn intents_on_their_way_are_unknown_with_a_reference() {
+    for status in [
+        "processing",
+        "requires_action",
+        "requires_capture",
+        "requires_confirmation",
+        "something_new",
+    ] {
+        let Outcome::Unknown { reference, .. } =
+            outcome(200, &SUCCEEDED.replace("succeeded", status))
+        else {
+            panic!("{status} must be unknown")
+        };
+        assert_eq!(
+            reference.as_deref(),
+            Some("pi_3PQ8v22eZvKYlo2C1x"),
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn a_wrong_request_is_declined_but_says_nothing_of_earlier_ones() {
+    let expected = |code: &str| Outcome::Declined {
+        code: code.into(),
+        message: "Told by Stripe.".into(),
+        about: About::Request,
+    };
+    assert_eq!(
+        outcome(400, &error("invalid_request_error", "amount_too_small")),
+        expected("amount_too_small")
+    );
+    assert_eq!(
+        outcome(404, &error("invalid_request_error", "resource_missing")),
+        expected("resource_missing")
+    );
+}
+
+#[test]
+fn a_refused_credential_and_a_rate_limit_did_nothing() {
+    for status in [401, 403, 429] {
+        assert!(
+            matches!(
+                outcome(status, &error("invalid_request_error", "x")),
+                Outcome::Retryable { .. }
+            ),
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn trouble_with_the_key_a_server_error_or_a_foreign_answer_is_unknown() {
+    assert!(is_unknown(
+        409,
+        &error("idempotency_error", "idempotency_key_in_use")
+    ));
+    assert!(is_unknown(400, &error("idempotency_error", "")));
+    assert!(is_unknown(
+        404,
+        &error("invalid_request_error", "url_unknown")
+    ));
+    for status in [500, 502, 503, 504] {
+        assert!(is_unknown(status, &error("api_error", "")), "{status}");
+        assert!(
+            is_unknown(status, CARD_DECLINED),
+            "{status} with a decline inside"
+        );
+    }
+    for status in [200, 201, 204, 301, 302, 400, 401, 402, 408, 424, 429] {
+        assert!(is_unknown(status, "<html>proxy</html>"), "{status}");
+    }
+    assert!(is_unknown(200, r#"{"object":"list","data":[]}"#));
+}
+
+#[test]
+fn long_codes_and_control_characters_are_cut_to_what_the_table_takes() {
+    let body = error("card_error", &"x".repeat(80)).replace("Told", "To\\u0000ld");
+    let Outcome::Declined { code, message, .. } = outcome(402, &body) else {
+        panic!("must be declined")
+    };
+    assert_eq!((code.len(), message.as_str()), (50, "Told by Stripe."));
+}
