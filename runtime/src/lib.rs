@@ -26,5 +26,11 @@ pub mod config;
 pub mod database;
 pub mod live_settings;
 pub mod metrics;
+pub mod partitions;
 pub mod shutdown;
 pub mod telemetry;
+
+// Commands.
+pub mod migrate;
+pub mod report;
+pub mod settings_apply;

@@ -1,0 +1,80 @@
+//! Why a migration did not come to its end.
+
+use runtime_contract::{Outcome, Reason};
+
+use super::plan::Mismatch;
+use crate::database::{self, DatabaseError};
+
+/// Why a migration did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The database itself.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// Another runner is at it.
+    #[error("another runner has held the migration lock for {waited_s} s")]
+    Locked {
+        /// How long this one waited.
+        waited_s: u64,
+    },
+    /// The database belongs to somebody else.
+    #[error("the database belongs to the PaymentCluster {owner}; it was left as it is")]
+    OwnedByAnother {
+        /// The owner, as NAMESPACE/NAME.
+        owner: String,
+    },
+    /// Program and database do not fit together.
+    #[error(transparent)]
+    Mismatch(#[from] Mismatch),
+    /// The history cannot be read.
+    #[error("cannot read the history of migrations: {0}")]
+    History(#[source] sqlx::migrate::MigrateError),
+    /// A file failed; the database is as before it.
+    #[error("migration {version} ({description}) failed: {source}")]
+    File {
+        /// Its number.
+        version: i64,
+        /// What it does.
+        description: String,
+        /// What PostgreSQL said.
+        #[source]
+        source: sqlx::migrate::MigrateError,
+    },
+}
+
+impl MigrateError {
+    /// The class of the failure.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Database(error) => error.reason(),
+            Self::Locked { .. } => Reason::MigrationLocked,
+            Self::OwnedByAnother { .. } => Reason::DatabaseOwnedByAnother,
+            Self::Mismatch(_) => Reason::SchemaMismatch,
+            Self::History(error) => cause(error).map_or(Reason::Internal, database::reason_of),
+            // A connection lost half-way is no fault of the file.
+            Self::File { source, .. } => match cause(source).map(database::reason_of) {
+                Some(Reason::DatabaseUnreachable) => Reason::DatabaseUnreachable,
+                _ => Reason::MigrationFailed,
+            },
+        }
+    }
+
+    /// Whether the same command may work later by itself.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        let lock_not_had = matches!(self, Self::File { source, .. } if cause(source).is_some_and(database::is_outage));
+        match self.reason() {
+            Reason::DatabaseUnreachable | Reason::MigrationLocked => Outcome::Retry,
+            Reason::MigrationFailed if lock_not_had => Outcome::Retry,
+            _ => Outcome::Failed,
+        }
+    }
+}
+
+fn cause(error: &sqlx::migrate::MigrateError) -> Option<&sqlx::Error> {
+    match error {
+        sqlx::migrate::MigrateError::Execute(error) | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => Some(error),
+        _ => None,
+    }
+}

@@ -1,0 +1,160 @@
+//! `purser migrate`: brings the schema to the version of this program, for one owner.
+//!
+//! Lock, look whose database it is, compare histories, apply, claim, make partitions: nothing is changed before the
+//! first three have passed.
+
+mod error;
+mod plan;
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+use sqlx::migrate::{Migrate, Migrator};
+use sqlx::{Connection, PgConnection};
+
+pub use error::MigrateError;
+pub use plan::Mismatch;
+
+use crate::database::{self, Doing};
+use crate::partitions;
+
+/// The files, compiled into the program.
+static FILES: Migrator = sqlx::migrate!("../migrations");
+/// Where sqlx keeps the history.
+const HISTORY: &str = "_sqlx_migrations";
+/// Any number that no other part of the program locks.
+const LOCK: i64 = 0x7075_7273_6572_0001;
+/// Tries for a statement that could not get its table lock.
+const LOCK_TRIES: u32 = 5;
+
+/// What a run did.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Migrated {
+    /// Version the schema is at now.
+    pub schema_version: i64,
+    /// Files applied by this run.
+    pub applied: usize,
+    /// Partitions made by this run.
+    pub partitions: Vec<String>,
+}
+
+/// How patient a run is.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For a database that does not answer yet.
+    pub connect: Duration,
+    /// For another runner.
+    pub lock: Duration,
+}
+
+/// Brings the schema to the version of this program.
+///
+/// # Errors
+/// [`MigrateError`]; whatever was applied before the failing file stays, each file being one transaction.
+pub async fn run(url: &SecretString, owner: &str, patience: Patience, now: DateTime<Utc>) -> Result<Migrated, MigrateError> {
+    let mut connection = database::connect(url, "purser migrate", patience.connect).await?;
+    take_lock(&mut connection, patience.lock).await?;
+    check_owner(&mut connection, owner).await?;
+    let applied = apply(&mut connection).await?;
+    claim(&mut connection, owner).await?;
+    let partitions = partitions::ensure(&mut connection, now).await?;
+    // The lock goes with the connection; a run that is killed leaves none behind.
+    connection.close().await.doing("could not end the connection")?;
+    Ok(Migrated { schema_version: schema_version(), applied, partitions })
+}
+
+/// The version that this program brings a database to.
+#[must_use]
+pub fn schema_version() -> i64 {
+    FILES.iter().map(|file| file.version).max().unwrap_or(0)
+}
+
+/// Polls rather than waits inside PostgreSQL: a waiting statement holds a snapshot, and the lock's holder may be
+/// waiting for that very snapshot to go, in `create index concurrently`.
+async fn take_lock(connection: &mut PgConnection, patience: Duration) -> Result<(), MigrateError> {
+    let begin = Instant::now();
+    loop {
+        let taken: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
+            .bind(LOCK)
+            .fetch_one(&mut *connection)
+            .await
+            .doing("could not ask for the migration lock")?;
+        if taken {
+            return Ok(());
+        }
+        if begin.elapsed() >= patience {
+            return Err(MigrateError::Locked { waited_s: patience.as_secs() });
+        }
+        tracing::info!("another runner is migrating; waiting for it");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Refuses a database that belongs to another. One without a schema belongs to nobody yet.
+async fn check_owner(connection: &mut PgConnection, owner: &str) -> Result<(), MigrateError> {
+    let claimable: bool = sqlx::query_scalar("select to_regclass('platform_owner') is not null")
+        .fetch_one(&mut *connection)
+        .await
+        .doing("could not look for the owner")?;
+    if !claimable {
+        return Ok(());
+    }
+    match owner_of(connection).await? {
+        Some(other) if other != owner => Err(MigrateError::OwnedByAnother { owner: other }),
+        _ => Ok(()),
+    }
+}
+
+/// Whose database it is.
+///
+/// # Errors
+/// When the database does not answer, or has no schema yet.
+pub async fn owner_of(connection: &mut PgConnection) -> Result<Option<String>, database::DatabaseError> {
+    sqlx::query_scalar("select owner from platform_owner").fetch_optional(connection).await.doing("could not read the owner")
+}
+
+async fn claim(connection: &mut PgConnection, owner: &str) -> Result<(), MigrateError> {
+    sqlx::query("insert into platform_owner (owner) values ($1) on conflict (only_row) do nothing")
+        .bind(owner)
+        .execute(connection)
+        .await
+        .doing("could not claim the database")?;
+    Ok(())
+}
+
+async fn apply(connection: &mut PgConnection) -> Result<usize, MigrateError> {
+    connection.ensure_migrations_table(HISTORY).await.map_err(MigrateError::History)?;
+    if let Some(version) = connection.dirty_version(HISTORY).await.map_err(MigrateError::History)? {
+        return Err(Mismatch::Unfinished { version }.into());
+    }
+    let applied = connection.list_applied_migrations(HISTORY).await.map_err(MigrateError::History)?;
+    let pending = plan::pending(&FILES.migrations, &applied)?;
+    sqlx::query("set lock_timeout = '3s'").execute(&mut *connection).await.doing("could not limit waiting")?;
+    for file in &pending {
+        apply_one(connection, file).await?;
+    }
+    Ok(pending.len())
+}
+
+async fn apply_one(connection: &mut PgConnection, file: &sqlx::migrate::Migration) -> Result<(), MigrateError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let error = match connection.apply(HISTORY, file).await {
+            Ok(took) => {
+                let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+                tracing::info!(version = file.version, took_ms, "applied: {}", file.description);
+                return Ok(());
+            }
+            Err(source) => MigrateError::File { version: file.version, description: file.description.to_string(), source },
+        };
+        let lock_not_had = error.outcome() == runtime_contract::Outcome::Retry
+            && error.reason() == runtime_contract::Reason::MigrationFailed;
+        if !lock_not_had || tries == LOCK_TRIES {
+            return Err(error);
+        }
+        tracing::info!(version = file.version, tries, "a table is in use; trying again");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
