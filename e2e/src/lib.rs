@@ -1,1 +1,24 @@
-//! placeholder
+//! The local Kubernetes cluster, the images that run on it, and the control planes that tests start.
+//!
+//! - [`cluster`]: a real Kubernetes of one node on this machine, built from its published modules.
+//! - [`control_plane`]: etcd, API server and controller manager for one test binary, gone when it ends.
+//! - [`images`]: what runs on the cluster, built from the repository.
+//! - [`tools`]: kubectl and helm.
+
+pub mod cluster;
+mod command;
+pub mod control_plane;
+pub mod images;
+mod packages;
+pub mod paths;
+pub mod platform;
+pub mod progress;
+pub mod tools;
+
+pub use paths::Paths;
+
+/// Chooses the one implementation of TLS that all crates here share. Calling it twice is fine.
+pub fn install_crypto() {
+    // The error says that it is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -1,2 +1,176 @@
-//! placeholder
-fn main() {}
+//! `e2e`: starts and stops the local cluster, and builds the images that run on it.
+
+use std::{env, process::ExitCode, time::Instant};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Parser, Subcommand};
+use e2e::{cluster, images, paths::Paths, progress::seconds, tools};
+
+/// The local Kubernetes cluster and the images that run on it.
+///
+/// The cluster is a real one: Kubernetes, etcd and CoreDNS built from their modules, on containerd and runc.
+/// With CLUSTER=current nothing of it is built or started, and the cluster of the current kubeconfig is used.
+#[derive(Parser)]
+#[command(name = "e2e", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start, stop and look at the local cluster.
+    #[command(subcommand)]
+    Cluster(Cluster),
+    /// Build the images, and give them to the cluster.
+    #[command(subcommand)]
+    Images(Images),
+    /// Fetch kubectl and helm, and print the folder that holds them, for PATH.
+    Tools,
+}
+
+#[derive(Subcommand)]
+enum Cluster {
+    /// Start what does not run: builds, installs and repairs what is missing. Fast when all is well.
+    Up {
+        /// Leave the metrics server to a later `up`; it takes two minutes to build, and only autoscaling needs it.
+        #[arg(long)]
+        defer_metrics: bool,
+    },
+    /// Stop the cluster and remove everything of it. Built programs and images stay in the cache.
+    Down,
+    /// Show what runs. The exit code is 1 when something does not.
+    Status,
+    /// Show the end of the logs.
+    Logs {
+        /// Only this program's, such as kubelet.
+        component: Option<String>,
+        /// Go on showing what is written.
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// Print the path of the kubeconfig.
+    Kubeconfig,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum Images {
+    /// Build the programs (release) and all images, as far as they have changed.
+    Build,
+    /// Build, and import into the local cluster; with CLUSTER=current push to PURSER_REGISTRY.
+    Load,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    e2e::install_crypto();
+    match run(Cli::parse().command).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<ExitCode> {
+    let paths = Paths::from_env()?;
+    match command {
+        Command::Tools => println!("{}", tools::ensure(&paths).await?.display()),
+        Command::Images(command) => run_images(&paths, command).await?,
+        Command::Cluster(command) if uses_current()? => run_current(&paths, &command).await?,
+        Command::Cluster(Cluster::Up { defer_metrics }) => up(&paths, defer_metrics).await?,
+        Command::Cluster(Cluster::Down) => timed("cluster down", cluster::down(&paths)).await?,
+        Command::Cluster(Cluster::Status) => {
+            let well = cluster::status(&paths).await?;
+            return Ok(if well {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
+        }
+        Command::Cluster(Cluster::Logs { component, follow }) => {
+            cluster::logs(&paths, component.as_deref(), follow).await?;
+        }
+        Command::Cluster(Cluster::Kubeconfig) => println!("{}", paths.kubeconfig().display()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the user brings a cluster of their own.
+fn uses_current() -> Result<bool> {
+    match env::var("CLUSTER").as_deref() {
+        Ok("current") => Ok(true),
+        Ok("local" | "") | Err(env::VarError::NotPresent) => Ok(false),
+        Ok(other) => bail!("CLUSTER is `local` or `current`, not `{other}`"),
+        Err(error) => Err(error.clone()).context("CLUSTER"),
+    }
+}
+
+async fn up(paths: &Paths, defer_metrics: bool) -> Result<()> {
+    let metrics = if defer_metrics {
+        cluster::Metrics::Later
+    } else {
+        cluster::Metrics::Now
+    };
+    timed("cluster up", cluster::up(paths, metrics)).await?;
+    println!("kubeconfig {}", paths.kubeconfig().display());
+    Ok(())
+}
+
+async fn timed(what: &str, work: impl Future<Output = Result<()>>) -> Result<()> {
+    let started = Instant::now();
+    println!("{what}");
+    work.await?;
+    println!("{what}: done in {}", seconds(started.elapsed()));
+    Ok(())
+}
+
+async fn run_current(paths: &Paths, command: &Cluster) -> Result<()> {
+    match command {
+        Cluster::Up { .. } | Cluster::Status => {
+            tools::ensure(paths).await?;
+            println!(
+                "CLUSTER=current: nothing is built or started; {}",
+                cluster::describe_current().await?
+            );
+        }
+        Cluster::Down => println!("CLUSTER=current: the cluster is not ours, and stays as it is"),
+        Cluster::Logs { .. } => {
+            bail!("CLUSTER=current: the logs of that cluster are not here; use kubectl")
+        }
+        Cluster::Kubeconfig => println!("{}", cluster::current_kubeconfig()?.display()),
+    }
+    Ok(())
+}
+
+async fn run_images(paths: &Paths, command: Images) -> Result<()> {
+    let registry = registry()?;
+    if matches!(command, Images::Load) && uses_current()? && registry.is_none() {
+        bail!(
+            "CLUSTER=current: set PURSER_REGISTRY to a registry that the cluster can pull from, such as registry.example/purser"
+        );
+    }
+    if matches!(command, Images::Load) && !uses_current()? && !paths.kubeconfig().exists() {
+        bail!("the local cluster has not been started: run `cluster up` first");
+    }
+    let work = async {
+        let images = images::build(paths).await?;
+        if matches!(command, Images::Load) {
+            images::load(paths, &images, registry.as_deref()).await?;
+        }
+        Ok(())
+    };
+    timed("images", work).await
+}
+
+/// The registry to push to: only where the cluster is not ours to import into.
+fn registry() -> Result<Option<String>> {
+    Ok(if uses_current()? {
+        env::var("PURSER_REGISTRY")
+            .ok()
+            .filter(|name| !name.is_empty())
+    } else {
+        None
+    })
+}

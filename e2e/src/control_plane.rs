@@ -1,0 +1,217 @@
+//! A temporary control plane for tests: real etcd, API server and controller manager, but no node.
+
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::Mutex,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use kube::Client;
+use tempfile::TempDir;
+
+use crate::{
+    cluster::{
+        self, Component, Pki, Ports, Programs, SERVER_ADDRESSES, Settings, certificates,
+        config_files,
+    },
+    command,
+    paths::Paths,
+    progress::wait_for,
+};
+
+const API_LIMIT: Duration = Duration::from_secs(60);
+/// Starts a program that ends when this process does, however it does: then its end of the pipe closes.
+const GUARD: &str = r#""$@" & child=$!; cat > /dev/null; kill -9 $child; wait $child"#;
+
+/// A running control plane. Everything of it goes when it is dropped, or when the process ends.
+pub struct ControlPlane {
+    /// The administrator's kubeconfig.
+    pub kubeconfig_path: PathBuf,
+    programs: Programs,
+    settings: Settings,
+    pki: Pki,
+    apiserver: Mutex<Guarded>,
+    _others: [Guarded; 2],
+    // Last: the folder goes when nothing writes to it any more.
+    _folder: TempDir,
+}
+
+/// A program that does not outlive this process.
+struct Guarded {
+    shell: Child,
+    stdin: Option<ChildStdin>,
+}
+
+impl Guarded {
+    fn start(component: &Component, folder: &Path) -> Result<Self> {
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(log_file(folder, component.name))?;
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", GUARD, "sh"])
+            .arg(&component.program)
+            .args(&component.args);
+        command
+            .env_clear()
+            .env("PATH", command::SYSTEM_PATH)
+            .env("HOME", "/");
+        command
+            .stdin(Stdio::piped())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let mut shell = command
+            .spawn()
+            .with_context(|| format!("cannot start {}", component.name))?;
+        let stdin = shell.stdin.take();
+        Ok(Self { shell, stdin })
+    }
+}
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        // The shell ends once the program has; there is nobody to tell when even that fails.
+        let _ = self.shell.wait();
+    }
+}
+
+fn log_file(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.log"))
+}
+
+impl ControlPlane {
+    /// Builds what is missing and starts it on free ports of the loopback interface. About five seconds.
+    ///
+    /// # Errors
+    /// When a program cannot be built or the API server does not become ready.
+    pub async fn start() -> Result<Self> {
+        crate::install_crypto();
+        let paths = Paths::from_env()?;
+        let programs =
+            cluster::programs(&paths, &["kube-apiserver", "kube-controller-manager"]).await?;
+        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let settings = Settings {
+            folder: folder.path().to_path_buf(),
+            ports: free_ports()?,
+            advertised: None,
+            audit_log: folder.path().join("audit.jsonl"),
+        };
+        let pki = Pki::ensure(&folder.path().join("pki"), "none", &SERVER_ADDRESSES)?;
+        let kubeconfig_path = folder.path().join("kubeconfig");
+        let document =
+            config_files::kubeconfig_document(&pki, certificates::ADMIN, &settings.server());
+        config_files::write_json(&kubeconfig_path, &document)?;
+        let etcd = Guarded::start(&settings.etcd(&programs), folder.path())?;
+        let apiserver = Guarded::start(&settings.apiserver(&programs, &pki)?, folder.path())?;
+        let manager = Guarded::start(
+            &settings.controller_manager(&programs, &pki)?,
+            folder.path(),
+        )?;
+        let (apiserver, others) = (Mutex::new(apiserver), [manager, etcd]);
+        let started = Self {
+            kubeconfig_path,
+            programs,
+            settings,
+            pki,
+            apiserver,
+            _others: others,
+            _folder: folder,
+        };
+        started.wait_ready().await?;
+        Ok(started)
+    }
+
+    /// A client with the administrator's rights. It does not retry: a test wants to see the error.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be read.
+    pub async fn client(&self) -> Result<Client> {
+        cluster::client_for(&self.kubeconfig_path).await
+    }
+
+    /// Every write to the API server, one JSON document a line.
+    #[must_use]
+    pub fn audit_log(&self) -> &Path {
+        &self.settings.audit_log
+    }
+
+    /// Kills the API server. [`Self::start_apiserver`] starts it again.
+    ///
+    /// # Errors
+    /// When another thread panicked while it held the server.
+    pub fn kill_apiserver(&self) -> Result<()> {
+        let mut server = self
+            .apiserver
+            .lock()
+            .map_err(|_| anyhow!("the API server's guard is poisoned"))?;
+        drop(server.stdin.take());
+        server
+            .shell
+            .wait()
+            .map(drop)
+            .context("cannot wait for the API server")
+    }
+
+    /// Starts the API server on the same port and data after [`Self::kill_apiserver`], and waits until it is ready.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn start_apiserver(&self) -> Result<()> {
+        let component = self.settings.apiserver(&self.programs, &self.pki)?;
+        let started = Guarded::start(&component, &self.settings.folder)?;
+        *self
+            .apiserver
+            .lock()
+            .map_err(|_| anyhow!("the API server's guard is poisoned"))? = started;
+        self.wait_ready().await
+    }
+
+    /// Kills the API server and starts it again.
+    ///
+    /// # Errors
+    /// When it does not become ready.
+    pub async fn restart_apiserver(&self) -> Result<()> {
+        self.kill_apiserver()?;
+        self.start_apiserver().await
+    }
+
+    async fn wait_ready(&self) -> Result<()> {
+        let client = self.client().await?;
+        let ready = wait_for(API_LIMIT, || async {
+            cluster::is_ready(&client).await.map(Some)
+        })
+        .await;
+        ready.with_context(|| {
+            let log = command::tail(&log_file(&self.settings.folder, "kube-apiserver"), 15)
+                .unwrap_or_default();
+            format!("the API server does not become ready; the end of its log:\n{log}")
+        })
+    }
+}
+
+/// Ports that nobody uses at this moment. All are held until the last is known, so that they differ.
+fn free_ports() -> Result<Ports> {
+    let mut held = Vec::new();
+    for _ in 0..5 {
+        held.push(TcpListener::bind("127.0.0.1:0").context("no free port")?);
+    }
+    let mut ports = Vec::new();
+    for listener in &held {
+        ports.push(listener.local_addr()?.port());
+    }
+    let [api, etcd, etcd_peer, controller_manager, scheduler] = ports[..] else {
+        return Err(anyhow!("no free ports"));
+    };
+    Ok(Ports {
+        api,
+        etcd,
+        etcd_peer,
+        controller_manager,
+        scheduler,
+    })
+}

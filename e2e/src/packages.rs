@@ -1,0 +1,99 @@
+//! Debian packages that the local cluster stands on.
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
+
+use anyhow::{Context as _, Result, bail};
+use nix::unistd::geteuid;
+
+use crate::{command, progress::step};
+
+/// What the node needs to run pods.
+pub(crate) const NODE: &[&str] = &[
+    "containerd",
+    "runc",
+    "containernetworking-plugins",
+    "iptables",
+    "conntrack",
+    "iproute2",
+    "kmod",
+    "procps",
+];
+/// What building images needs.
+pub(crate) const IMAGES: &[&str] = &["buildah", "mmdebstrap", "gcc", "libc6-dev"];
+/// What fetching tools needs.
+pub(crate) const PYTHON: &[&str] = &["python3", "python3-pip"];
+
+/// Tells packages' scripts not to start what they install.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Installs those of `wanted` that are missing, without starting any service of theirs.
+pub(crate) async fn ensure(wanted: &[&str]) -> Result<()> {
+    let mut missing = Vec::new();
+    for package in wanted {
+        if !installed(package).await {
+            missing.push(*package);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if !geteuid().is_root() {
+        bail!(
+            "missing packages: {}; install them, or run as root",
+            missing.join(" ")
+        );
+    }
+    step(format!("install {}", missing.join(", ")), install(&missing)).await
+}
+
+async fn installed(package: &str) -> bool {
+    // A Python from elsewhere serves as well as Debian's.
+    match package {
+        "python3" => return command::output("python3", ["--version"]).await.is_ok(),
+        "python3-pip" => {
+            return command::output("python3", ["-m", "pip", "--version"])
+                .await
+                .is_ok();
+        }
+        _ => {}
+    }
+    let status = command::output("dpkg-query", ["-W", "-f", "${db:Status-Status}", package]).await;
+    status.is_ok_and(|status| status == "installed")
+}
+
+async fn install(missing: &[&str]) -> Result<()> {
+    let held = hold_services()?;
+    let done = apt(missing).await;
+    if held {
+        fs::remove_file(POLICY).with_context(|| format!("cannot remove {POLICY}"))?;
+    }
+    done?;
+    if missing.contains(&"containerd") && Path::new("/run/systemd/system").exists() {
+        // Held back now, it would still start at the next boot, for nobody.
+        command::output("systemctl", ["disable", "containerd"]).await?;
+    }
+    Ok(())
+}
+
+async fn apt(missing: &[&str]) -> Result<()> {
+    let log = std::env::temp_dir().join(format!("purser-apt-{}.log", std::process::id()));
+    for args in [
+        vec!["update", "-q"],
+        [&["install", "-q", "-y", "--no-install-recommends"], missing].concat(),
+    ] {
+        let mut apt = command::command("apt-get");
+        apt.env("DEBIAN_FRONTEND", "noninteractive").args(args);
+        command::logged(&mut apt, &log).await?;
+    }
+    fs::remove_file(&log).context("cannot remove the log of apt-get")
+}
+
+/// Returns whether the policy is ours to remove: one that is there already stays.
+fn hold_services() -> Result<bool> {
+    if Path::new(POLICY).exists() {
+        return Ok(false);
+    }
+    fs::write(POLICY, "#!/bin/sh\nexit 101\n").with_context(|| format!("cannot write {POLICY}"))?;
+    fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))?;
+    Ok(true)
+}

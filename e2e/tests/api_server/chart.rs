@@ -1,0 +1,169 @@
+//! The chart: linted, rendered with its defaults and with everything on, and every object accepted by a real API server.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use e2e::Paths;
+use e2e::platform::Kubectl;
+
+use super::fixture::control_plane;
+
+async fn chart() -> Result<(Kubectl, String, Paths)> {
+    let paths = Paths::from_env()?;
+    let bin = e2e::tools::ensure(&paths).await?;
+    let kubeconfig = Some(control_plane().await?.kubeconfig_path.clone());
+    let kubectl = Kubectl {
+        kubectl: bin.join("kubectl"),
+        helm: bin.join("helm"),
+        kubeconfig,
+    };
+    let chart = paths
+        .repository
+        .join("charts/purser")
+        .to_str()
+        .context("the checkout's path is not UTF-8")?
+        .to_owned();
+    Ok((kubectl, chart, paths))
+}
+
+#[tokio::test]
+async fn the_chart_passes_helms_strict_lint() -> Result<()> {
+    let (kubectl, chart, _) = chart().await?;
+    kubectl.helm(&["lint", "--strict", &chart]).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn every_rendered_object_is_accepted_by_the_api_server() -> Result<()> {
+    let (kubectl, chart, _) = chart().await?;
+    let namespace = "default";
+    for values in [
+        &[][..],
+        &[
+            "--set",
+            "watchNamespace=default,crds.keep=false,networkPolicy.enabled=true,replicas=3",
+        ][..],
+    ] {
+        let rendered = kubectl
+            .helm(&[&["template", "purser", &chart, "-n", namespace], values].concat())
+            .await?;
+        assert!(
+            rendered.contains("kind: NetworkPolicy")
+                && rendered.contains("kind: CustomResourceDefinition")
+        );
+        let strict = [
+            "apply",
+            "--dry-run=server",
+            "--validate=strict",
+            "--server-side",
+            "--force-conflicts",
+            "-n",
+            namespace,
+            "-f",
+            "-",
+        ];
+        kubectl.run_with_input(&strict, Some(&rendered)).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_operators_pods_meet_pod_security_restricted() -> Result<()> {
+    let (kubectl, chart, _) = chart().await?;
+    let enforced = r#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"strict","labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}"#;
+    kubectl
+        .run_with_input(&["apply", "-f", "-"], Some(enforced))
+        .await?;
+    let rendered = kubectl
+        .helm(&[
+            "template",
+            "purser",
+            &chart,
+            "-n",
+            "strict",
+            "-s",
+            "templates/deployment.yaml",
+        ])
+        .await?;
+    // The API server warns about a Deployment whose pods it would refuse.
+    let pod = pod_of(&rendered)?;
+    kubectl
+        .run_with_input(
+            &["apply", "--dry-run=server", "-n", "strict", "-f", "-"],
+            Some(&pod),
+        )
+        .await?;
+    Ok(())
+}
+
+/// The pod that a Deployment would make; only a pod is refused by Pod Security.
+fn pod_of(deployment: &str) -> Result<String> {
+    let deployment: serde_json::Value = serde_saphyr::from_str(deployment)?;
+    let mut template = deployment["spec"]["template"].clone();
+    template["apiVersion"] = "v1".into();
+    template["kind"] = "Pod".into();
+    template["metadata"]["name"] = "operator".into();
+    template["spec"]["serviceAccountName"] = "default".into();
+    Ok(template.to_string())
+}
+
+#[tokio::test]
+async fn values_that_the_schema_does_not_know_are_refused() -> Result<()> {
+    let (kubectl, chart, _) = chart().await?;
+    for value in ["replicaCount=2", "replicas=0", "image.pullPolicy=Sometimes"] {
+        let error = kubectl
+            .helm(&["template", "purser", &chart, "--set", value])
+            .await
+            .err();
+        let error = format!(
+            "{:#}",
+            error.with_context(|| format!("{value} was accepted"))?
+        );
+        assert!(
+            error.contains("values don't meet the specifications of the schema"),
+            "{value}: {error}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_chart_never_asks_to_list_secrets_or_to_change_definitions() -> Result<()> {
+    let (kubectl, chart, _) = chart().await?;
+    let rendered = kubectl
+        .helm(&["template", "purser", &chart, "-s", "templates/rbac.yaml"])
+        .await?;
+    for document in rendered
+        .split("\n---")
+        .filter(|text| text.contains("rules:"))
+    {
+        let role: serde_json::Value = serde_saphyr::from_str(document)?;
+        for rule in role["rules"].as_array().into_iter().flatten() {
+            let text = rule.to_string();
+            assert!(!text.contains('*'), "a wildcard: {text}");
+            assert!(!text.contains("customresourcedefinitions"), "{text}");
+            if text.contains("secrets") {
+                assert_eq!(rule["verbs"], serde_json::json!(["get"]), "{text}");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn the_definitions_in_the_chart_are_those_of_crds() -> Result<()> {
+    let root = Paths::from_env()?.repository;
+    for name in [
+        "paymentclusters.purser.dev.yaml",
+        "paymentproviders.purser.dev.yaml",
+    ] {
+        let source = fs::read_to_string(root.join("crds").join(name))?;
+        let copy = fs::read_to_string(root.join("charts/purser/files/crds").join(name))
+            .unwrap_or_default();
+        assert!(
+            source == copy,
+            "charts/purser/files/crds/{name} is stale; run `make generate` and commit"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! The definitions, the chart and the operator against a real API server, without a node: nothing runs but what a test starts.
+
+mod chart;
+mod fixture;
+mod refusals;
