@@ -46,7 +46,7 @@ impl fmt::Display for Exclusion {
 /// What routing must know besides the settings.
 pub struct Knowledge<'a> {
     /// The adapter that speaks to a provider, if there is one.
-    pub adapter: &'a dyn Fn(ProviderName) -> Option<&'static dyn Adapter>,
+    pub adapter: fn(ProviderName) -> Option<&'static dyn Adapter>,
     /// Whether there is a credential for a resource.
     pub has_credential: &'a dyn Fn(&str) -> bool,
     /// Resources asked in this round.
@@ -154,7 +154,7 @@ mod tests {
         tried: &[String],
     ) -> Route<'a> {
         let knowledge = Knowledge {
-            adapter: &adapter,
+            adapter,
             has_credential: &|resource| resource != "keyless",
             tried,
         };

@@ -1,0 +1,220 @@
+//! The loop: claim what is due, bring it forward, keep the claims alive, and end in order.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::task::JoinSet;
+use uuid::Uuid;
+
+use super::advance::advance;
+use super::settled::Settled;
+use super::store::StoreError;
+use crate::app::App;
+use crate::fraud::FraudClient;
+use crate::providers::Client;
+use crate::queue::store::{self as queue, Claimant};
+use crate::queue::{First, Item, Lease, Wake, backoff};
+
+/// Every so many claims look first at what other releases left lying.
+const STRAYS_FIRST_EVERY: u64 = 8;
+/// When every place is taken, one place alone is not worth a claim: others become free within this time.
+const GATHER: Duration = Duration::from_millis(2);
+/// The database is away: look again after this.
+const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How a processor works.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Payments in work at the same time.
+    pub concurrency: usize,
+    /// How long a claim lasts when its worker dies.
+    pub lease: Duration,
+    /// For how long the work of another release is left to that release.
+    pub grace: Duration,
+    /// How often to look for work without being told.
+    pub poll: Duration,
+    /// How long payments in work are waited for at the end.
+    pub drain: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            concurrency: 32,
+            lease: Duration::from_secs(15),
+            grace: Duration::from_secs(10),
+            poll: Duration::from_millis(500),
+            drain: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why a processor cannot start.
+#[derive(Debug, Error)]
+pub enum ProcessorError {
+    /// No HTTP client.
+    #[error("cannot set up an HTTP client: {0}")]
+    Http(#[from] reqwest::Error),
+}
+
+/// What every payment in work shares.
+pub(super) struct Worker {
+    pub(super) app: Arc<App>,
+    pub(super) fraud: FraudClient,
+    pub(super) providers: Client,
+    pub(super) settled: Settled,
+    in_flight: Mutex<HashMap<i64, i32>>,
+}
+
+/// Brings payments forward until the process is to end.
+///
+/// # Errors
+/// When the processor cannot start.
+pub async fn run(app: Arc<App>) -> Result<(), ProcessorError> {
+    run_with(app, Options::default()).await
+}
+
+/// The same, with other options.
+///
+/// # Errors
+/// When the processor cannot start.
+pub async fn run_with(app: Arc<App>, options: Options) -> Result<(), ProcessorError> {
+    let (settled, announcing) = Settled::start(app.pool.clone());
+    let fraud = FraudClient::new(&app.config.fraud)?;
+    let worker = Arc::new(Worker { fraud, providers: Client::new()?, settled, in_flight: Mutex::default(), app });
+    let heartbeat = tokio::spawn(keep_claims(Arc::clone(&worker), options.lease));
+    let mut tasks = JoinSet::new();
+    claim_until_shutdown(&worker, &options, &mut tasks).await;
+    drain(&worker, &options, &mut tasks).await;
+    heartbeat.abort();
+    // Waits for the task to let go of the worker, so that dropping ours ends the announcer.
+    let _ = heartbeat.await;
+    drop(worker);
+    let _ = tokio::time::timeout(OUTAGE_PAUSE, announcing).await;
+    Ok(())
+}
+
+async fn claim_until_shutdown(worker: &Arc<Worker>, options: &Options, tasks: &mut JoinSet<()>) {
+    let App { pool, release, shutdown, .. } = &*worker.app;
+    let wake = Wake::listen(pool.clone());
+    let name = format!("{release}/{}", Uuid::now_v7().simple());
+    let claimant = Claimant { release: release.clone(), worker: name, lease: options.lease, grace: options.grace };
+    let mut claims: u64 = 0;
+    while !shutdown.is_cancelled() {
+        while tasks.try_join_next().is_some() {}
+        let free = options.concurrency.saturating_sub(tasks.len());
+        if free == 0 {
+            let one_ended = async {
+                tasks.join_next().await;
+                tokio::time::sleep(GATHER).await;
+            };
+            tokio::select! { () = one_ended => {}, () = shutdown.cancelled() => {} }
+            continue;
+        }
+        claims += 1;
+        let first = if claims.is_multiple_of(STRAYS_FIRST_EVERY) { First::Strays } else { First::Own };
+        let pause = match queue::claim(pool, &claimant, u32::try_from(free).unwrap_or(u32::MAX), first).await {
+            Ok(items) => {
+                let all_taken = items.len() == free;
+                for item in items {
+                    tasks.spawn(bring_forward(Arc::clone(worker), item));
+                }
+                if all_taken { Duration::ZERO } else { options.poll }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no work claimed");
+                OUTAGE_PAUSE
+            }
+        };
+        if !pause.is_zero() {
+            tokio::select! { () = wake.wait(pause) => {}, () = shutdown.cancelled() => {} }
+        }
+    }
+}
+
+/// Waits for what is in work; gives back what does not end in time. A payment that was sent to its provider is then
+/// asked about by the next worker, with the same key.
+async fn drain(worker: &Worker, options: &Options, tasks: &mut JoinSet<()>) {
+    let all_ended = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(options.drain, all_ended).await.is_ok() {
+        return;
+    }
+    // Taken down before the tasks are stopped, since each of them strikes itself off.
+    let leases = worker.leases();
+    tasks.shutdown().await;
+    tracing::warn!(payments = leases.len(), "payments are given back unfinished");
+    if let Err(error) = queue::release(&worker.app.pool, &leases).await {
+        tracing::warn!(%error, "not given back; their claims run out by themselves");
+    }
+}
+
+async fn bring_forward(worker: Arc<Worker>, item: Item) {
+    let _in_flight = InFlight::enter(&worker, &item);
+    match advance(&worker, &item).await {
+        Ok(progress) => tracing::debug!(payment = %item.payment_id, ?progress, "brought forward"),
+        Err(StoreError::Lost) => tracing::warn!(payment = %item.payment_id, claim = item.attempt, "lost to another worker"),
+        Err(error) => {
+            tracing::warn!(payment = %item.payment_id, %error, "not brought forward");
+            give_back(&worker, &item, &error).await;
+        }
+    }
+}
+
+async fn give_back(worker: &Worker, item: &Item, error: &StoreError) {
+    let delay = backoff::delay(item.attempt.unsigned_abs(), rand::random());
+    let given_back = async {
+        let mut connection = worker.app.pool.acquire().await?;
+        queue::retry_later(&mut connection, item.lease(), delay, &error.to_string()).await
+    };
+    if let Err(error) = given_back.await {
+        tracing::debug!(payment = %item.payment_id, %error, "not given back; the claim runs out by itself");
+    }
+}
+
+/// Makes the claims of what is in work last, so that a slow provider is not asked by two workers at a time.
+async fn keep_claims(worker: Arc<Worker>, lease: Duration) {
+    let mut ticks = tokio::time::interval(lease / 3);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let leases = worker.leases();
+        if leases.is_empty() {
+            continue;
+        }
+        if let Err(error) = queue::extend(&worker.app.pool, &leases, lease).await {
+            tracing::warn!(%error, payments = leases.len(), "claims not extended");
+        }
+    }
+}
+
+impl Worker {
+    fn in_flight(&self) -> MutexGuard<'_, HashMap<i64, i32>> {
+        // A list of numbers is whole even if somebody panicked beside it.
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn leases(&self) -> Vec<Lease> {
+        self.in_flight().iter().map(|(&item_id, &attempt)| Lease { item_id, attempt }).collect()
+    }
+}
+
+/// Stands for a payment in work; gone when it is not, however that came about.
+struct InFlight<'a> {
+    worker: &'a Worker,
+    item_id: i64,
+}
+
+impl<'a> InFlight<'a> {
+    fn enter(worker: &'a Worker, item: &Item) -> Self {
+        worker.in_flight().insert(item.id, item.attempt);
+        Self { worker, item_id: item.id }
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.worker.in_flight().remove(&self.item_id);
+    }
+}
