@@ -1,10 +1,11 @@
 //! The chart: linted, rendered with its defaults and with everything on, and every object accepted by a real API server.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use anyhow::{Context, Result};
 use e2e::Paths;
 use e2e::platform::Kubectl;
+use e2e::progress::wait_for;
 
 use super::fixture::control_plane;
 
@@ -12,17 +13,8 @@ async fn chart() -> Result<(Kubectl, String, Paths)> {
     let paths = Paths::from_env()?;
     let bin = e2e::tools::ensure(&paths).await?;
     let kubeconfig = Some(control_plane().await?.kubeconfig_path.clone());
-    let kubectl = Kubectl {
-        kubectl: bin.join("kubectl"),
-        helm: bin.join("helm"),
-        kubeconfig,
-    };
-    let chart = paths
-        .repository
-        .join("charts/purser")
-        .to_str()
-        .context("the checkout's path is not UTF-8")?
-        .to_owned();
+    let kubectl = Kubectl { kubectl: bin.join("kubectl"), helm: bin.join("helm"), kubeconfig };
+    let chart = paths.repository.join("charts/purser").to_str().context("the checkout's path is not UTF-8")?.to_owned();
     Ok((kubectl, chart, paths))
 }
 
@@ -37,20 +29,11 @@ async fn the_chart_passes_helms_strict_lint() -> Result<()> {
 async fn every_rendered_object_is_accepted_by_the_api_server() -> Result<()> {
     let (kubectl, chart, _) = chart().await?;
     let namespace = "default";
-    for values in [
-        &[][..],
-        &[
-            "--set",
-            "watchNamespace=default,crds.keep=false,networkPolicy.enabled=true,replicas=3",
-        ][..],
-    ] {
-        let rendered = kubectl
-            .helm(&[&["template", "purser", &chart, "-n", namespace], values].concat())
-            .await?;
-        assert!(
-            rendered.contains("kind: NetworkPolicy")
-                && rendered.contains("kind: CustomResourceDefinition")
-        );
+    for values in
+        [&[][..], &["--set", "watchNamespace=default,crds.keep=false,networkPolicy.enabled=true,replicas=3"][..]]
+    {
+        let rendered = kubectl.helm(&[&["template", "purser", &chart, "-n", namespace], values].concat()).await?;
+        assert!(rendered.contains("kind: NetworkPolicy") && rendered.contains("kind: CustomResourceDefinition"));
         let strict = [
             "apply",
             "--dry-run=server",
@@ -71,29 +54,19 @@ async fn every_rendered_object_is_accepted_by_the_api_server() -> Result<()> {
 async fn the_operators_pods_meet_pod_security_restricted() -> Result<()> {
     let (kubectl, chart, _) = chart().await?;
     let enforced = r#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"strict","labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}"#;
-    kubectl
-        .run_with_input(&["apply", "-f", "-"], Some(enforced))
-        .await?;
-    let rendered = kubectl
-        .helm(&[
-            "template",
-            "purser",
-            &chart,
-            "-n",
-            "strict",
-            "-s",
-            "templates/deployment.yaml",
-        ])
-        .await?;
-    // The API server warns about a Deployment whose pods it would refuse.
+    kubectl.run_with_input(&["apply", "-f", "-"], Some(enforced)).await?;
+    let rendered =
+        kubectl.helm(&["template", "purser", &chart, "-n", "strict", "-s", "templates/deployment.yaml"]).await?;
     let pod = pod_of(&rendered)?;
-    kubectl
-        .run_with_input(
-            &["apply", "--dry-run=server", "-n", "strict", "-f", "-"],
-            Some(&pod),
-        )
-        .await?;
-    Ok(())
+    // Any pod is refused until the controller manager has made the namespace's account, and admission has seen it.
+    let accepted = wait_for(Duration::from_secs(20), || async {
+        let dry_run = ["apply", "--dry-run=server", "-n", "strict", "-f", "-"];
+        match kubectl.run_with_input(&dry_run, Some(&pod)).await {
+            Err(error) if format!("{error:#}").contains("\"default\" not found") => Ok(None),
+            answer => Ok(Some(answer)),
+        }
+    });
+    accepted.await?.map(drop)
 }
 
 /// The pod that a Deployment would make; only a pod is refused by Pod Security.
@@ -111,18 +84,9 @@ fn pod_of(deployment: &str) -> Result<String> {
 async fn values_that_the_schema_does_not_know_are_refused() -> Result<()> {
     let (kubectl, chart, _) = chart().await?;
     for value in ["replicaCount=2", "replicas=0", "image.pullPolicy=Sometimes"] {
-        let error = kubectl
-            .helm(&["template", "purser", &chart, "--set", value])
-            .await
-            .err();
-        let error = format!(
-            "{:#}",
-            error.with_context(|| format!("{value} was accepted"))?
-        );
-        assert!(
-            error.contains("values don't meet the specifications of the schema"),
-            "{value}: {error}"
-        );
+        let error = kubectl.helm(&["template", "purser", &chart, "--set", value]).await.err();
+        let error = format!("{:#}", error.with_context(|| format!("{value} was accepted"))?);
+        assert!(error.contains("values don't meet the specifications of the schema"), "{value}: {error}");
     }
     Ok(())
 }
@@ -130,13 +94,8 @@ async fn values_that_the_schema_does_not_know_are_refused() -> Result<()> {
 #[tokio::test]
 async fn the_chart_never_asks_to_list_secrets_or_to_change_definitions() -> Result<()> {
     let (kubectl, chart, _) = chart().await?;
-    let rendered = kubectl
-        .helm(&["template", "purser", &chart, "-s", "templates/rbac.yaml"])
-        .await?;
-    for document in rendered
-        .split("\n---")
-        .filter(|text| text.contains("rules:"))
-    {
+    let rendered = kubectl.helm(&["template", "purser", &chart, "-s", "templates/rbac.yaml"]).await?;
+    for document in rendered.split("\n---").filter(|text| text.contains("rules:")) {
         let role: serde_json::Value = serde_saphyr::from_str(document)?;
         for rule in role["rules"].as_array().into_iter().flatten() {
             let text = rule.to_string();
@@ -153,17 +112,10 @@ async fn the_chart_never_asks_to_list_secrets_or_to_change_definitions() -> Resu
 #[test]
 fn the_definitions_in_the_chart_are_those_of_crds() -> Result<()> {
     let root = Paths::from_env()?.repository;
-    for name in [
-        "paymentclusters.purser.dev.yaml",
-        "paymentproviders.purser.dev.yaml",
-    ] {
+    for name in ["paymentclusters.purser.dev.yaml", "paymentproviders.purser.dev.yaml"] {
         let source = fs::read_to_string(root.join("crds").join(name))?;
-        let copy = fs::read_to_string(root.join("charts/purser/files/crds").join(name))
-            .unwrap_or_default();
-        assert!(
-            source == copy,
-            "charts/purser/files/crds/{name} is stale; run `make generate` and commit"
-        );
+        let copy = fs::read_to_string(root.join("charts/purser/files/crds").join(name)).unwrap_or_default();
+        assert!(source == copy, "charts/purser/files/crds/{name} is stale; run `make generate` and commit");
     }
     Ok(())
 }

@@ -33,9 +33,7 @@ pub async fn namespace() -> Result<(Client, String)> {
     let client = control_plane().await?.client().await?;
     let name = format!("test-{}", NAMESPACES.fetch_add(1, Ordering::Relaxed));
     let namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
-    Api::<Namespace>::all(client.clone())
-        .create(&PostParams::default(), &namespace)
-        .await?;
+    Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await?;
     Ok((client, name))
 }
 
@@ -43,15 +41,8 @@ async fn install_definitions(client: &Client) -> Result<()> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     for definition in crds::all() {
         let name = definition.name_any();
-        api.patch(
-            &name,
-            &PatchParams::apply("tests").force(),
-            &Patch::Apply(&definition),
-        )
-        .await?;
-        await_condition(api.clone(), &name, conditions::is_crd_established())
-            .await
-            .context(name)?;
+        api.patch(&name, &PatchParams::apply("tests").force(), &Patch::Apply(&definition)).await?;
+        await_condition(api.clone(), &name, conditions::is_crd_established()).await.context(name)?;
     }
     Ok(())
 }
@@ -60,11 +51,7 @@ async fn install_definitions(client: &Client) -> Result<()> {
 pub fn untyped(client: &Client, namespace: &str, kind: &str) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk(crds::GROUP, crds::VERSION, kind);
     let plural = format!("{}s", kind.kind.to_lowercase());
-    Api::namespaced_with(
-        client.clone(),
-        namespace,
-        &ApiResource::from_gvk_with_plural(&kind, &plural),
-    )
+    Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk_with_plural(&kind, &plural))
 }
 
 /// A PaymentCluster with only what has no default.
