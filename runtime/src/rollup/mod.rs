@@ -1,1 +1,141 @@
-//! Figures per minute.
+//! Turns each minute into figures, by the release that produced them.
+
+pub mod figures;
+mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use thiserror::Error;
+use tokio::time::MissedTickBehavior;
+
+use self::figures::{FiguresError, figures};
+use crate::app::App;
+use crate::database::{DatabaseError, Pool};
+use crate::{partitions, queue};
+
+/// Payments end late, when a provider was away: so many minutes are calculated again each time.
+const MINUTES_REDONE: i32 = 10;
+const MINUTE_S: u32 = 60;
+/// A minute is rolled up a little after its end, so that the commits of its last moment are in it.
+const SETTLE: TimeDelta = TimeDelta::seconds(2);
+const PARTITIONS_EVERY: Duration = Duration::from_secs(3600);
+const QUEUE_EVERY: Duration = Duration::from_secs(5);
+
+/// Why a minute has no figures yet.
+#[derive(Debug, Error)]
+pub enum RollupError {
+    /// The database did not answer.
+    #[error("the database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The figures could not be calculated.
+    #[error(transparent)]
+    Figures(#[from] FiguresError),
+}
+
+/// What a roll-up did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rollup {
+    /// So many rows were written.
+    Written(usize),
+    /// Another replica is at it.
+    Elsewhere,
+}
+
+/// Rolls up each minute, makes partitions each hour, and measures the queue, until the process is to end.
+pub async fn run(app: Arc<App>) {
+    let work = async {
+        tokio::join!(minutes(&app), partitions_ahead(&app.pool), queue_depth(&app));
+    };
+    tokio::select! {
+        () = work => {}
+        () = app.shutdown.cancelled() => {}
+    }
+}
+
+/// Writes the whole minutes of the last ten before `now`. Doing it again changes nothing but late payments.
+///
+/// # Errors
+/// When the database does not answer; then nothing was written.
+pub async fn roll_up(pool: &Pool, now: DateTime<Utc>) -> Result<Rollup, RollupError> {
+    let to = now.duration_trunc(TimeDelta::minutes(1)).unwrap_or(now);
+    let from = to - TimeDelta::minutes(1) * MINUTES_REDONE;
+    let mut transaction = pool.begin().await?;
+    if !store::lock(&mut transaction).await? {
+        return Ok(Rollup::Elsewhere);
+    }
+    let buckets = store::tallies(&mut transaction, from, to).await?;
+    for (bucket, tallies) in &buckets {
+        store::save(&mut transaction, bucket, &figures(tallies, MINUTE_S)?).await?;
+    }
+    transaction.commit().await?;
+    Ok(Rollup::Written(buckets.len()))
+}
+
+async fn minutes(app: &App) {
+    loop {
+        match roll_up(&app.pool, Utc::now()).await {
+            Ok(done) => tracing::debug!(?done, "rolled up"),
+            Err(error) => tracing::warn!(%error, "not rolled up; the next minute does it again"),
+        }
+        tokio::time::sleep(until_next(Utc::now())).await;
+    }
+}
+
+/// The time until the next minute is over and settled.
+fn until_next(now: DateTime<Utc>) -> Duration {
+    let minute = TimeDelta::minutes(1);
+    let begin = (now - SETTLE).duration_trunc(minute).unwrap_or(now);
+    (begin + minute + SETTLE - now).to_std().unwrap_or(Duration::from_secs(1))
+}
+
+async fn partitions_ahead(pool: &Pool) {
+    let mut ticks = tokio::time::interval(PARTITIONS_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match ensure_partitions(pool).await {
+            Ok(made) if made.is_empty() => {}
+            Ok(made) => tracing::info!(partitions = ?made, "made partitions ahead"),
+            Err(error) => tracing::error!(%error, "partitions not made; months are left before payments need them"),
+        }
+    }
+}
+
+async fn ensure_partitions(pool: &Pool) -> Result<Vec<String>, DatabaseError> {
+    let acquired = pool.acquire().await;
+    let mut connection = acquired.map_err(|source| DatabaseError::Statement { doing: "could not get a connection", source })?;
+    partitions::ensure(&mut connection, Utc::now()).await
+}
+
+async fn queue_depth(app: &App) {
+    let mut ticks = tokio::time::interval(QUEUE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match queue::store::depth(&app.pool).await {
+            Ok(depth) => {
+                app.metrics.queue_depth.set(depth.items);
+                app.metrics.queue_oldest_seconds.set(depth.oldest_s);
+                if depth.parked > 0 {
+                    tracing::error!(payments = depth.parked, "payments wait for a person: see work_items.parked_at");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "queue not measured"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_minute_is_rolled_up_two_seconds_after_its_end() {
+        let at = |second: u32| DateTime::from_timestamp(1_790_000_040 + i64::from(second), 0).unwrap();
+        assert_eq!(at(0).timestamp() % 60, 0);
+        let waits = [0, 1, 2, 3, 59].map(|second| until_next(at(second)).as_secs());
+        assert_eq!(waits, [2, 1, 60, 59, 3]);
+    }
+}
