@@ -10,21 +10,18 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow};
 use kube::Client;
-use tempfile::TempDir;
 
 use crate::{
-    cluster::{
-        self, Component, Pki, Ports, Programs, SERVER_ADDRESSES, Settings, certificates,
-        config_files,
-    },
+    cluster::{self, Component, Pki, Ports, Programs, SERVER_ADDRESSES, Settings, certificates, config_files},
     command,
     paths::Paths,
     progress::wait_for,
 };
 
 const API_LIMIT: Duration = Duration::from_secs(60);
-/// Starts a program that ends when this process does, however it does: then its end of the pipe closes.
-const GUARD: &str = r#""$@" & child=$!; cat > /dev/null; kill -9 $child; wait $child"#;
+/// Starts a program that ends when this process does, however it does: then its end of the pipe closes. The last of
+/// them takes the folder with it, a moment later, when the others have ended too.
+const GUARD: &str = r#""$@" & child=$!; cat > /dev/null; kill -9 $child 2> /dev/null; wait $child; [ -z "$FOLDER" ] || { sleep 1; rm -rf "$FOLDER"; }"#;
 
 /// A running control plane. Everything of it goes when it is dropped, or when the process ends.
 pub struct ControlPlane {
@@ -34,9 +31,8 @@ pub struct ControlPlane {
     settings: Settings,
     pki: Pki,
     apiserver: Mutex<Guarded>,
-    _others: [Guarded; 2],
-    // Last: the folder goes when nothing writes to it any more.
-    _folder: TempDir,
+    // Only held: dropping them ends the programs.
+    _others: Vec<Guarded>,
 }
 
 /// A program that does not outlive this process.
@@ -46,27 +42,16 @@ struct Guarded {
 }
 
 impl Guarded {
-    fn start(component: &Component, folder: &Path) -> Result<Self> {
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(log_file(folder, component.name))?;
+    fn start(component: &Component, folder: &Path, remove: bool) -> Result<Self> {
+        let log = std::fs::File::options().create(true).append(true).open(log_file(folder, component.name))?;
         let mut command = Command::new("sh");
-        command
-            .args(["-c", GUARD, "sh"])
-            .arg(&component.program)
-            .args(&component.args);
-        command
-            .env_clear()
-            .env("PATH", command::SYSTEM_PATH)
-            .env("HOME", "/");
-        command
-            .stdin(Stdio::piped())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        let mut shell = command
-            .spawn()
-            .with_context(|| format!("cannot start {}", component.name))?;
+        command.args(["-c", GUARD, "sh"]).arg(&component.program).args(&component.args);
+        command.env_clear().env("PATH", command::SYSTEM_PATH).env("HOME", "/");
+        if remove {
+            command.env("FOLDER", folder);
+        }
+        command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
+        let mut shell = command.spawn().with_context(|| format!("cannot start {}", component.name))?;
         let stdin = shell.stdin.take();
         Ok(Self { shell, stdin })
     }
@@ -92,37 +77,28 @@ impl ControlPlane {
     pub async fn start() -> Result<Self> {
         crate::install_crypto();
         let paths = Paths::from_env()?;
-        let programs =
-            cluster::programs(&paths, &["kube-apiserver", "kube-controller-manager"]).await?;
-        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+        let programs = cluster::programs(&paths, &["kube-apiserver", "kube-controller-manager"]).await?;
+        // Kept, since a test binary drops no static: etcd's shell removes it.
+        let folder = tempfile::tempdir().context("cannot make a temporary folder")?.keep();
         let settings = Settings {
-            folder: folder.path().to_path_buf(),
+            folder: folder.clone(),
             ports: free_ports()?,
             advertised: None,
-            audit_log: folder.path().join("audit.jsonl"),
+            audit_log: folder.join("audit.jsonl"),
         };
-        let pki = Pki::ensure(&folder.path().join("pki"), "none", &SERVER_ADDRESSES)?;
-        let kubeconfig_path = folder.path().join("kubeconfig");
-        let document =
-            config_files::kubeconfig_document(&pki, certificates::ADMIN, &settings.server());
+        let pki = Pki::ensure(&folder.join("pki"), "none", &SERVER_ADDRESSES)?;
+        let kubeconfig_path = folder.join("kubeconfig");
+        let document = config_files::kubeconfig_document(&pki, certificates::ADMIN, &settings.server());
         config_files::write_json(&kubeconfig_path, &document)?;
-        let etcd = Guarded::start(&settings.etcd(&programs), folder.path())?;
-        let apiserver = Guarded::start(&settings.apiserver(&programs, &pki)?, folder.path())?;
-        let manager = Guarded::start(
-            &settings.controller_manager(&programs, &pki)?,
-            folder.path(),
-        )?;
-        let (apiserver, others) = (Mutex::new(apiserver), [manager, etcd]);
-        let started = Self {
-            kubeconfig_path,
-            programs,
-            settings,
-            pki,
-            apiserver,
-            _others: others,
-            _folder: folder,
-        };
+        let etcd = Guarded::start(&settings.etcd(&programs), &folder, true)?;
+        let apiserver = Guarded::start(&settings.apiserver(&programs, &pki)?, &folder, false)?;
+        let apiserver = Mutex::new(apiserver);
+        let others = vec![etcd];
+        let mut started = Self { kubeconfig_path, programs, settings, pki, apiserver, _others: others };
         started.wait_ready().await?;
+        // It ends at once when the API server does not know its role yet.
+        let manager = started.settings.controller_manager(&started.programs, &started.pki)?;
+        started._others.push(Guarded::start(&manager, &started.settings.folder, false)?);
         Ok(started)
     }
 
@@ -145,16 +121,9 @@ impl ControlPlane {
     /// # Errors
     /// When another thread panicked while it held the server.
     pub fn kill_apiserver(&self) -> Result<()> {
-        let mut server = self
-            .apiserver
-            .lock()
-            .map_err(|_| anyhow!("the API server's guard is poisoned"))?;
+        let mut server = self.apiserver.lock().map_err(|_| anyhow!("the API server's guard is poisoned"))?;
         drop(server.stdin.take());
-        server
-            .shell
-            .wait()
-            .map(drop)
-            .context("cannot wait for the API server")
+        server.shell.wait().map(drop).context("cannot wait for the API server")
     }
 
     /// Starts the API server on the same port and data after [`Self::kill_apiserver`], and waits until it is ready.
@@ -163,11 +132,8 @@ impl ControlPlane {
     /// When it does not become ready.
     pub async fn start_apiserver(&self) -> Result<()> {
         let component = self.settings.apiserver(&self.programs, &self.pki)?;
-        let started = Guarded::start(&component, &self.settings.folder)?;
-        *self
-            .apiserver
-            .lock()
-            .map_err(|_| anyhow!("the API server's guard is poisoned"))? = started;
+        let started = Guarded::start(&component, &self.settings.folder, false)?;
+        *self.apiserver.lock().map_err(|_| anyhow!("the API server's guard is poisoned"))? = started;
         self.wait_ready().await
     }
 
@@ -182,13 +148,9 @@ impl ControlPlane {
 
     async fn wait_ready(&self) -> Result<()> {
         let client = self.client().await?;
-        let ready = wait_for(API_LIMIT, || async {
-            cluster::is_ready(&client).await.map(Some)
-        })
-        .await;
+        let ready = wait_for(API_LIMIT, || async { cluster::is_ready(&client).await.map(Some) }).await;
         ready.with_context(|| {
-            let log = command::tail(&log_file(&self.settings.folder, "kube-apiserver"), 15)
-                .unwrap_or_default();
+            let log = command::tail(&log_file(&self.settings.folder, "kube-apiserver"), 15).unwrap_or_default();
             format!("the API server does not become ready; the end of its log:\n{log}")
         })
     }
@@ -207,11 +169,5 @@ fn free_ports() -> Result<Ports> {
     let [api, etcd, etcd_peer, controller_manager, scheduler] = ports[..] else {
         return Err(anyhow!("no free ports"));
     };
-    Ok(Ports {
-        api,
-        etcd,
-        etcd_peer,
-        controller_manager,
-        scheduler,
-    })
+    Ok(Ports { api, etcd, etcd_peer, controller_manager, scheduler })
 }

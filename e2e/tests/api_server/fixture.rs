@@ -18,7 +18,7 @@ static CONTROL_PLANE: OnceCell<ControlPlane> = OnceCell::const_new();
 static NAMESPACES: AtomicU32 = AtomicU32::new(0);
 
 /// The control plane; the first caller starts it.
-pub async fn control_plane() -> Result<&'static ControlPlane> {
+pub(crate) async fn control_plane() -> Result<&'static ControlPlane> {
     CONTROL_PLANE
         .get_or_try_init(|| async {
             let started = ControlPlane::start().await?;
@@ -29,7 +29,7 @@ pub async fn control_plane() -> Result<&'static ControlPlane> {
 }
 
 /// A client, and a namespace that no other test uses.
-pub async fn namespace() -> Result<(Client, String)> {
+pub(crate) async fn namespace() -> Result<(Client, String)> {
     let client = control_plane().await?.client().await?;
     let name = format!("test-{}", NAMESPACES.fetch_add(1, Ordering::Relaxed));
     let namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
@@ -48,14 +48,14 @@ async fn install_definitions(client: &Client) -> Result<()> {
 }
 
 /// The API of one of our kinds, for objects that need not be valid.
-pub fn untyped(client: &Client, namespace: &str, kind: &str) -> Api<DynamicObject> {
+pub(crate) fn untyped(client: &Client, namespace: &str, kind: &str) -> Api<DynamicObject> {
     let kind = GroupVersionKind::gvk(crds::GROUP, crds::VERSION, kind);
     let plural = format!("{}s", kind.kind.to_lowercase());
     Api::namespaced_with(client.clone(), namespace, &ApiResource::from_gvk_with_plural(&kind, &plural))
 }
 
 /// A PaymentCluster with only what has no default.
-pub fn minimal_cluster(name: &str) -> Value {
+pub(crate) fn minimal_cluster(name: &str) -> Value {
     json!({
         "apiVersion": "purser.dev/v1alpha1", "kind": "PaymentCluster", "metadata": {"name": name},
         "spec": {
@@ -68,7 +68,7 @@ pub fn minimal_cluster(name: &str) -> Value {
 }
 
 /// A PaymentProvider with only what has no default, selected by the PaymentCluster of that name.
-pub fn minimal_provider(name: &str, cluster: &str) -> Value {
+pub(crate) fn minimal_provider(name: &str, cluster: &str) -> Value {
     json!({
         "apiVersion": "purser.dev/v1alpha1", "kind": "PaymentProvider",
         "metadata": {"name": name, "labels": {"purser.dev/cluster": cluster}},
