@@ -19,11 +19,9 @@ fi
 if [ ! -e "$PGDATA/.complete" ]; then
     : "${POSTGRES_PASSWORD:?set POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE}"
     rm -rf "$PGDATA"
-    secret=$(mktemp)
-    printf '%s\n' "$POSTGRES_PASSWORD" > "$secret"
-    initdb --pgdata="$PGDATA" --username="$user" --pwfile="$secret" --encoding=UTF8 --locale=C.UTF-8 \
-        --auth-local=scram-sha-256 --auth-host=scram-sha-256
-    rm -f "$secret"
+    # Through a pipe: no file, environment or list of processes holds the password.
+    printf '%s\n' "$POSTGRES_PASSWORD" | initdb --pgdata="$PGDATA" --username="$user" --pwfile=/dev/stdin \
+        --encoding=UTF8 --locale=C.UTF-8 --auth-local=scram-sha-256 --auth-host=scram-sha-256
     printf 'host all all all scram-sha-256\n' >> "$PGDATA/pg_hba.conf"
     if [ "$database" != "postgres" ]; then
         printf 'CREATE DATABASE "%s";\n' "$database" | postgres --single -D "$PGDATA" postgres > /dev/null
@@ -33,5 +31,7 @@ if [ ! -e "$PGDATA/.complete" ]; then
 fi
 unset POSTGRES_PASSWORD
 
-# A socket folder on the volume: nothing else needs to be writable.
-exec postgres -D "$PGDATA" -c listen_addresses='*' -c unix_socket_directories="$PGDATA" "$@"
+# A socket only where its folder can be written: the pod's file system is read-only.
+sockets=/var/run/postgresql
+[ -w "$sockets" ] || sockets=
+exec postgres -D "$PGDATA" -c listen_addresses='*' -c unix_socket_directories="$sockets" "$@"
