@@ -31,6 +31,9 @@ if [ ! -e "$PGDATA/.complete" ]; then
 fi
 unset POSTGRES_PASSWORD
 
+# A volume that is mounted for a group (fsGroup) is opened for that group, which PostgreSQL refuses.
+chmod 0700 "$PGDATA"
+
 # A socket only where its folder can be written: the pod's file system is read-only.
 sockets=/var/run/postgresql
 [ -w "$sockets" ] || sockets=
