@@ -1,6 +1,6 @@
 //! The payment runtime: the program `purser`, one subcommand per role. It knows nothing of Kubernetes.
 //!
-//! One payment: `gateway` accepts it in one commit ([`payments`], `idempotency`, a row of the [`queue`]); a
+//! One payment: [`gateway`] accepts it in one commit ([`payments`], [`idempotency`], a row of the [`queue`]); a
 //! [`processor`] claims it, asks [`fraud`] within its deadline, then a provider through its adapter
 //! ([`providers`]), and ends it in one commit; [`rollup`] turns the minute into figures.
 
@@ -9,10 +9,15 @@ pub mod ids;
 pub mod money;
 
 // Nouns.
+pub mod idempotency;
+pub mod merchants;
+pub mod payment_methods;
 pub mod payments;
+pub mod users;
 
 // Roles.
 pub mod fraud;
+pub mod gateway;
 pub mod processor;
 pub mod providers;
 pub mod queue;
@@ -20,6 +25,7 @@ pub mod rollup;
 pub mod simulator;
 
 // What roles stand on.
+pub mod admin;
 pub mod app;
 pub mod cache;
 pub mod config;

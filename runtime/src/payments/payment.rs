@@ -128,6 +128,8 @@ pub struct Payment {
     pub fee: Option<Money>,
     /// Provider of the latest attempt: id of the row in `payment_providers`.
     pub payment_provider_id: Option<i32>,
+    /// That provider's name, as in STRIPE.
+    pub provider: Option<String>,
     /// The provider's name for the charge.
     pub provider_reference: Option<String>,
     /// 0 to 100.

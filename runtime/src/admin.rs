@@ -1,0 +1,129 @@
+//! The port for those who look after a pod: alive, ready, metrics.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use futures::future::join_all;
+use http::{StatusCode, header};
+use runtime_contract::health::{Check, Health, names};
+use runtime_contract::paths::admin;
+
+use crate::app::App;
+use crate::database;
+
+/// A probe waits a second at most; whatever takes longer does not answer.
+const CHECK_LIMIT: Duration = Duration::from_millis(800);
+
+type Answer = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
+
+/// One thing that a role stands on.
+pub struct Readiness {
+    name: &'static str,
+    optional: bool,
+    check: Box<dyn Fn(Arc<App>) -> Answer + Send + Sync>,
+}
+
+impl Readiness {
+    /// Without it the role takes no work. The check's error is a sentence for a person, without secrets.
+    pub fn required<F>(name: &'static str, check: impl Fn(Arc<App>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        Self { name, optional: false, check: Box::new(move |app| Box::pin(check(app))) }
+    }
+
+    /// Without it the role is slower, but right.
+    pub fn optional<F>(name: &'static str, check: impl Fn(Arc<App>) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        Self { optional: true, ..Self::required(name, check) }
+    }
+
+    /// PostgreSQL answers.
+    #[must_use]
+    pub fn database() -> Self {
+        Self::required(names::DATABASE, |app| async move {
+            let answer = sqlx::query("select 1").execute(&app.pool).await;
+            answer.map(|_| ()).map_err(|error| database::explain(&error))
+        })
+    }
+
+    /// Redis answers.
+    #[must_use]
+    pub fn cache() -> Self {
+        Self::optional(names::CACHE, |app| async move { app.cache.ping().await.map_err(|error| error.to_string()) })
+    }
+
+    /// The live settings were read.
+    #[must_use]
+    pub fn settings() -> Self {
+        Self::required(names::SETTINGS, |app| async move {
+            match app.settings.current().revision {
+                0 => Err("no settings were applied yet".to_owned()),
+                _ => Ok(()),
+            }
+        })
+    }
+
+    /// The fraud workload takes connections. Without it the policy for missed deadlines decides.
+    #[must_use]
+    pub fn fraud() -> Self {
+        Self::optional(names::FRAUD, |app| async move {
+            let uri: http::Uri = app.config.fraud.url.parse().map_err(|_| "fraud.url is no URL".to_owned())?;
+            let host = uri.host().unwrap_or_default();
+            let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("https") { 443 } else { 80 });
+            tokio::net::TcpStream::connect((host, port)).await.map(|_| ()).map_err(|error| error.to_string())
+        })
+    }
+}
+
+/// Serves the admin port until the process ends: probes are answered while it drains.
+///
+/// # Errors
+/// When the port cannot be had.
+pub async fn serve(app: Arc<App>, checks: Vec<Readiness>, address: SocketAddr) -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    axum::serve(listener, router(app, checks)).await
+}
+
+/// The admin paths.
+pub fn router(app: Arc<App>, checks: Vec<Readiness>) -> Router {
+    Router::new()
+        .route(admin::LIVE, get(|| async { "alive\n" }))
+        .route(admin::READY, get(ready))
+        .route(admin::METRICS, get(metrics))
+        .with_state((app, Arc::new(checks)))
+}
+
+type Shared = State<(Arc<App>, Arc<Vec<Readiness>>)>;
+
+async fn ready(State((app, checks)): Shared) -> Response {
+    let checks: Vec<Check> = join_all(checks.iter().map(|readiness| ask(&app, readiness))).await;
+    let ready = !app.shutdown.is_cancelled() && checks.iter().all(|check| check.ok || check.optional);
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let settings_revision = app.settings.current().revision;
+    (status, Json(Health { ready, release: app.release.clone(), settings_revision, checks })).into_response()
+}
+
+async fn ask(app: &Arc<App>, readiness: &Readiness) -> Check {
+    let answer = tokio::time::timeout(CHECK_LIMIT, (readiness.check)(app.clone())).await;
+    let late = || Err(format!("no answer within {} ms", CHECK_LIMIT.as_millis()));
+    let message = answer.unwrap_or_else(|_| late()).err();
+    Check { name: readiness.name.to_owned(), ok: message.is_none(), optional: readiness.optional, message: message.unwrap_or_default() }
+}
+
+async fn metrics(State((app, _)): Shared) -> Response {
+    app.metrics.settings_revision.set(app.settings.current().revision);
+    match app.metrics.render() {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}

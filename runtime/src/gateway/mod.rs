@@ -1,0 +1,87 @@
+//! The payment API that merchants call: HTTP in, one commit, an answer when the payment came to its end.
+
+mod auth;
+mod body;
+mod payment_json;
+mod payment_methods;
+mod payment_request;
+mod payments;
+mod problem;
+mod router;
+mod users;
+mod wait;
+mod work;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use tokio::net::TcpListener;
+
+use crate::app::App;
+use crate::idempotency;
+use crate::shutdown::DRAIN;
+
+/// How often expired keys are forgotten.
+const HOUSEKEEPING: Duration = Duration::from_secs(300);
+
+/// What the endpoints share.
+pub(crate) struct Gateway {
+    app: Arc<App>,
+    callers: auth::Callers,
+    waiters: wait::Waiters,
+    bell: work::Bell,
+}
+
+/// Serves the API until the process is told to stop, then finishes what is in flight.
+///
+/// # Errors
+/// When the port cannot be had.
+pub async fn serve(app: Arc<App>, address: SocketAddr) -> std::io::Result<()> {
+    serve_on(app, TcpListener::bind(address).await?).await
+}
+
+/// As [`serve`], on a port that is bound already.
+///
+/// # Errors
+/// When the port breaks.
+pub async fn serve_on(app: Arc<App>, listener: TcpListener) -> std::io::Result<()> {
+    let waiters = wait::Waiters::default();
+    let bell = work::Bell::default();
+    let gateway = Arc::new(Gateway { app: app.clone(), callers: auth::Callers::default(), waiters: waiters.clone(), bell: bell.clone() });
+    tracing::info!(address = %listener.local_addr()?, "taking payments");
+    let stop = app.shutdown.clone();
+    let server = axum::serve(listener, router::router(gateway)).with_graceful_shutdown(stop.cancelled_owned());
+    let drained = async {
+        app.shutdown.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        result = server.into_future() => result,
+        () = drained => {
+            tracing::warn!("requests were still in flight after {} s; they are cut off", DRAIN.as_secs());
+            Ok(())
+        }
+        () = waiters.listen(app.pool.clone()) => Ok(()),
+        () = bell.pass_on(app.pool.clone()) => Ok(()),
+        () = forget_keys(&app) => Ok(()),
+    }
+}
+
+async fn forget_keys(app: &App) {
+    loop {
+        tokio::time::sleep(HOUSEKEEPING).await;
+        // Each round takes a limited number; there is more while it comes back full-handed.
+        loop {
+            match idempotency::store::forget_expired(&app.pool, Utc::now()).await {
+                Ok(0) => break,
+                Ok(forgotten) => tracing::debug!(forgotten, "expired idempotency keys are gone"),
+                Err(error) => {
+                    tracing::debug!(%error, "expired idempotency keys stay for now");
+                    break;
+                }
+            }
+        }
+    }
+}

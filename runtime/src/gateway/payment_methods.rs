@@ -1,0 +1,66 @@
+//! `POST /v1/payment-methods`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::IntoResponse;
+use chrono::Utc;
+use http::StatusCode;
+use serde::Serialize;
+
+use super::Gateway;
+use super::auth::Caller;
+use super::body::Document;
+use super::problem::Problem;
+use crate::ids::{PaymentMethodId, UserId};
+use crate::payment_methods::{Kind, NewPaymentMethod, store};
+use crate::users;
+
+/// What is shown of a new payment method: never its token.
+#[derive(Serialize)]
+struct Created<'a> {
+    id: PaymentMethodId,
+    user_id: UserId,
+    r#type: Kind,
+    provider: Option<&'a str>,
+    last_four: Option<&'a str>,
+    expiry_month: Option<i32>,
+    expiry_year: Option<i32>,
+    is_default: bool,
+}
+
+/// Stores a tokenised instrument of one of the merchant's users.
+pub(super) async fn create(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    Document(new): Document<NewPaymentMethod>,
+) -> Result<impl IntoResponse, Problem> {
+    let merchant = caller.active()?;
+    new.check()?;
+    let now = Utc::now();
+    if new.expiry()?.is_some_and(|expiry| expiry.is_over(now.date_naive())) {
+        return Err(expired());
+    }
+    let pool = &gateway.app.pool;
+    if !users::store::belongs_to(pool, new.user_id, merchant.id).await? {
+        return Err(Problem::unprocessable("user_not_found", "this merchant has no such user").param("user_id"));
+    }
+    let id = store::create(pool, &new, now).await?;
+    let created = Created {
+        id,
+        user_id: new.user_id,
+        r#type: new.kind,
+        provider: new.provider.as_deref(),
+        last_four: new.last_four.as_deref(),
+        expiry_month: new.expiry_month,
+        expiry_year: new.expiry_year,
+        is_default: new.is_default,
+    };
+    Ok((StatusCode::CREATED, Json(created)).into_response())
+}
+
+/// The instrument's last month is over.
+pub(super) fn expired() -> Problem {
+    Problem::unprocessable("payment_method_expired", "the payment method's expiry month is over").param("expiry_month")
+}

@@ -1,0 +1,138 @@
+//! Errors of the API, as RFC 9457 problems. The one place where a failure becomes an HTTP status.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use crate::database;
+
+/// Where each code is explained.
+const TYPES: &str = "https://purser.dev/problems/";
+
+/// Why a request was not done. It travels in the response's extensions until the outermost layer, which knows the
+/// request's id and path, writes it out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    param: Option<String>,
+    retry_after_s: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: String,
+    status: u16,
+    detail: &'a str,
+    instance: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    param: Option<&'a str>,
+    request_id: &'a str,
+    retryable: bool,
+}
+
+impl Problem {
+    /// A problem by its status, its stable code and a sentence for the one who wrote the request.
+    #[must_use]
+    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), param: None, retry_after_s: None }
+    }
+
+    /// The request is not one: it cannot be read.
+    pub(super) fn bad_request(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, detail)
+    }
+
+    /// The request can be read, but what it asks for cannot be done.
+    pub(super) fn unprocessable(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+    }
+
+    /// There is no such thing, or it is another merchant's, which looks the same.
+    pub(super) fn not_found(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, detail)
+    }
+
+    /// A failure that is not the client's. What it was stands in the log, beside the request's id.
+    #[must_use]
+    pub(super) fn internal() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "something went wrong here; the same request, with the same Idempotency-Key, may be sent again",
+        )
+    }
+
+    /// Names the field or header that is meant.
+    #[must_use]
+    pub(super) fn param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    /// Says when the same request may work.
+    #[must_use]
+    pub(super) fn retry_after(mut self, seconds: u64) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// The document, for a request with this id to this path.
+    #[must_use]
+    pub(super) fn render(&self, request_id: &str, path: &str) -> Response {
+        let document = Document {
+            r#type: format!("{TYPES}{}", self.code),
+            title: self.code.replace('_', " "),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            instance: path,
+            code: self.code,
+            param: self.param.as_deref(),
+            request_id,
+            retryable: self.status.is_server_error(),
+        };
+        // A document of texts and one number cannot fail to be written.
+        let body = serde_json::to_vec(&document).unwrap_or_default();
+        let mut response = (self.status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"purser\""));
+        }
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// The database is away, which passes; or it refused a statement, which is a fault of this program.
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        if database::is_outage(&error) {
+            tracing::warn!(%error, "the database does not answer");
+            let detail = "the database does not answer; send the same request again, with the same Idempotency-Key";
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", detail).retry_after(1);
+        }
+        tracing::error!(%error, "the database refused a statement");
+        Self::internal()
+    }
+}
+
+/// A field that cannot be accepted, named with the reason.
+impl From<(&'static str, &'static str)> for Problem {
+    fn from((field, sentence): (&'static str, &'static str)) -> Self {
+        Self::unprocessable("invalid_field", format!("{field} {sentence}")).param(field)
+    }
+}

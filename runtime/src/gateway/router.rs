@@ -1,0 +1,86 @@
+//! The paths of the API, and what surrounds each of them.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use tower_http::catch_panic::CatchPanicLayer;
+use uuid::Uuid;
+
+use super::problem::Problem;
+use super::{Gateway, payment_methods, payments, users};
+use crate::payment_methods::card_number;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The API.
+pub(super) fn router(gateway: Arc<Gateway>) -> Router {
+    let paths = Router::new()
+        .route("/v1/users", post(users::create))
+        .route("/v1/payment-methods", post(payment_methods::create))
+        .route("/v1/payments", post(payments::create))
+        .route("/v1/payments/{id}", get(payments::read));
+    surround(paths, gateway)
+}
+
+/// What every path has around it: problems for whatever goes wrong, request ids, figures.
+fn surround(paths: Router<Arc<Gateway>>, gateway: Arc<Gateway>) -> Router {
+    paths
+        .fallback(|| async { Problem::not_found("no_such_path", "the API has no such path") })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
+        })
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(gateway.clone(), finish))
+        .with_state(gateway)
+}
+
+/// The panic's message went to the log through the hook; it may hold anything, so the client does not get it.
+fn panicked(_: Box<dyn Any + Send>) -> Response {
+    Problem::internal().into_response()
+}
+
+/// Writes problems out, gives each answer its request's id, and counts.
+async fn finish(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
+    let begin = Instant::now();
+    let id = request_id(request.headers());
+    let method = request.method().to_string();
+    let path = request.uri().path().to_owned();
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let mut response = next.run(request).await;
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let allow = response.headers_mut().remove(http::header::ALLOW);
+        response = problem.render(&id, &path);
+        if let Some(allow) = allow {
+            response.headers_mut().insert(http::header::ALLOW, allow);
+        }
+    }
+    let status = response.status().as_u16();
+    if response.status().is_server_error() {
+        tracing::warn!(request_id = id, method, route, status, "request failed");
+    }
+    let metrics = &gateway.app.metrics;
+    metrics.http_requests.with_label_values(&[method.as_str(), route.as_str(), &status.to_string()]).inc();
+    metrics.http_seconds.with_label_values(&[route.as_str()]).observe(begin.elapsed().as_secs_f64());
+    if let Ok(id) = HeaderValue::try_from(id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// The client's id for the request, where it is one that can stand in a log, or a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    let fit = |id: &&str| {
+        (1..=128).contains(&id.len())
+            && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte))
+            && !card_number::stands_in_text(id)
+    };
+    given.filter(fit).map_or_else(|| format!("req_{}", Uuid::now_v7().simple()), str::to_owned)
+}

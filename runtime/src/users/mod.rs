@@ -1,0 +1,6 @@
+//! Users: those who pay. Each belongs to the merchant that made it.
+
+pub mod store;
+pub mod user;
+
+pub use user::{NewUser, RiskLevel, Status, User};
