@@ -22,10 +22,7 @@ impl Gateway {
     /// The local cluster's NodePort.
     #[must_use]
     pub fn local() -> Self {
-        Self {
-            base_url: format!("http://127.0.0.1:{NODE_PORT}"),
-            _port_forward: None,
-        }
+        Self { base_url: format!("http://127.0.0.1:{NODE_PORT}"), _port_forward: None }
     }
 
     /// A port-forward to the Service, on a free port of this machine.
@@ -33,15 +30,7 @@ impl Gateway {
         let service = format!("service/{CLUSTER}-gateway");
         let mut child = kubectl
             .command(&kubectl.kubectl)
-            .args([
-                "-n",
-                NAMESPACE,
-                "port-forward",
-                "--address",
-                "127.0.0.1",
-                &service,
-                ":80",
-            ])
+            .args(["-n", NAMESPACE, "port-forward", "--address", "127.0.0.1", &service, ":80"])
             .stdout(std::process::Stdio::piped())
             .spawn()?;
         let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
@@ -49,15 +38,9 @@ impl Gateway {
             .await
             .context("kubectl port-forward said nothing")??;
         // Forwarding from 127.0.0.1:40123 -> 8080
-        let Some(address) = line
-            .as_deref()
-            .and_then(|line| line.split_whitespace().nth(2))
-        else {
+        let Some(address) = line.as_deref().and_then(|line| line.split_whitespace().nth(2)) else {
             bail!("kubectl port-forward ended before it listened");
         };
-        Ok(Self {
-            base_url: format!("http://{address}"),
-            _port_forward: Some(child),
-        })
+        Ok(Self { base_url: format!("http://{address}"), _port_forward: Some(child) })
     }
 }

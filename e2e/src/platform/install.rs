@@ -11,76 +11,28 @@ pub async fn operator(kubectl: &Kubectl, root: &Path, registry: Option<&str>) ->
     let chart = root.join("charts/purser");
     let chart = chart.to_str().context("the checkout's path is not UTF-8")?;
     let image = format!("image.repository={}", image(registry, "purser"));
-    let arguments = [
-        "upgrade",
-        "--install",
-        "purser",
-        chart,
-        "-n",
-        OPERATOR_NAMESPACE,
-        "--create-namespace",
-        "--set",
-        &image,
-    ];
+    let arguments =
+        ["upgrade", "--install", "purser", chart, "-n", OPERATOR_NAMESPACE, "--create-namespace", "--set", &image];
     kubectl.helm(&arguments).await?;
     let enforce = "pod-security.kubernetes.io/enforce=restricted";
-    kubectl
-        .run(&[
-            "label",
-            "namespace",
-            OPERATOR_NAMESPACE,
-            enforce,
-            "--overwrite",
-        ])
-        .await?;
-    let definitions = [
-        "crd/paymentclusters.purser.dev",
-        "crd/paymentproviders.purser.dev",
-    ];
-    kubectl
-        .run(
-            &[
-                &["wait", "--for=condition=Established", "--timeout=30s"],
-                &definitions[..],
-            ]
-            .concat(),
-        )
-        .await?;
+    kubectl.run(&["label", "namespace", OPERATOR_NAMESPACE, enforce, "--overwrite"]).await?;
+    let definitions = ["crd/paymentclusters.purser.dev", "crd/paymentproviders.purser.dev"];
+    kubectl.run(&[&["wait", "--for=condition=Established", "--timeout=30s"], &definitions[..]].concat()).await?;
     Ok(())
 }
 
 /// Starts the operator's pods anew: a local image keeps its name when its content changes.
 pub async fn restart_operator(kubectl: &Kubectl) -> Result<()> {
-    kubectl
-        .run(&[
-            "-n",
-            OPERATOR_NAMESPACE,
-            "rollout",
-            "restart",
-            "deployment/purser-operator",
-        ])
-        .await?;
+    kubectl.run(&["-n", OPERATOR_NAMESPACE, "rollout", "restart", "deployment/purser-operator"]).await?;
     Ok(())
 }
 
 /// Applies `examples/quickstart`, with its images taken from the registry if there is one.
 pub async fn quickstart(kubectl: &Kubectl, root: &Path, registry: Option<&str>) -> Result<()> {
     let folder = root.join("examples/quickstart");
-    let manifests = kubectl
-        .run(&[
-            "kustomize",
-            folder
-                .to_str()
-                .context("the checkout's path is not UTF-8")?,
-        ])
-        .await?;
+    let manifests = kubectl.run(&["kustomize", folder.to_str().context("the checkout's path is not UTF-8")?]).await?;
     let manifests = with_registry(&manifests, registry);
-    kubectl
-        .run_with_input(
-            &["apply", "--server-side", "--force-conflicts", "-f", "-"],
-            Some(&manifests),
-        )
-        .await?;
+    kubectl.run_with_input(&["apply", "--server-side", "--force-conflicts", "-f", "-"], Some(&manifests)).await?;
     Ok(())
 }
 
@@ -88,74 +40,33 @@ pub async fn quickstart(kubectl: &Kubectl, root: &Path, registry: Option<&str>) 
 pub async fn remove(kubectl: &Kubectl) -> Result<()> {
     // The resources first, so that the operator's objects go by their owner references.
     let kinds = "paymentclusters.purser.dev,paymentproviders.purser.dev";
-    let deleted = kubectl
-        .run(&[
-            "-n",
-            NAMESPACE,
-            "delete",
-            kinds,
-            "--all",
-            "--ignore-not-found",
-            "--timeout=60s",
-        ])
-        .await;
+    let deleted =
+        kubectl.run(&["-n", NAMESPACE, "delete", kinds, "--all", "--ignore-not-found", "--timeout=60s"]).await;
     if let Err(error) = deleted {
         // Without the definitions there is nothing to delete.
         if !format!("{error:#}").contains("the server doesn't have a resource type") {
             return Err(error);
         }
     }
-    kubectl
-        .run(&[
-            "delete",
-            "namespace",
-            NAMESPACE,
-            "--ignore-not-found",
-            "--timeout=120s",
-        ])
-        .await?;
-    kubectl
-        .helm(&[
-            "uninstall",
-            "purser",
-            "-n",
-            OPERATOR_NAMESPACE,
-            "--ignore-not-found",
-            "--wait",
-        ])
-        .await?;
-    kubectl
-        .run(&[
-            "delete",
-            "namespace",
-            OPERATOR_NAMESPACE,
-            "--ignore-not-found",
-            "--timeout=120s",
-        ])
-        .await?;
+    kubectl.run(&["delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s"]).await?;
+    kubectl.helm(&["uninstall", "purser", "-n", OPERATOR_NAMESPACE, "--ignore-not-found", "--wait"]).await?;
+    kubectl.run(&["delete", "namespace", OPERATOR_NAMESPACE, "--ignore-not-found", "--timeout=120s"]).await?;
     let definitions = ["paymentclusters.purser.dev", "paymentproviders.purser.dev"];
-    kubectl
-        .run(&[&["delete", "crd", "--ignore-not-found"], &definitions[..]].concat())
-        .await?;
+    kubectl.run(&[&["delete", "crd", "--ignore-not-found"], &definitions[..]].concat()).await?;
     Ok(())
 }
 
 fn image(registry: Option<&str>, name: &str) -> String {
-    registry.map_or_else(
-        || name.to_owned(),
-        |registry| format!("{}/{name}", registry.trim_end_matches('/')),
-    )
+    registry.map_or_else(|| name.to_owned(), |registry| format!("{}/{name}", registry.trim_end_matches('/')))
 }
 
 /// The quickstart names images as they are called on this machine; elsewhere they come from a registry.
 fn with_registry(manifests: &str, registry: Option<&str>) -> String {
     let lines = manifests.lines().map(|line| {
-        let renamed = ["image: purser", "repository: purser"]
-            .iter()
-            .find_map(|key| {
-                let at = line.find(key)? + key.len() - "purser".len();
-                Some(format!("{}{}", &line[..at], image(registry, &line[at..])))
-            });
+        let renamed = ["image: purser", "repository: purser"].iter().find_map(|key| {
+            let at = line.find(key)? + key.len() - "purser".len();
+            Some(format!("{}{}", &line[..at], image(registry, &line[at..])))
+        });
         renamed.unwrap_or_else(|| line.to_owned()) + "\n"
     });
     lines.collect()
@@ -167,8 +78,7 @@ mod tests {
 
     #[test]
     fn a_registry_is_put_before_every_image_of_ours_and_nothing_else() {
-        let manifests =
-            "image: purser-redis:7\n  repository: purser\napp: purser\nname: provider\n";
+        let manifests = "image: purser-redis:7\n  repository: purser\napp: purser\nname: provider\n";
         assert_eq!(with_registry(manifests, None), manifests);
         assert_eq!(
             with_registry(manifests, Some("registry.test/pay/")),

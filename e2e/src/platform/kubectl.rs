@@ -36,11 +36,7 @@ impl Kubectl {
     #[must_use]
     pub fn new(paths: &Paths, local: bool) -> Self {
         let (kubectl, helm) = (paths.bin().join("kubectl"), paths.bin().join("helm"));
-        Self {
-            kubectl,
-            helm,
-            kubeconfig: local.then(|| paths.kubeconfig()),
-        }
+        Self { kubectl, helm, kubeconfig: local.then(|| paths.kubeconfig()) }
     }
 
     /// Runs `kubectl` and gives what it printed.
@@ -63,16 +59,12 @@ impl Kubectl {
         if text.trim().is_empty() {
             return Ok(None);
         }
-        Ok(Some(
-            serde_json::from_str(&text).context("kubectl printed no JSON")?,
-        ))
+        Ok(Some(serde_json::from_str(&text).context("kubectl printed no JSON")?))
     }
 
     /// Runs `helm`.
     pub async fn helm(&self, args: &[&str]) -> Result<String> {
-        output(self.command(&self.helm).args(args), None)
-            .await
-            .with_context(|| format!("helm {}", args.join(" ")))
+        output(self.command(&self.helm).args(args), None).await.with_context(|| format!("helm {}", args.join(" ")))
     }
 
     /// A command bound to this cluster, for what is not run to its end.
@@ -88,26 +80,15 @@ impl Kubectl {
 }
 
 async fn output(command: &mut Command, input: Option<&str>) -> Result<String> {
-    command.stdin(if input.is_some() {
-        Stdio::piped()
-    } else {
-        Stdio::null()
-    });
+    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().context("could not start it")?;
     if let (Some(text), Some(mut stdin)) = (input, child.stdin.take()) {
-        stdin
-            .write_all(text.as_bytes())
-            .await
-            .context("could not give it its input")?;
+        stdin.write_all(text.as_bytes()).await.context("could not give it its input")?;
     }
     let done = child.wait_with_output().await?;
     if !done.status.success() {
-        bail!(
-            "{}: {}",
-            done.status,
-            String::from_utf8_lossy(&done.stderr).trim()
-        );
+        bail!("{}: {}", done.status, String::from_utf8_lossy(&done.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&done.stdout).into_owned())
 }

@@ -34,14 +34,8 @@ pub struct Answer {
 impl Merchant {
     /// A merchant that has its key already.
     pub fn new(base_url: &str, api_key: &str) -> Result<Self> {
-        let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(40))
-            .build()?;
-        Ok(Self {
-            base_url: base_url.trim_end_matches('/').to_owned(),
-            api_key: api_key.to_owned(),
-            http,
-        })
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(40)).build()?;
+        Ok(Self { base_url: base_url.trim_end_matches('/').to_owned(), api_key: api_key.to_owned(), http })
     }
 
     /// The quickstart's merchant: created through a gateway pod the first time, found again later.
@@ -49,10 +43,7 @@ impl Merchant {
         if let Some(key) = stored_key(kubectl).await? {
             let merchant = Self::new(base_url, &key)?;
             // A key of a database that has been thrown away since is no key any more.
-            if merchant
-                .call_until_answered("GET", "/v1/payments/pay_00000000000070008000000000000000")
-                .await?
-                .status
+            if merchant.call_until_answered("GET", "/v1/payments/pay_00000000000070008000000000000000").await?.status
                 != 401
             {
                 return Ok(merchant);
@@ -65,42 +56,25 @@ impl Merchant {
 
     /// One call with a JSON body.
     pub async fn post(&self, path: &str, idempotency_key: &str, body: &Value) -> Result<Answer> {
-        let request = self
-            .http
-            .post(format!("{}{path}", self.base_url))
-            .header("Idempotency-Key", idempotency_key);
+        let request = self.http.post(format!("{}{path}", self.base_url)).header("Idempotency-Key", idempotency_key);
         answer(request.bearer_auth(&self.api_key).json(body)).await
     }
 
     /// One call without a body.
     pub async fn get(&self, path: &str) -> Result<Answer> {
-        answer(
-            self.http
-                .get(format!("{}{path}", self.base_url))
-                .bearer_auth(&self.api_key),
-        )
-        .await
+        answer(self.http.get(format!("{}{path}", self.base_url)).bearer_auth(&self.api_key)).await
     }
 
     /// A user with a payment method, and the method's id.
     pub async fn payment_method(&self, unique: &str, token: &str) -> Result<String> {
         let user = json!({"email": format!("{unique}@example.com"), "full_name": "Ada Quickstart"});
-        let user = self
-            .post("/v1/users", &format!("user-{unique}"), &user)
-            .await?
-            .expect(201)?;
+        let user = self.post("/v1/users", &format!("user-{unique}"), &user).await?.expect(201)?;
         let method = json!({
             "user_id": user["id"], "type": "CREDIT_CARD", "provider": "visa", "token": token,
             "last_four": "4242", "expiry_month": 12, "expiry_year": 2035, "cardholder_name": "Ada Quickstart",
         });
-        let method = self
-            .post("/v1/payment-methods", &format!("method-{unique}"), &method)
-            .await?
-            .expect(201)?;
-        Ok(method["id"]
-            .as_str()
-            .context("a payment method without an id")?
-            .to_owned())
+        let method = self.post("/v1/payment-methods", &format!("method-{unique}"), &method).await?.expect(201)?;
+        Ok(method["id"].as_str().context("a payment method without an id")?.to_owned())
     }
 
     /// Takes a payment and waits until it has ended.
@@ -112,24 +86,14 @@ impl Merchant {
         limit: Duration,
     ) -> Result<Value> {
         let started = Instant::now();
-        let body =
-            json!({"amount": amount, "currency": "USD", "payment_method_id": payment_method});
+        let body = json!({"amount": amount, "currency": "USD", "payment_method_id": payment_method});
         let accepted = self.post("/v1/payments", idempotency_key, &body).await?;
         if accepted.status != 201 && accepted.status != 202 {
-            bail!(
-                "the gateway answered {}: {}",
-                accepted.status,
-                accepted.body
-            );
+            bail!("the gateway answered {}: {}", accepted.status, accepted.body);
         }
-        let id = accepted.body["id"]
-            .as_str()
-            .context("a payment without an id")?
-            .to_owned();
+        let id = accepted.body["id"].as_str().context("a payment without an id")?.to_owned();
         let mut payment = accepted.body;
-        while matches!(payment["status"].as_str(), Some("PENDING" | "PROCESSING"))
-            && started.elapsed() < limit
-        {
+        while matches!(payment["status"].as_str(), Some("PENDING" | "PROCESSING")) && started.elapsed() < limit {
             tokio::time::sleep(Duration::from_millis(200)).await;
             payment = self.get(&format!("/v1/payments/{id}")).await?.expect(200)?;
         }
@@ -139,9 +103,7 @@ impl Merchant {
     async fn call_until_answered(&self, method: &str, path: &str) -> Result<Answer> {
         let started = Instant::now();
         loop {
-            let request = self
-                .http
-                .request(method.parse()?, format!("{}{path}", self.base_url));
+            let request = self.http.request(method.parse()?, format!("{}{path}", self.base_url));
             match answer(request.bearer_auth(&self.api_key)).await {
                 Ok(answer) if answer.status < 500 => return Ok(answer),
                 Err(error) if started.elapsed() > Duration::from_secs(20) => return Err(error),
@@ -156,11 +118,7 @@ impl Answer {
     /// The body, if the status is the expected one.
     pub fn expect(self, status: u16) -> Result<Value> {
         if self.status != status {
-            bail!(
-                "expected {status}, but the gateway answered {}: {}",
-                self.status,
-                self.body
-            );
+            bail!("expected {status}, but the gateway answered {}: {}", self.status, self.body);
         }
         Ok(self.body)
     }
@@ -170,43 +128,20 @@ async fn answer(request: reqwest::RequestBuilder) -> Result<Answer> {
     let response = request.send().await.context("no answer from the gateway")?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let text = response.text().await?;
-    Ok(Answer {
-        status,
-        headers,
-        body: serde_json::from_str(&text).unwrap_or(Value::String(text)),
-    })
+    Ok(Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) })
 }
 
 /// Runs `purser merchant create` in a gateway pod, which has the database's secret, and gives the key.
 pub async fn create(kubectl: &Kubectl, name: &str, email: &str) -> Result<String> {
     let selector = "app.kubernetes.io/instance=payments,app.kubernetes.io/component=gateway";
-    let pods = kubectl
-        .get(&[
-            "-n",
-            NAMESPACE,
-            "pods",
-            "-l",
-            selector,
-            "--field-selector",
-            "status.phase=Running",
-        ])
-        .await?;
-    let pod = pods
-        .as_ref()
-        .and_then(|list| list["items"][0]["metadata"]["name"].as_str());
+    let pods =
+        kubectl.get(&["-n", NAMESPACE, "pods", "-l", selector, "--field-selector", "status.phase=Running"]).await?;
+    let pod = pods.as_ref().and_then(|list| list["items"][0]["metadata"]["name"].as_str());
     let pod = format!("pod/{}", pod.context("no gateway pod is running")?);
-    let command = [
-        "purser", "merchant", "create", "--name", name, "--email", email, "--json",
-    ];
-    let printed = kubectl
-        .run(&[&["-n", NAMESPACE, "exec", &pod, "--"], &command[..]].concat())
-        .await?;
-    let created: Value = serde_json::from_str(&printed)
-        .context("`purser merchant create --json` printed no JSON")?;
-    Ok(created["api_key"]
-        .as_str()
-        .context("`purser merchant create --json` printed no api_key")?
-        .to_owned())
+    let command = ["purser", "merchant", "create", "--name", name, "--email", email, "--json"];
+    let printed = kubectl.run(&[&["-n", NAMESPACE, "exec", &pod, "--"], &command[..]].concat()).await?;
+    let created: Value = serde_json::from_str(&printed).context("`purser merchant create --json` printed no JSON")?;
+    Ok(created["api_key"].as_str().context("`purser merchant create --json` printed no api_key")?.to_owned())
 }
 
 async fn stored_key(kubectl: &Kubectl) -> Result<Option<String>> {
@@ -231,10 +166,7 @@ async fn store_key(kubectl: &Kubectl, key: &str) -> Result<()> {
         "stringData": {"apiKey": key},
     });
     kubectl
-        .run_with_input(
-            &["apply", "--server-side", "--force-conflicts", "-f", "-"],
-            Some(&secret.to_string()),
-        )
+        .run_with_input(&["apply", "--server-side", "--force-conflicts", "-f", "-"], Some(&secret.to_string()))
         .await?;
     Ok(())
 }

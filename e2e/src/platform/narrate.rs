@@ -8,21 +8,12 @@ use serde_json::Value;
 use super::Kubectl;
 
 /// Waits until the PaymentCluster is Ready, printing each new state once.
-pub async fn until_ready(
-    kubectl: &Kubectl,
-    namespace: &str,
-    name: &str,
-    limit: Duration,
-) -> Result<()> {
+pub async fn until_ready(kubectl: &Kubectl, namespace: &str, name: &str, limit: Duration) -> Result<()> {
     let started = Instant::now();
     let mut told = String::new();
     loop {
-        let resource = kubectl
-            .get(&["-n", namespace, "paymentcluster", name])
-            .await?;
-        let state = resource
-            .as_ref()
-            .map_or_else(|| "not there yet".to_owned(), describe);
+        let resource = kubectl.get(&["-n", namespace, "paymentcluster", name]).await?;
+        let state = resource.as_ref().map_or_else(|| "not there yet".to_owned(), describe);
         if state != told {
             println!("    {:>5.1} s  {state}", started.elapsed().as_secs_f32());
             told = state;
@@ -45,18 +36,14 @@ pub async fn until_ready(
 #[must_use]
 pub fn is_ready(resource: &Value) -> bool {
     condition(resource, "Ready").is_some_and(|ready| {
-        ready["status"] == "True"
-            && ready["observedGeneration"] == resource["metadata"]["generation"]
+        ready["status"] == "True" && ready["observedGeneration"] == resource["metadata"]["generation"]
     })
 }
 
 /// One condition of a resource.
 #[must_use]
 pub fn condition<'a>(resource: &'a Value, kind: &str) -> Option<&'a Value> {
-    resource["status"]["conditions"]
-        .as_array()?
-        .iter()
-        .find(|condition| condition["type"] == kind)
+    resource["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
 }
 
 fn describe(resource: &Value) -> String {

@@ -18,23 +18,12 @@ pub async fn up(kubectl: &Kubectl, root: &Path, local: bool, registry: Option<&s
     narrate::until_ready(kubectl, NAMESPACE, CLUSTER, Duration::from_secs(180)).await?;
 
     println!("==> Taking a payment through the gateway's Service");
-    let gateway = if local {
-        Gateway::local()
-    } else {
-        Gateway::forwarded(kubectl).await?
-    };
+    let gateway = if local { Gateway::local() } else { Gateway::forwarded(kubectl).await? };
     let merchant = Merchant::find_or_create(kubectl, &gateway.base_url).await?;
     let payment = first_payment(&merchant).await?;
     println!("{}", serde_json::to_string_pretty(&payment)?);
-    println!(
-        "    first payment {} after {:.1} s",
-        payment["status"],
-        started.elapsed().as_secs_f32()
-    );
-    print!(
-        "\n{}",
-        kubectl.run(&["-n", NAMESPACE, "get", "pcl,pprov"]).await?
-    );
+    println!("    first payment {} after {:.1} s", payment["status"], started.elapsed().as_secs_f32());
+    print!("\n{}", kubectl.run(&["-n", NAMESPACE, "get", "pcl,pprov"]).await?);
     print_next(&merchant, &payment, local, kubectl);
     Ok(())
 }
@@ -48,14 +37,7 @@ pub async fn down(kubectl: &Kubectl) -> Result<()> {
 async fn first_payment(merchant: &Merchant) -> Result<Value> {
     let unique = jiff::Timestamp::now().as_millisecond().to_string();
     let method = merchant.payment_method(&unique, "pm_card_visa").await?;
-    let payment = merchant
-        .pay(
-            &format!("first-payment-{unique}"),
-            &method,
-            "10.50",
-            Duration::from_secs(30),
-        )
-        .await?;
+    let payment = merchant.pay(&format!("first-payment-{unique}"), &method, "10.50", Duration::from_secs(30)).await?;
     if payment["status"] != "SUCCESS" {
         bail!("the first payment has not succeeded: {payment:#}");
     }
@@ -69,10 +51,7 @@ fn print_next(merchant: &Merchant, payment: &Value, local: bool, kubectl: &Kubec
     if let Some(path) = &kubectl.kubeconfig {
         println!("  export KUBECONFIG={}", path.display());
         if let Some(folder) = kubectl.kubectl.parent() {
-            println!(
-                "  export PATH={}:$PATH    # kubectl and helm",
-                folder.display()
-            );
+            println!("  export PATH={}:$PATH    # kubectl and helm", folder.display());
         }
     }
     if !local {

@@ -19,18 +19,28 @@ static NAMESPACES: AtomicU32 = AtomicU32::new(0);
 
 /// The control plane; the first caller starts it.
 pub(crate) async fn control_plane() -> Result<&'static ControlPlane> {
-    CONTROL_PLANE
-        .get_or_try_init(|| async {
-            let started = ControlPlane::start().await?;
-            install_definitions(&started.client().await?).await?;
-            Ok(started)
-        })
-        .await
+    CONTROL_PLANE.get_or_try_init(start).await
+}
+
+/// A control plane that no other test uses, for what is done to it. It goes when the process ends, like the other one.
+pub(crate) async fn own_control_plane() -> Result<&'static ControlPlane> {
+    Ok(Box::leak(Box::new(start().await?)))
+}
+
+async fn start() -> Result<ControlPlane> {
+    let started = ControlPlane::start().await?;
+    install_definitions(&started.client().await?).await?;
+    Ok(started)
 }
 
 /// A client, and a namespace that no other test uses.
 pub(crate) async fn namespace() -> Result<(Client, String)> {
-    let client = control_plane().await?.client().await?;
+    namespace_on(control_plane().await?).await
+}
+
+/// The same on a control plane of one's own.
+pub(crate) async fn namespace_on(plane: &ControlPlane) -> Result<(Client, String)> {
+    let client = plane.client().await?;
     let name = format!("test-{}", NAMESPACES.fetch_add(1, Ordering::Relaxed));
     let namespace = serde_json::from_value(json!({"metadata": {"name": name}}))?;
     Api::<Namespace>::all(client.clone()).create(&PostParams::default(), &namespace).await?;

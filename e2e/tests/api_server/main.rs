@@ -2,4 +2,8 @@
 
 mod chart;
 mod fixture;
+mod operator;
+mod puppet;
+mod reconcile;
 mod refusals;
+mod survival;

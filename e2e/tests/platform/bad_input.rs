@@ -23,44 +23,16 @@ async fn bad_payments_are_refused_with_a_problem_document_and_nothing_is_charged
         ("1e2", "USD"),
     ] {
         let body = json!({"amount": amount, "currency": currency, "payment_method_id": method});
-        let answer = merchant
-            .post("/v1/payments", &format!("bad-{amount}-{unique}"), &body)
-            .await?;
-        assert!(
-            (400..500).contains(&answer.status),
-            "{amount} {currency}: {} {}",
-            answer.status,
-            answer.body
-        );
-        let content_type = answer
-            .headers
-            .get("content-type")
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        assert!(
-            content_type.starts_with("application/problem+json"),
-            "{content_type}"
-        );
+        let answer = merchant.post("/v1/payments", &format!("bad-{amount}-{unique}"), &body).await?;
+        assert!((400..500).contains(&answer.status), "{amount} {currency}: {} {}", answer.status, answer.body);
+        let content_type = answer.headers.get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
+        assert!(content_type.starts_with("application/problem+json"), "{content_type}");
         for member in ["type", "title", "status", "detail", "code", "request_id"] {
-            assert!(
-                !answer.body[member].is_null(),
-                "{amount} {currency}: no {member} in {}",
-                answer.body
-            );
+            assert!(!answer.body[member].is_null(), "{amount} {currency}: no {member} in {}", answer.body);
         }
     }
     let stranger = Merchant::new(&merchant.base_url, "psk_nobody")?;
-    assert_eq!(
-        stranger
-            .get("/v1/payments/pay_00000000000070008000000000000000")
-            .await?
-            .status,
-        401
-    );
-    assert_eq!(
-        platform.charges().await?.len(),
-        charges,
-        "a refused payment was charged"
-    );
+    assert_eq!(stranger.get("/v1/payments/pay_00000000000070008000000000000000").await?.status, 401);
+    assert_eq!(platform.charges().await?.len(), charges, "a refused payment was charged");
     Ok(())
 }

@@ -12,61 +12,41 @@ static TURN: Mutex<()> = Mutex::const_new(());
 static INSTALLED: OnceCell<FirstPayment> = OnceCell::const_new();
 
 /// The platform, for one story at a time.
-pub struct Platform {
-    pub kubectl: Kubectl,
-    pub gateway: Gateway,
+pub(crate) struct Platform {
+    pub(crate) kubectl: Kubectl,
+    pub(crate) gateway: Gateway,
     /// How the very first payment went.
-    pub first_payment: FirstPayment,
+    pub(crate) first_payment: FirstPayment,
     _turn: MutexGuard<'static, ()>,
 }
 
 /// A payment taken right after the quickstart was applied.
 #[derive(Clone, Debug)]
-pub struct FirstPayment {
-    pub payment: Value,
-    pub after: Duration,
+pub(crate) struct FirstPayment {
+    pub(crate) payment: Value,
+    pub(crate) after: Duration,
 }
 
 /// Waits for its turn, and the first time installs everything anew.
-pub async fn platform() -> Result<Platform> {
+pub(crate) async fn platform() -> Result<Platform> {
     let turn = TURN.lock().await;
     let paths = Paths::from_env()?;
     let (kubectl, local) = Kubectl::for_tests(&paths)?;
-    let first_payment = INSTALLED
-        .get_or_try_init(|| install_anew(&kubectl, &paths, local))
-        .await?
-        .clone();
+    let first_payment = INSTALLED.get_or_try_init(|| install_anew(&kubectl, &paths, local)).await?.clone();
     let gateway = gateway(&kubectl, local).await?;
-    let platform = Platform {
-        kubectl,
-        gateway,
-        first_payment,
-        _turn: turn,
-    };
+    let platform = Platform { kubectl, gateway, first_payment, _turn: turn };
     // A story begins on a whole platform, whatever the one before it did.
-    narrate::until_ready(
-        &platform.kubectl,
-        NAMESPACE,
-        "payments",
-        Duration::from_secs(90),
-    )
-    .await?;
+    narrate::until_ready(&platform.kubectl, NAMESPACE, "payments", Duration::from_secs(90)).await?;
     Ok(platform)
 }
 
 async fn gateway(kubectl: &Kubectl, local: bool) -> Result<Gateway> {
-    if local {
-        Ok(Gateway::local())
-    } else {
-        Gateway::forwarded(kubectl).await
-    }
+    if local { Ok(Gateway::local()) } else { Gateway::forwarded(kubectl).await }
 }
 
 async fn install_anew(kubectl: &Kubectl, paths: &Paths, local: bool) -> Result<FirstPayment> {
     let registry = std::env::var("PURSER_REGISTRY").ok();
-    install::remove(kubectl)
-        .await
-        .context("removing an earlier quickstart")?;
+    install::remove(kubectl).await.context("removing an earlier quickstart")?;
     if local {
         // Offers the volumes of what was removed anew.
         e2e::cluster::up(paths, e2e::cluster::Metrics::Later).await?;
@@ -78,71 +58,40 @@ async fn install_anew(kubectl: &Kubectl, paths: &Paths, local: bool) -> Result<F
     let gateway = gateway(kubectl, local).await?;
     let merchant = Merchant::find_or_create(kubectl, &gateway.base_url).await?;
     let method = merchant.payment_method("first", "pm_card_visa").await?;
-    let payment = merchant
-        .pay(
-            "the-first-payment",
-            &method,
-            "10.50",
-            Duration::from_secs(30),
-        )
-        .await?;
-    Ok(FirstPayment {
-        payment,
-        after: started.elapsed(),
-    })
+    let payment = merchant.pay("the-first-payment", &method, "10.50", Duration::from_secs(30)).await?;
+    Ok(FirstPayment { payment, after: started.elapsed() })
 }
 
 impl Platform {
     /// The quickstart's merchant.
-    pub async fn merchant(&self) -> Result<Merchant> {
+    pub(crate) async fn merchant(&self) -> Result<Merchant> {
         Merchant::find_or_create(&self.kubectl, &self.gateway.base_url).await
     }
 
     /// One object of the quickstart.
-    pub async fn object(&self, kind: &str, name: &str) -> Result<Value> {
-        self.kubectl
-            .get(&["-n", NAMESPACE, kind, name])
-            .await?
-            .with_context(|| format!("no {kind} {name}"))
+    pub(crate) async fn object(&self, kind: &str, name: &str) -> Result<Value> {
+        self.kubectl.get(&["-n", NAMESPACE, kind, name]).await?.with_context(|| format!("no {kind} {name}"))
     }
 
     /// Names of the pods of one component of the quickstart's PaymentCluster.
-    pub async fn pods(&self, component: &str) -> Result<Vec<String>> {
-        let selector =
-            format!("app.kubernetes.io/instance=payments,app.kubernetes.io/component={component}");
-        let list = self
-            .kubectl
-            .get(&["-n", NAMESPACE, "pods", "-l", &selector])
-            .await?
-            .context("no list of pods")?;
+    pub(crate) async fn pods(&self, component: &str) -> Result<Vec<String>> {
+        let selector = format!("app.kubernetes.io/instance=payments,app.kubernetes.io/component={component}");
+        let list = self.kubectl.get(&["-n", NAMESPACE, "pods", "-l", &selector]).await?.context("no list of pods")?;
         let items = list["items"].as_array().context("no items")?;
-        Ok(items
-            .iter()
-            .filter_map(|pod| pod["metadata"]["name"].as_str().map(str::to_owned))
-            .collect())
+        Ok(items.iter().filter_map(|pod| pod["metadata"]["name"].as_str().map(str::to_owned)).collect())
     }
 
     /// Every charge that the simulator has made, as it tells itself.
-    pub async fn charges(&self) -> Result<Vec<Value>> {
-        let path = format!(
-            "/api/v1/namespaces/{NAMESPACE}/services/provider-simulator:http/proxy/simulator/charges"
-        );
-        let answer: Value =
-            serde_json::from_str(&self.kubectl.run(&["get", "--raw", &path]).await?)?;
-        let list = answer
-            .as_array()
-            .or_else(|| answer["charges"].as_array())
-            .or_else(|| answer["data"].as_array());
+    pub(crate) async fn charges(&self) -> Result<Vec<Value>> {
+        let path = format!("/api/v1/namespaces/{NAMESPACE}/services/provider-simulator:http/proxy/simulator/charges");
+        let answer: Value = serde_json::from_str(&self.kubectl.run(&["get", "--raw", &path]).await?)?;
+        let list = answer.as_array().or_else(|| answer["charges"].as_array()).or_else(|| answer["data"].as_array());
         Ok(list.context("no list of charges")?.clone())
     }
 }
 
 /// Asks every half second until the answer is yes, or fails with what was seen last.
-pub async fn eventually<F>(
-    what: &str,
-    limit: Duration,
-    mut ask: impl FnMut() -> F,
-) -> Result<Duration>
+pub(crate) async fn eventually<F>(what: &str, limit: Duration, mut ask: impl FnMut() -> F) -> Result<Duration>
 where
     F: Future<Output = Result<(bool, String)>>,
 {
@@ -154,16 +103,13 @@ where
             Err(error) => format!("{error:#}"),
         };
         if started.elapsed() > limit {
-            bail!(
-                "{what}: not within {} s; last seen: {seen}",
-                limit.as_secs()
-            );
+            bail!("{what}: not within {} s; last seen: {seen}", limit.as_secs());
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }
 
 /// Something that no other run of the tests has used.
-pub fn unique() -> String {
+pub(crate) fn unique() -> String {
     jiff::Timestamp::now().as_nanosecond().to_string()
 }

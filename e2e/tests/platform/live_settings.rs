@@ -23,32 +23,15 @@ async fn a_provider_is_switched_off_and_on_while_the_pods_keep_running() -> Resu
     let merchant = platform.merchant().await?;
     let unique = unique();
     let method = merchant.payment_method(&unique, "pm_card_visa").await?;
-    let waiting = merchant
-        .pay(
-            &format!("waits-{unique}"),
-            &method,
-            "4.00",
-            Duration::from_secs(3),
-        )
-        .await?;
-    assert_eq!(
-        waiting["status"], "PENDING",
-        "no provider is on, so the payment waits: {waiting:#}"
-    );
+    let waiting = merchant.pay(&format!("waits-{unique}"), &method, "4.00", Duration::from_secs(3)).await?;
+    assert_eq!(waiting["status"], "PENDING", "no provider is on, so the payment waits: {waiting:#}");
 
     activate(&platform, true).await?;
     let path = format!("/v1/payments/{}", waiting["id"].as_str().context("no id")?);
-    eventually(
-        "the waiting payment goes on",
-        Duration::from_secs(30),
-        || async {
-            let payment = merchant.get(&path).await?.expect(200)?;
-            Ok((
-                payment["status"] == "SUCCESS",
-                payment["status"].to_string(),
-            ))
-        },
-    )
+    eventually("the waiting payment goes on", Duration::from_secs(30), || async {
+        let payment = merchant.get(&path).await?.expect(200)?;
+        Ok((payment["status"] == "SUCCESS", payment["status"].to_string()))
+    })
     .await?;
     assert_eq!(uids(&platform).await?, before, "pods were replaced");
     Ok(())
@@ -58,57 +41,27 @@ async fn a_provider_is_switched_off_and_on_while_the_pods_keep_running() -> Resu
 async fn a_time_to_live_reaches_every_pod() -> Result<()> {
     let platform = platform().await?;
     let revision = lowest_revision(&platform).await?;
-    patch(
-        &platform,
-        "pcl/payments",
-        &json!({"spec": {"cache": {"ttl": {"user": "7m"}}}}),
-    )
-    .await?;
+    patch(&platform, "pcl/payments", &json!({"spec": {"cache": {"ttl": {"user": "7m"}}}})).await?;
     let took = every_pod_reaches(&platform, revision + 1).await?;
     println!("a time to live was everywhere after {took:?}");
-    patch(
-        &platform,
-        "pcl/payments",
-        &json!({"spec": {"cache": {"ttl": {"user": "5m"}}}}),
-    )
-    .await?;
+    patch(&platform, "pcl/payments", &json!({"spec": {"cache": {"ttl": {"user": "5m"}}}})).await?;
     every_pod_reaches(&platform, revision + 2).await?;
     Ok(())
 }
 
 async fn activate(platform: &Platform, active: bool) -> Result<()> {
-    patch(
-        platform,
-        "pprov/stripe",
-        &json!({"spec": {"active": active}}),
-    )
-    .await
+    patch(platform, "pprov/stripe", &json!({"spec": {"active": active}})).await
 }
 
 async fn patch(platform: &Platform, what: &str, change: &Value) -> Result<()> {
     let change = change.to_string();
-    platform
-        .kubectl
-        .run(&[
-            "-n",
-            NAMESPACE,
-            "patch",
-            what,
-            "--type=merge",
-            "-p",
-            &change,
-        ])
-        .await
-        .map(drop)
+    platform.kubectl.run(&["-n", NAMESPACE, "patch", what, "--type=merge", "-p", &change]).await.map(drop)
 }
 
 async fn every_pod_reaches(platform: &Platform, revision: i64) -> Result<Duration> {
     eventually("settings reach every pod", LIMIT, || async {
         let lowest = lowest_revision(platform).await?;
-        Ok((
-            lowest >= revision,
-            format!("revision {lowest} where {revision} is wanted"),
-        ))
+        Ok((lowest >= revision, format!("revision {lowest} where {revision} is wanted")))
     })
     .await
 }
@@ -119,13 +72,8 @@ async fn lowest_revision(platform: &Platform) -> Result<i64> {
     for role in ["gateway", "fraud", "processor"] {
         for pod in platform.pods(role).await? {
             let path = format!("/api/v1/namespaces/{NAMESPACE}/pods/{pod}:9090/proxy/readyz");
-            let health: Value =
-                serde_json::from_str(&platform.kubectl.run(&["get", "--raw", &path]).await?)?;
-            lowest = lowest.min(
-                health["settingsRevision"]
-                    .as_i64()
-                    .context("a pod without settingsRevision")?,
-            );
+            let health: Value = serde_json::from_str(&platform.kubectl.run(&["get", "--raw", &path]).await?)?;
+            lowest = lowest.min(health["settingsRevision"].as_i64().context("a pod without settingsRevision")?);
         }
     }
     Ok(lowest)

@@ -57,9 +57,8 @@ const CASES: [Case; 8] = [
         status: "False",
         words: "password",
         change: |parts| {
-            parts.database_secret = Some(
-                json!({"url": format!("postgres://purser:wrong@{DATABASE_HOST}/bad_password")}),
-            )
+            parts.database_secret =
+                Some(json!({"url": format!("postgres://purser:wrong@{DATABASE_HOST}/bad_password")}))
         },
     },
     Case {
@@ -74,35 +73,23 @@ const CASES: [Case; 8] = [
         condition: "ProvidersReady",
         status: "False",
         words: "provider-down",
-        change: |parts| {
-            parts.provider_endpoint = "http://provider-simulator.payments.svc:1".to_owned()
-        },
+        change: |parts| parts.provider_endpoint = "http://provider-simulator.payments.svc:1".to_owned(),
     },
     Case {
         name: "no-image",
         condition: "Ready",
         status: "False",
         words: "no-such-image",
-        change: |parts| {
-            parts.spec["image"] =
-                json!({"repository": "localhost/no-such-image", "pullPolicy": "Never"})
-        },
+        change: |parts| parts.spec["image"] = json!({"repository": "localhost/no-such-image", "pullPolicy": "Never"}),
     },
-    Case {
-        name: "bad-migration",
-        condition: "SchemaReady",
-        status: "False",
-        words: "merchants",
-        change: |_| {},
-    },
+    Case { name: "bad-migration", condition: "SchemaReady", status: "False", words: "merchants", change: |_| {} },
     Case {
         name: "no-memory",
         condition: "GatewayAvailable",
         status: "False",
         words: "memory",
         change: |parts| {
-            parts.spec["gateway"]["resources"] =
-                json!({"requests": {"memory": "5Mi"}, "limits": {"memory": "5Mi"}})
+            parts.spec["gateway"]["resources"] = json!({"requests": {"memory": "5Mi"}, "limits": {"memory": "5Mi"}})
         },
     },
 ];
@@ -133,44 +120,28 @@ async fn a_second_paymentcluster_on_the_same_database_is_refused() -> Result<()>
         status: "False",
         words: "payments/payments",
         change: |parts| {
-            parts.database_secret = Some(
-                json!({"url": format!("postgres://purser:quickstart-only@{DATABASE_HOST}/payments")}),
-            )
+            parts.database_secret =
+                Some(json!({"url": format!("postgres://purser:quickstart-only@{DATABASE_HOST}/payments")}))
         },
     };
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}});
     apply(kubectl, &[namespace]).await?;
     apply(kubectl, &objects(kubectl, &case).await?).await?;
     explains(kubectl, &case).await?;
-    assert!(
-        narrate::is_ready(&platform.object("pcl", "payments").await?),
-        "the first one is not touched"
-    );
+    assert!(narrate::is_ready(&platform.object("pcl", "payments").await?), "the first one is not touched");
     remove(kubectl).await
 }
 
 async fn objects(kubectl: &Kubectl, case: &Case) -> Result<Vec<Value>> {
     let name = case.name;
     let database = name.replace('-', "_");
-    psql(
-        kubectl,
-        "postgres",
-        &format!("drop database if exists {database} with (force)"),
-    )
-    .await?;
+    psql(kubectl, "postgres", &format!("drop database if exists {database} with (force)")).await?;
     psql(kubectl, "postgres", &format!("create database {database}")).await?;
     if name == "bad-migration" {
-        psql(
-            kubectl,
-            &database,
-            "create table merchants (somebody_elses text)",
-        )
-        .await?;
+        psql(kubectl, &database, "create table merchants (somebody_elses text)").await?;
     }
     let mut parts = Parts {
-        database_secret: Some(
-            json!({"url": format!("postgres://purser:quickstart-only@{DATABASE_HOST}/{database}")}),
-        ),
+        database_secret: Some(json!({"url": format!("postgres://purser:quickstart-only@{DATABASE_HOST}/{database}")})),
         cache_url: REDIS.to_owned(),
         provider_endpoint: SIMULATOR.to_owned(),
         spec: json!({
@@ -202,29 +173,15 @@ async fn objects(kubectl: &Kubectl, case: &Case) -> Result<Vec<Value>> {
 
 async fn explains(kubectl: &Kubectl, case: &Case) -> Result<()> {
     let took = eventually(case.name, LIMIT, || async {
-        let resource = kubectl
-            .get(&["-n", SPACE, "pcl", case.name])
-            .await?
-            .context("it is gone")?;
-        let condition = narrate::condition(&resource, case.condition)
-            .cloned()
-            .unwrap_or_default();
+        let resource = kubectl.get(&["-n", SPACE, "pcl", case.name]).await?.context("it is gone")?;
+        let condition = narrate::condition(&resource, case.condition).cloned().unwrap_or_default();
         let message = condition["message"].as_str().unwrap_or_default();
-        let told = condition["status"] == case.status
-            && message.contains(case.words)
-            && !message.is_empty();
-        Ok((
-            told,
-            format!("{}; all: {}", condition, resource["status"]["conditions"]),
-        ))
+        let told = condition["status"] == case.status && message.contains(case.words) && !message.is_empty();
+        Ok((told, format!("{}; all: {}", condition, resource["status"]["conditions"])))
     })
     .await?;
-    let resource = kubectl
-        .get(&["-n", SPACE, "pcl", case.name])
-        .await?
-        .context("it is gone")?;
-    let condition =
-        narrate::condition(&resource, case.condition).context("no such condition any more")?;
+    let resource = kubectl.get(&["-n", SPACE, "pcl", case.name]).await?.context("it is gone")?;
+    let condition = narrate::condition(&resource, case.condition).context("no such condition any more")?;
     println!(
         "{:14} after {:4.1} s: {} {}: {}",
         case.name,
@@ -234,20 +191,13 @@ async fn explains(kubectl: &Kubectl, case: &Case) -> Result<()> {
         condition["message"]
     );
     let text = resource["status"].to_string();
-    assert!(
-        !text.contains("quickstart-only") && !text.contains("sk_test"),
-        "a secret stands in the status: {text}"
-    );
+    assert!(!text.contains("quickstart-only") && !text.contains("sk_test"), "a secret stands in the status: {text}");
     Ok(())
 }
 
 async fn the_failed_migration_changed_nothing(kubectl: &Kubectl) -> Result<()> {
     let tables = psql(kubectl, "bad_migration", "select string_agg(tablename, ',' order by tablename) from pg_tables where schemaname = 'public' and tablename in ('merchants', 'users', 'transactions')").await?;
-    assert_eq!(
-        tables.trim(),
-        "merchants",
-        "the migration that failed left something behind"
-    );
+    assert_eq!(tables.trim(), "merchants", "the migration that failed left something behind");
     Ok(())
 }
 
@@ -256,41 +206,17 @@ async fn a_platform_without_redis_is_ready_all_the_same(kubectl: &Kubectl) -> Re
 }
 
 async fn psql(kubectl: &Kubectl, database: &str, sql: &str) -> Result<String> {
-    let command = [
-        "psql",
-        "-h",
-        "127.0.0.1",
-        "-U",
-        "purser",
-        "-d",
-        database,
-        "-Atqc",
-        sql,
-    ];
+    let command = ["psql", "-h", "127.0.0.1", "-U", "purser", "-d", database, "-Atqc", sql];
     let environment = ["env", "PGPASSWORD=quickstart-only"];
     let exec = ["-n", NAMESPACE, "exec", "payments-postgres-0", "--"];
-    kubectl
-        .run(&[&exec[..], &environment[..], &command[..]].concat())
-        .await
+    kubectl.run(&[&exec[..], &environment[..], &command[..]].concat()).await
 }
 
 async fn apply(kubectl: &Kubectl, objects: &[Value]) -> Result<()> {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string();
-    kubectl
-        .run_with_input(&["apply", "-f", "-"], Some(&list))
-        .await
-        .map(drop)
+    kubectl.run_with_input(&["apply", "-f", "-"], Some(&list)).await.map(drop)
 }
 
 async fn remove(kubectl: &Kubectl) -> Result<()> {
-    kubectl
-        .run(&[
-            "delete",
-            "namespace",
-            SPACE,
-            "--ignore-not-found",
-            "--timeout=90s",
-        ])
-        .await
-        .map(drop)
+    kubectl.run(&["delete", "namespace", SPACE, "--ignore-not-found", "--timeout=90s"]).await.map(drop)
 }
