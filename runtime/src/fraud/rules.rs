@@ -94,18 +94,14 @@ impl Rule {
     ///
     /// # Errors
     /// Says what is wrong with the row.
-    pub fn parse(
-        name: String,
-        kind: &str,
-        points: Decimal,
-        parameters: serde_json::Value,
-    ) -> Result<Self, RuleError> {
+    pub fn parse(name: String, kind: &str, points: Decimal, parameters: serde_json::Value) -> Result<Self, RuleError> {
         let whole = points.is_integer().then(|| points.to_u8()).flatten().filter(|points| *points <= 100);
         let points = whole.ok_or(RuleError::Points(points))?;
         let test = match kind {
             "AMOUNT" => amount_test(parse_parameters(parameters)?)?,
             "VELOCITY" => {
-                let VelocityParameters { _subject: Subject::User, window, payments_max } = parse_parameters(parameters)?;
+                let VelocityParameters { _subject: Subject::User, window, payments_max } =
+                    parse_parameters(parameters)?;
                 Test::Velocity { window, payments_max }
             }
             other => return Err(RuleError::Kind(other.to_owned())),
@@ -126,7 +122,10 @@ impl Rule {
                 if payments <= *payments_max {
                     return None;
                 }
-                format!("{payments} payments of the user within {}, at most {payments_max} are in order", window.words())
+                format!(
+                    "{payments} payments of the user within {}, at most {payments_max} are in order",
+                    window.words()
+                )
             }
         };
         Some(Triggered { rule: self.name.clone(), points: self.points, reason })

@@ -116,9 +116,7 @@ impl Round<'_> {
         let attempt = wire_attempt(case, open.id, open.reference.clone());
         let request = self.prepare(&open.provider, |adapter, credential| adapter.inquiry(&attempt, credential));
         let conclusion = match request {
-            Ok((adapter, request)) => {
-                conclude(self.call(adapter, &attempt, &open.provider, request).await, true)
-            }
+            Ok((adapter, request)) => conclude(self.call(adapter, &attempt, &open.provider, request).await, true),
             Err(reason) => Conclusion::Open { reason, reference: None },
         };
         let progress = self.record(case, open, conclusion).await?;
@@ -166,8 +164,14 @@ impl Round<'_> {
         conclusion: Conclusion,
     ) -> Result<Option<Progress>, StoreError> {
         let t_end = Utc::now();
-        let blank =
-            AttemptOutcome { state: "UNKNOWN", reference: None, error_code: None, error_message: None, t_start: open.t_start, t_end };
+        let blank = AttemptOutcome {
+            state: "UNKNOWN",
+            reference: None,
+            error_code: None,
+            error_message: None,
+            t_start: open.t_start,
+            t_end,
+        };
         let mut step = self.begin(case).await?;
         match &conclusion {
             Conclusion::Succeeded { reference } => {

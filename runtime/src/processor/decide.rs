@@ -83,7 +83,10 @@ pub fn decide<'a>(case: &'a Case, circumstances: &Circumstances<'_, 'a>) -> Move
         return Move::Fail { code: AMOUNT_NOT_SUPPORTED, message: "No provider takes this amount in this currency." };
     }
     if circumstances.now - case.t_start >= WAIT_FOR_PROVIDER_MAX {
-        return Move::Fail { code: NO_PROVIDER_AVAILABLE, message: "No provider could take the payment within 24 hours." };
+        return Move::Fail {
+            code: NO_PROVIDER_AVAILABLE,
+            message: "No provider could take the payment within 24 hours.",
+        };
     }
     Move::Wait { reason: format!("no provider can take it now: {}", route.explain()) }
 }
@@ -94,7 +97,8 @@ fn resume<'a>(open: &'a OpenAttempt, circumstances: &Circumstances<'_, '_>) -> M
     // for as long as the provider recognises its key.
     if open.reference.is_none() && age_s >= circumstances.idempotency_window_s {
         let provider = &open.provider.resource;
-        let reason = format!("{provider} may have charged attempt {} and no longer knows its key: look there by hand", open.id);
+        let reason =
+            format!("{provider} may have charged attempt {} and no longer knows its key: look there by hand", open.id);
         return Move::Park { reason };
     }
     Move::Resume(open)

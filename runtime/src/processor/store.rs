@@ -54,7 +54,9 @@ pub(super) async fn load(pool: &Pool, item: &Item) -> Result<Case, StoreError> {
 }
 
 fn case(item: &Item, row: &PgRow) -> Result<Case, StoreError> {
-    let wrong = |what: &str| StoreError::Inconsistent(format!("{} has a {what} that this release does not know", item.payment_id));
+    let wrong = |what: &str| {
+        StoreError::Inconsistent(format!("{} has a {what} that this release does not know", item.payment_id))
+    };
     let currency: Currency = row.try_get::<&str, _>("currency")?.parse().map_err(|_| wrong("currency"))?;
     let fraud_status = match row.try_get::<Option<&str>, _>("fraud_status")? {
         Some(name) => Some(fraud::Status::from_name(name).ok_or_else(|| wrong("fraud status"))?),
@@ -154,7 +156,11 @@ impl Step {
     }
 
     /// Writes down what became of an open attempt.
-    pub(super) async fn attempt_outcome(&mut self, id: AttemptId, outcome: &AttemptOutcome<'_>) -> Result<(), StoreError> {
+    pub(super) async fn attempt_outcome(
+        &mut self,
+        id: AttemptId,
+        outcome: &AttemptOutcome<'_>,
+    ) -> Result<(), StoreError> {
         let AttemptOutcome { state, reference, error_code, error_message, t_start, t_end } = *outcome;
         let ended = (state != "UNKNOWN").then_some(t_end.max(t_start));
         let done = sqlx::query(

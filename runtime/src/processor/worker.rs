@@ -1,6 +1,6 @@
 //! The loop: claim what is due, bring it forward, keep the claims alive, and end in order.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ pub(super) struct Worker {
     pub(super) fraud: FraudClient,
     pub(super) providers: Client,
     pub(super) settled: Settled,
-    in_flight: Mutex<HashMap<i64, i32>>,
+    in_flight: Mutex<HashSet<Lease>>,
 }
 
 /// Brings payments forward until the process is to end.
@@ -84,15 +84,20 @@ pub async fn run_with(app: Arc<App>, options: Options) -> Result<(), ProcessorEr
     let (settled, announcing) = Settled::start(app.pool.clone());
     let fraud = FraudClient::new(&app.config.fraud)?;
     let worker = Arc::new(Worker { fraud, providers: Client::new()?, settled, in_flight: Mutex::default(), app });
-    let heartbeat = tokio::spawn(keep_claims(Arc::clone(&worker), options.lease));
-    let mut tasks = JoinSet::new();
-    claim_until_shutdown(&worker, &options, &mut tasks).await;
-    drain(&worker, &options, &mut tasks).await;
-    heartbeat.abort();
-    // Waits for the task to let go of the worker, so that dropping ours ends the announcer.
-    let _ = heartbeat.await;
+    let work = async {
+        let mut tasks = JoinSet::new();
+        claim_until_shutdown(&worker, &options, &mut tasks).await;
+        drain(&worker, &options, &mut tasks).await;
+    };
+    tokio::select! {
+        () = work => {}
+        () = keep_claims(&worker, options.lease) => {}
+    }
+    // The announcer ends with the worker, after it has told what it knows.
     drop(worker);
-    let _ = tokio::time::timeout(OUTAGE_PAUSE, announcing).await;
+    if tokio::time::timeout(OUTAGE_PAUSE, announcing).await.is_err() {
+        tracing::debug!("ended before everything was announced");
+    }
     Ok(())
 }
 
@@ -154,7 +159,9 @@ async fn bring_forward(worker: Arc<Worker>, item: Item) {
     let _in_flight = InFlight::enter(&worker, &item);
     match advance(&worker, &item).await {
         Ok(progress) => tracing::debug!(payment = %item.payment_id, ?progress, "brought forward"),
-        Err(StoreError::Lost) => tracing::warn!(payment = %item.payment_id, claim = item.attempt, "lost to another worker"),
+        Err(StoreError::Lost) => {
+            tracing::warn!(payment = %item.payment_id, claim = item.attempt, "lost to another worker")
+        }
         Err(error) => {
             tracing::warn!(payment = %item.payment_id, %error, "not brought forward");
             give_back(&worker, &item, &error).await;
@@ -174,7 +181,7 @@ async fn give_back(worker: &Worker, item: &Item, error: &StoreError) {
 }
 
 /// Makes the claims of what is in work last, so that a slow provider is not asked by two workers at a time.
-async fn keep_claims(worker: Arc<Worker>, lease: Duration) {
+async fn keep_claims(worker: &Worker, lease: Duration) {
     let mut ticks = tokio::time::interval(lease / 3);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -190,31 +197,31 @@ async fn keep_claims(worker: Arc<Worker>, lease: Duration) {
 }
 
 impl Worker {
-    fn in_flight(&self) -> MutexGuard<'_, HashMap<i64, i32>> {
-        // A list of numbers is whole even if somebody panicked beside it.
+    fn in_flight(&self) -> MutexGuard<'_, HashSet<Lease>> {
+        // A set of numbers is whole even if somebody panicked beside it.
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn leases(&self) -> Vec<Lease> {
-        self.in_flight().iter().map(|(&item_id, &attempt)| Lease { item_id, attempt }).collect()
+        self.in_flight().iter().copied().collect()
     }
 }
 
 /// Stands for a payment in work; gone when it is not, however that came about.
 struct InFlight<'a> {
     worker: &'a Worker,
-    item_id: i64,
+    lease: Lease,
 }
 
 impl<'a> InFlight<'a> {
     fn enter(worker: &'a Worker, item: &Item) -> Self {
-        worker.in_flight().insert(item.id, item.attempt);
-        Self { worker, item_id: item.id }
+        worker.in_flight().insert(item.lease());
+        Self { worker, lease: item.lease() }
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.worker.in_flight().remove(&self.item_id);
+        self.worker.in_flight().remove(&self.lease);
     }
 }

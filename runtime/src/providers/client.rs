@@ -56,45 +56,21 @@ impl Client {
     ) -> Outcome {
         match self.exchange(base_url, request, limit).await {
             Ok(response) => adapter.outcome(attempt, &response),
-            Err(error @ CallError::NotSent(_)) => Outcome::Retryable {
-                reason: chain(&error),
-            },
-            Err(error @ (CallError::NoAnswer(_) | CallError::TooLong)) => Outcome::Unknown {
-                reason: chain(&error),
-                reference: None,
-            },
+            Err(error @ CallError::NotSent(_)) => Outcome::Retryable { reason: chain(&error) },
+            Err(error @ (CallError::NoAnswer(_) | CallError::TooLong)) => {
+                Outcome::Unknown { reason: chain(&error), reference: None }
+            }
         }
     }
 
-    async fn exchange(
-        &self,
-        base_url: &str,
-        request: HttpRequest,
-        limit: Duration,
-    ) -> Result<HttpResponse, CallError> {
-        let HttpRequest {
-            method,
-            path,
-            headers,
-            body,
-        } = request;
+    async fn exchange(&self, base_url: &str, request: HttpRequest, limit: Duration) -> Result<HttpResponse, CallError> {
+        let HttpRequest { method, path, headers, body } = request;
         let url = format!("{}{path}", base_url.trim_end_matches('/'));
-        let sent = self
-            .0
-            .request(method, url)
-            .headers(headers)
-            .body(body)
-            .timeout(limit)
-            .send()
-            .await;
+        let sent = self.0.request(method, url).headers(headers).body(body).timeout(limit).send().await;
         let mut response = sent.map_err(call_error)?;
         let status = response.status();
         let mut body = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| CallError::NoAnswer(error.without_url()))?
-        {
+        while let Some(chunk) = response.chunk().await.map_err(|error| CallError::NoAnswer(error.without_url()))? {
             if body.len() + chunk.len() > BODY_BYTES_MAX {
                 return Err(CallError::TooLong);
             }
@@ -108,11 +84,7 @@ fn call_error(error: reqwest::Error) -> CallError {
     // A URL that cannot be built never left either.
     let not_sent = error.is_connect() || error.is_builder();
     let error = error.without_url();
-    if not_sent {
-        CallError::NotSent(error)
-    } else {
-        CallError::NoAnswer(error)
-    }
+    if not_sent { CallError::NotSent(error) } else { CallError::NoAnswer(error) }
 }
 
 /// The error with its causes: the outermost sentence alone never says which of them it was.

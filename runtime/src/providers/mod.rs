@@ -14,9 +14,6 @@ use runtime_contract::ProviderName;
 pub fn adapter(name: ProviderName) -> Option<&'static dyn Adapter> {
     match name {
         ProviderName::Stripe => Some(&stripe::Stripe),
-        ProviderName::Visa
-        | ProviderName::Mastercard
-        | ProviderName::Paypal
-        | ProviderName::Amex => None,
+        ProviderName::Visa | ProviderName::Mastercard | ProviderName::Paypal | ProviderName::Amex => None,
     }
 }

@@ -117,21 +117,13 @@ pub trait Adapter: Send + Sync {
     ///
     /// # Errors
     /// When the provider cannot take the attempt at all.
-    fn request(
-        &self,
-        attempt: &Attempt,
-        credential: &SecretString,
-    ) -> Result<HttpRequest, Unsupported>;
+    fn request(&self, attempt: &Attempt, credential: &SecretString) -> Result<HttpRequest, Unsupported>;
 
     /// The request that asks what became of an attempt. It never makes a second charge.
     ///
     /// # Errors
     /// When the provider cannot take the attempt at all.
-    fn inquiry(
-        &self,
-        attempt: &Attempt,
-        credential: &SecretString,
-    ) -> Result<HttpRequest, Unsupported>;
+    fn inquiry(&self, attempt: &Attempt, credential: &SecretString) -> Result<HttpRequest, Unsupported>;
 
     /// What an answer to either request means. What cannot be read is Unknown.
     fn outcome(&self, attempt: &Attempt, response: &HttpResponse) -> Outcome;

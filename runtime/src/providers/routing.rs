@@ -54,32 +54,19 @@ pub struct Knowledge<'a> {
 }
 
 /// Orders the active providers by priority, then by name, so that every pod comes to the same order.
-pub fn route<'a>(
-    providers: &'a [ProviderSettings],
-    money: &Money,
-    knowledge: &Knowledge<'_>,
-) -> Route<'a> {
-    let mut route = Route {
-        candidates: Vec::new(),
-        excluded: Vec::new(),
-    };
+pub fn route<'a>(providers: &'a [ProviderSettings], money: &Money, knowledge: &Knowledge<'_>) -> Route<'a> {
+    let mut route = Route { candidates: Vec::new(), excluded: Vec::new() };
     for provider in providers {
         match exclusion(provider, money, knowledge) {
             Some(reason) => route.excluded.push((&provider.resource, reason)),
             None => route.candidates.push(provider),
         }
     }
-    route
-        .candidates
-        .sort_by(|a, b| (a.priority, &a.resource).cmp(&(b.priority, &b.resource)));
+    route.candidates.sort_by(|a, b| (a.priority, &a.resource).cmp(&(b.priority, &b.resource)));
     route
 }
 
-fn exclusion(
-    provider: &ProviderSettings,
-    money: &Money,
-    knowledge: &Knowledge<'_>,
-) -> Option<Exclusion> {
+fn exclusion(provider: &ProviderSettings, money: &Money, knowledge: &Knowledge<'_>) -> Option<Exclusion> {
     if !provider.active {
         return Some(Exclusion::Inactive);
     }
@@ -92,10 +79,7 @@ fn exclusion(
     if let Err(why) = adapter.supports(money) {
         return Some(Exclusion::Unsupported(why));
     }
-    knowledge
-        .tried
-        .contains(&provider.resource)
-        .then_some(Exclusion::Tried)
+    knowledge.tried.contains(&provider.resource).then_some(Exclusion::Tried)
 }
 
 impl Route<'_> {
@@ -104,17 +88,10 @@ impl Route<'_> {
     #[must_use]
     pub fn is_hopeless(&self) -> bool {
         let unsupported = |exclusion: &Exclusion| matches!(exclusion, Exclusion::Unsupported(_));
-        let temporary =
-            |exclusion: &Exclusion| matches!(exclusion, Exclusion::NoCredential | Exclusion::Tried);
+        let temporary = |exclusion: &Exclusion| matches!(exclusion, Exclusion::NoCredential | Exclusion::Tried);
         self.candidates.is_empty()
-            && self
-                .excluded
-                .iter()
-                .any(|(_, exclusion)| unsupported(exclusion))
-            && !self
-                .excluded
-                .iter()
-                .any(|(_, exclusion)| temporary(exclusion))
+            && self.excluded.iter().any(|(_, exclusion)| unsupported(exclusion))
+            && !self.excluded.iter().any(|(_, exclusion)| temporary(exclusion))
     }
 
     /// One sentence with every exclusion.
@@ -123,11 +100,7 @@ impl Route<'_> {
         if self.excluded.is_empty() {
             return "no provider is configured".into();
         }
-        self.excluded
-            .iter()
-            .map(|(resource, why)| format!("{resource} {why}"))
-            .collect::<Vec<_>>()
-            .join("; ")
+        self.excluded.iter().map(|(resource, why)| format!("{resource} {why}")).collect::<Vec<_>>().join("; ")
     }
 }
 
@@ -148,29 +121,13 @@ mod tests {
         }
     }
 
-    fn routed<'a>(
-        providers: &'a [ProviderSettings],
-        currency: &str,
-        tried: &[String],
-    ) -> Route<'a> {
-        let knowledge = Knowledge {
-            adapter,
-            has_credential: &|resource| resource != "keyless",
-            tried,
-        };
-        route(
-            providers,
-            &Money::parse("10", currency.parse().unwrap()).unwrap(),
-            &knowledge,
-        )
+    fn routed<'a>(providers: &'a [ProviderSettings], currency: &str, tried: &[String]) -> Route<'a> {
+        let knowledge = Knowledge { adapter, has_credential: &|resource| resource != "keyless", tried };
+        route(providers, &Money::parse("10", currency.parse().unwrap()).unwrap(), &knowledge)
     }
 
     fn order(route: &Route<'_>) -> Vec<String> {
-        route
-            .candidates
-            .iter()
-            .map(|provider| provider.resource.clone())
-            .collect()
+        route.candidates.iter().map(|provider| provider.resource.clone()).collect()
     }
 
     #[test]
@@ -204,10 +161,7 @@ mod tests {
     fn a_currency_that_everybody_refuses_is_hopeless_and_a_missing_credential_is_not() {
         let refusing = [provider("stripe", ProviderName::Stripe, 1)];
         assert!(routed(&refusing, "IQD", &[]).is_hopeless());
-        let both = [
-            provider("stripe", ProviderName::Stripe, 1),
-            provider("keyless", ProviderName::Stripe, 2),
-        ];
+        let both = [provider("stripe", ProviderName::Stripe, 1), provider("keyless", ProviderName::Stripe, 2)];
         assert!(!routed(&both, "IQD", &[]).is_hopeless());
         assert!(!routed(&[], "IQD", &[]).is_hopeless());
     }

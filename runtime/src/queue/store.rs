@@ -27,10 +27,7 @@ impl Item {
     /// The claim as later writes must prove it.
     #[must_use]
     pub const fn lease(&self) -> Lease {
-        Lease {
-            item_id: self.id,
-            attempt: self.attempt,
-        }
+        Lease { item_id: self.id, attempt: self.attempt }
     }
 }
 
@@ -87,12 +84,7 @@ returning work_items.id, payment_id, payment_created_at, work_items.release, att
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn claim(
-    pool: &Pool,
-    claimant: &Claimant,
-    limit: u32,
-    first: First,
-) -> Result<Vec<Item>, sqlx::Error> {
+pub async fn claim(pool: &Pool, claimant: &Claimant, limit: u32, first: First) -> Result<Vec<Item>, sqlx::Error> {
     sqlx::query_as(CLAIM)
         .bind(&claimant.release)
         .bind(&claimant.worker)
@@ -146,12 +138,11 @@ pub async fn release(pool: &Pool, leases: &[Lease]) -> Result<u64, sqlx::Error> 
 /// # Errors
 /// When the database does not answer.
 pub async fn hold(connection: &mut PgConnection, lease: Lease) -> Result<bool, sqlx::Error> {
-    let held: Option<i32> =
-        sqlx::query_scalar("select 1 from work_items where id = $1 and attempt = $2 for update")
-            .bind(lease.item_id)
-            .bind(lease.attempt)
-            .fetch_optional(connection)
-            .await?;
+    let held: Option<i32> = sqlx::query_scalar("select 1 from work_items where id = $1 and attempt = $2 for update")
+        .bind(lease.item_id)
+        .bind(lease.attempt)
+        .fetch_optional(connection)
+        .await?;
     Ok(held.is_some())
 }
 
@@ -195,11 +186,7 @@ pub async fn retry_later(
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn park(
-    connection: &mut PgConnection,
-    lease: Lease,
-    error: &str,
-) -> Result<bool, sqlx::Error> {
+pub async fn park(connection: &mut PgConnection, lease: Lease, error: &str) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(
         "update work_items set parked_at = now(), last_error = $3, leased_until = null, leased_by = null
          where id = $1 and attempt = $2",
@@ -239,8 +226,5 @@ pub async fn depth(pool: &Pool) -> Result<Depth, sqlx::Error> {
 }
 
 fn columns(leases: &[Lease]) -> (Vec<i64>, Vec<i32>) {
-    leases
-        .iter()
-        .map(|lease| (lease.item_id, lease.attempt))
-        .unzip()
+    leases.iter().map(|lease| (lease.item_id, lease.attempt)).unzip()
 }

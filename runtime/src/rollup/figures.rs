@@ -244,7 +244,8 @@ mod tests {
 
     #[test]
     fn the_sketch_holds_the_latencies_for_a_later_merge() {
-        let figures = figures(&[tally(Ending::Success, Some(7), 3, 1), tally(Ending::Failed, Some(9000), 1, 1)], 60).unwrap();
+        let figures =
+            figures(&[tally(Ending::Success, Some(7), 3, 1), tally(Ending::Failed, Some(9000), 1, 1)], 60).unwrap();
         let sketch: Histogram<u64> = Deserializer::new().deserialize(&mut figures.latency_sketch.as_slice()).unwrap();
         assert_eq!((sketch.len(), sketch.count_at(7)), (4, 3));
         assert!((8991..=9009).contains(&sketch.max()));

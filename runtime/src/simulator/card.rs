@@ -43,9 +43,7 @@ pub(super) fn card(token: &str) -> Option<Card> {
     let name = name.strip_prefix("visa_").unwrap_or(name);
     let decline = match name {
         "chargeDeclined" => declined("generic_decline", "Your card was declined."),
-        "chargeDeclinedInsufficientFunds" => {
-            declined("insufficient_funds", "Your card has insufficient funds.")
-        }
+        "chargeDeclinedInsufficientFunds" => declined("insufficient_funds", "Your card has insufficient funds."),
         "chargeDeclinedLostCard" => declined("lost_card", "Your card was declined."),
         "chargeDeclinedStolenCard" => declined("stolen_card", "Your card was declined."),
         "chargeDeclinedFraudulent" => declined("fraudulent", "Your card was declined."),
@@ -54,13 +52,10 @@ pub(super) fn card(token: &str) -> Option<Card> {
             "Your card was declined for making repeated attempts too frequently or exceeding its amount limit.",
         ),
         "chargeDeclinedExpiredCard" => plain("expired_card", "Your card has expired."),
-        "chargeDeclinedIncorrectCvc" => {
-            plain("incorrect_cvc", "Your card's security code is incorrect.")
+        "chargeDeclinedIncorrectCvc" => plain("incorrect_cvc", "Your card's security code is incorrect."),
+        "chargeDeclinedProcessingError" => {
+            plain("processing_error", "An error occurred while processing your card. Try again in a little bit.")
         }
-        "chargeDeclinedProcessingError" => plain(
-            "processing_error",
-            "An error occurred while processing your card. Try again in a little bit.",
-        ),
         // We say that nobody is there to authenticate, so a card that insists is a card that declines.
         "authenticationRequired" | "threeDSecureRequired" | "threeDSecure2Required" => Decline {
             code: "authentication_required",
@@ -73,19 +68,11 @@ pub(super) fn card(token: &str) -> Option<Card> {
 }
 
 const fn declined(decline_code: &'static str, message: &'static str) -> Decline {
-    Decline {
-        code: "card_declined",
-        decline_code: Some(decline_code),
-        message,
-    }
+    Decline { code: "card_declined", decline_code: Some(decline_code), message }
 }
 
 const fn plain(code: &'static str, message: &'static str) -> Decline {
-    Decline {
-        code,
-        decline_code: None,
-        message,
-    }
+    Decline { code, decline_code: None, message }
 }
 
 #[cfg(test)]
@@ -94,10 +81,7 @@ mod tests {
 
     #[test]
     fn a_declining_card_has_the_same_reason_under_both_of_its_names() {
-        assert_eq!(
-            card("pm_card_visa_chargeDeclinedLostCard"),
-            card("pm_card_chargeDeclinedLostCard")
-        );
+        assert_eq!(card("pm_card_visa_chargeDeclinedLostCard"), card("pm_card_chargeDeclinedLostCard"));
         assert!(
             matches!(card("pm_card_chargeDeclinedLostCard"), Some(Card::Declines(d)) if d.decline_code == Some("lost_card"))
         );

@@ -37,10 +37,9 @@ impl Fault {
             | Self::ResetAfterCharging
             | Self::TruncateAfterCharging
             | Self::GarbageAfterCharging => true,
-            Self::ErrorBeforeCharging
-            | Self::TimeoutBeforeCharging
-            | Self::ResetBeforeCharging
-            | Self::RateLimit => false,
+            Self::ErrorBeforeCharging | Self::TimeoutBeforeCharging | Self::ResetBeforeCharging | Self::RateLimit => {
+                false
+            }
         }
     }
 }

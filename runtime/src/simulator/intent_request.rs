@@ -25,30 +25,14 @@ pub(super) fn parse(form: &[u8]) -> Result<IntentRequest, Reply> {
     let mut fields = BTreeMap::new();
     let mut metadata = BTreeMap::new();
     for (name, value) in form_urlencoded::parse(form) {
-        if let Some(key) = name
-            .strip_prefix("metadata[")
-            .and_then(|rest| rest.strip_suffix(']'))
-        {
+        if let Some(key) = name.strip_prefix("metadata[").and_then(|rest| rest.strip_suffix(']')) {
             metadata.insert(key.to_owned(), value.into_owned());
-        } else if fields
-            .insert(name.to_string(), value.into_owned())
-            .is_some()
-        {
-            return Err(Reply::invalid(
-                "parameter_invalid",
-                &name,
-                format!("{name} is given twice."),
-            ));
+        } else if fields.insert(name.to_string(), value.into_owned()).is_some() {
+            return Err(Reply::invalid("parameter_invalid", &name, format!("{name} is given twice.")));
         }
     }
     let mut required = |name: &str| {
-        let missing = || {
-            Reply::invalid(
-                "parameter_missing",
-                name,
-                format!("Missing required param: {name}."),
-            )
-        };
+        let missing = || Reply::invalid("parameter_missing", name, format!("Missing required param: {name}."));
         fields.remove(name).ok_or_else(missing)
     };
     let amount = required("amount")?;
@@ -56,21 +40,10 @@ pub(super) fn parse(form: &[u8]) -> Result<IntentRequest, Reply> {
     let payment_method = required("payment_method")?;
     settle_the_rest(fields)?;
     let amount = amount_of(&amount, &currency)?;
-    let no_such = || {
-        Reply::invalid(
-            "resource_missing",
-            "payment_method",
-            format!("No such PaymentMethod: '{payment_method}'"),
-        )
-    };
+    let no_such =
+        || Reply::invalid("resource_missing", "payment_method", format!("No such PaymentMethod: '{payment_method}'"));
     let card = card(&payment_method).ok_or_else(no_such)?;
-    Ok(IntentRequest {
-        amount,
-        currency,
-        payment_method,
-        card,
-        metadata,
-    })
+    Ok(IntentRequest { amount, currency, payment_method, card, metadata })
 }
 
 /// The simulator does confirmed, automatically captured card payments without a customer at the screen. Whoever asks
@@ -88,65 +61,30 @@ fn settle_the_rest(mut fields: BTreeMap<String, String>) -> Result<(), Reply> {
             Some(given) if given == value => {}
             None if name == "capture_method" => {}
             _ => {
-                return Err(Reply::invalid(
-                    "parameter_invalid",
-                    name,
-                    format!("The simulator needs {name}={value}."),
-                ));
+                return Err(Reply::invalid("parameter_invalid", name, format!("The simulator needs {name}={value}.")));
             }
         }
     }
     fields.remove("description");
     match fields.into_keys().next() {
-        Some(name) => Err(Reply::invalid(
-            "parameter_unknown",
-            &name,
-            format!("Received unknown parameter: {name}"),
-        )),
+        Some(name) => Err(Reply::invalid("parameter_unknown", &name, format!("Received unknown parameter: {name}"))),
         None => Ok(()),
     }
 }
 
 fn amount_of(amount: &str, currency: &str) -> Result<i64, Reply> {
     let known = currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_lowercase());
-    if !known
-        || currency
-            .to_ascii_uppercase()
-            .parse::<crate::money::Currency>()
-            .is_err()
-    {
-        return Err(Reply::invalid(
-            "parameter_invalid",
-            "currency",
-            format!("Invalid currency: {currency}."),
-        ));
+    if !known || currency.to_ascii_uppercase().parse::<crate::money::Currency>().is_err() {
+        return Err(Reply::invalid("parameter_invalid", "currency", format!("Invalid currency: {currency}.")));
     }
-    let invalid = |_| {
-        Reply::invalid(
-            "parameter_invalid_integer",
-            "amount",
-            format!("Invalid integer: {amount}"),
-        )
-    };
+    let invalid = |_| Reply::invalid("parameter_invalid_integer", "amount", format!("Invalid integer: {amount}"));
     let amount: i64 = amount.parse().map_err(invalid)?;
-    let maximum = if currency == "idr" {
-        AMOUNT_MAX_IDR
-    } else {
-        AMOUNT_MAX
-    };
+    let maximum = if currency == "idr" { AMOUNT_MAX_IDR } else { AMOUNT_MAX };
     if amount < minimum(currency) {
-        return Err(Reply::invalid(
-            "amount_too_small",
-            "amount",
-            "Amount is below the minimum of the currency.",
-        ));
+        return Err(Reply::invalid("amount_too_small", "amount", "Amount is below the minimum of the currency."));
     }
     if amount > maximum {
-        return Err(Reply::invalid(
-            "amount_too_large",
-            "amount",
-            format!("Amount must be no more than {maximum}."),
-        ));
+        return Err(Reply::invalid("amount_too_large", "amount", format!("Amount must be no more than {maximum}.")));
     }
     let thousandths = matches!(currency, "bhd" | "jod" | "kwd" | "omr" | "tnd");
     let hundredths_unused = matches!(currency, "isk" | "ugx");
@@ -183,10 +121,7 @@ mod tests {
     #[test]
     fn the_form_of_the_adapter_is_understood() {
         let request = parse(GOOD.as_bytes()).unwrap();
-        assert_eq!(
-            (request.amount, request.currency.as_str(), request.card),
-            (1050, "usd", Card::Pays)
-        );
+        assert_eq!((request.amount, request.currency.as_str(), request.card), (1050, "usd", Card::Pays));
         assert_eq!(request.metadata["a"], "b");
     }
 
@@ -197,11 +132,7 @@ mod tests {
             ("amount=1050", "amount=10.50", "parameter_invalid_integer"),
             ("amount=1050", "amount=49", "amount_too_small"),
             ("amount=1050", "amount=100000000", "amount_too_large"),
-            (
-                "amount=1050&currency=usd",
-                "amount=5124&currency=kwd",
-                "parameter_invalid_integer",
-            ),
+            ("amount=1050&currency=usd", "amount=5124&currency=kwd", "parameter_invalid_integer"),
             ("currency=usd", "currency=USD", "parameter_invalid"),
             ("currency=usd", "currency=zzz", "parameter_invalid"),
             ("pm_card_visa", "pm_invented", "resource_missing"),

@@ -83,11 +83,7 @@ impl Ledger {
     /// # Errors
     /// When the file cannot be used, or holds anything but whole lines of a ledger before its last line.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(path)?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
         let mut ledger = Self::default();
         let mut whole_bytes = 0;
         let mut reader = BufReader::new(&file);
@@ -132,11 +128,7 @@ impl Ledger {
                 Begin::Refused(Reply::key_mismatch(key))
             };
         }
-        if self.in_progress.insert(key.to_owned()) {
-            Begin::Fresh
-        } else {
-            Begin::Refused(Reply::key_in_use(key))
-        }
+        if self.in_progress.insert(key.to_owned()) { Begin::Fresh } else { Begin::Refused(Reply::key_in_use(key)) }
     }
 
     /// Forgets that a request is in progress.
@@ -158,10 +150,7 @@ impl Ledger {
         let charge = format!("ch_{}", Uuid::now_v7().simple());
         let (status, last_payment_error) = match request.card {
             Card::Pays => ("succeeded", None),
-            Card::Declines(decline) => (
-                "requires_payment_method",
-                Some(decline_json(&decline, &charge)),
-            ),
+            Card::Declines(decline) => ("requires_payment_method", Some(decline_json(&decline, &charge))),
         };
         let intent = Intent {
             id: format!("pi_{}", Uuid::now_v7().simple()),
@@ -222,14 +211,9 @@ mod tests {
     fn the_same_key_replays_and_another_body_is_refused() {
         let mut ledger = Ledger::default();
         assert_eq!(ledger.begin("k", FORM), Begin::Fresh);
-        let first = ledger
-            .carry_out(request("pm_card_visa"), Some("k"), FORM, 1)
-            .unwrap();
+        let first = ledger.carry_out(request("pm_card_visa"), Some("k"), FORM, 1).unwrap();
         assert_eq!(ledger.begin("k", FORM), Begin::Replay(first));
-        assert_eq!(
-            ledger.begin("k", "amount=1"),
-            Begin::Refused(Reply::key_mismatch("k"))
-        );
+        assert_eq!(ledger.begin("k", "amount=1"), Begin::Refused(Reply::key_mismatch("k")));
         assert_eq!(ledger.charges().count(), 1);
     }
 
@@ -237,10 +221,7 @@ mod tests {
     fn a_key_in_progress_is_refused_until_it_ends() {
         let mut ledger = Ledger::default();
         assert_eq!(ledger.begin("k", FORM), Begin::Fresh);
-        assert_eq!(
-            ledger.begin("k", FORM),
-            Begin::Refused(Reply::key_in_use("k"))
-        );
+        assert_eq!(ledger.begin("k", FORM), Begin::Refused(Reply::key_in_use("k")));
         ledger.end("k");
         assert_eq!(ledger.begin("k", FORM), Begin::Fresh);
     }
@@ -248,9 +229,7 @@ mod tests {
     #[test]
     fn a_decline_is_no_charge_but_is_replayed_like_one() {
         let mut ledger = Ledger::default();
-        let first = ledger
-            .carry_out(request("pm_card_chargeDeclined"), Some("k"), FORM, 1)
-            .unwrap();
+        let first = ledger.carry_out(request("pm_card_chargeDeclined"), Some("k"), FORM, 1).unwrap();
         assert_eq!(first.status, http::StatusCode::PAYMENT_REQUIRED);
         assert_eq!(ledger.begin("k", FORM), Begin::Replay(first));
         assert_eq!(ledger.charges().count(), 0);
@@ -261,22 +240,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("charges.jsonl");
         let mut ledger = Ledger::open(&path).unwrap();
-        let reply = ledger
-            .carry_out(request("pm_card_visa"), Some("k"), FORM, 1)
-            .unwrap();
+        let reply = ledger.carry_out(request("pm_card_visa"), Some("k"), FORM, 1).unwrap();
         drop(ledger);
-        OpenOptions::new()
-            .append(true)
-            .open(&path)
-            .unwrap()
-            .write_all(b"{\"id\":\"pi_cut")
-            .unwrap();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"id\":\"pi_cut").unwrap();
 
         let mut again = Ledger::open(&path).unwrap();
         assert_eq!(again.begin("k", FORM), Begin::Replay(reply));
-        again
-            .carry_out(request("pm_card_visa"), Some("k2"), FORM, 2)
-            .unwrap();
+        again.carry_out(request("pm_card_visa"), Some("k2"), FORM, 2).unwrap();
         drop(again);
         assert_eq!(Ledger::open(&path).unwrap().charges().count(), 2);
     }

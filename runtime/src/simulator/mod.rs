@@ -38,12 +38,7 @@ pub struct SimulatorArgs {
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub latency_ms: u64,
     /// The only secret key that is accepted. Without it any key that begins with `sk_` is.
-    #[arg(
-        long,
-        env = "PURSER_SIMULATOR_SECRET_KEY",
-        hide_env_values = true,
-        value_name = "KEY"
-    )]
+    #[arg(long, env = "PURSER_SIMULATOR_SECRET_KEY", hide_env_values = true, value_name = "KEY")]
     pub secret_key: Option<SecretString>,
 }
 
@@ -60,29 +55,15 @@ impl Simulator {
     /// # Errors
     /// When either cannot be opened.
     pub async fn bind(args: SimulatorArgs) -> std::io::Result<Self> {
-        let SimulatorArgs {
-            address,
-            port,
-            ledger,
-            latency_ms,
-            secret_key,
-        } = args;
+        let SimulatorArgs { address, port, ledger, latency_ms, secret_key } = args;
         let ledger = match &ledger {
             Some(path) => Ledger::open(path)?,
             None => Ledger::default(),
         };
         let listener = TcpListener::bind((address, port)).await?;
         let address = listener.local_addr()?;
-        let provider = Arc::new(Provider::new(
-            ledger,
-            Duration::from_millis(latency_ms),
-            secret_key,
-        ));
-        Ok(Self {
-            provider,
-            listener,
-            address,
-        })
+        let provider = Arc::new(Provider::new(ledger, Duration::from_millis(latency_ms), secret_key));
+        Ok(Self { provider, listener, address })
     }
 
     /// Where it listens.
@@ -96,11 +77,7 @@ impl Simulator {
     /// # Errors
     /// When the port fails.
     pub async fn serve(self, stop: CancellationToken) -> std::io::Result<()> {
-        let Self {
-            provider,
-            listener,
-            address,
-        } = self;
+        let Self { provider, listener, address } = self;
         tracing::info!(%address, charges = provider.ledger().charges().count(), "the provider simulator takes charges");
         let serving = axum::serve(listener, serve::router(provider));
         tokio::select! {

@@ -17,45 +17,30 @@ impl Reply {
     /// The PaymentIntent, or the card error that a failed one is told by.
     pub(super) fn of_confirmation(intent: &Intent) -> Self {
         match &intent.last_payment_error {
-            None => Self {
-                status: StatusCode::OK,
-                body: intent_json(intent),
-            },
+            None => Self { status: StatusCode::OK, body: intent_json(intent) },
             Some(error) => {
                 let mut error = error.clone();
                 error["payment_intent"] = intent_json(intent);
-                Self {
-                    status: StatusCode::PAYMENT_REQUIRED,
-                    body: json!({ "error": error }),
-                }
+                Self { status: StatusCode::PAYMENT_REQUIRED, body: json!({ "error": error }) }
             }
         }
     }
 
     /// An existing PaymentIntent.
     pub(super) fn of_intent(intent: &Intent) -> Self {
-        Self {
-            status: StatusCode::OK,
-            body: intent_json(intent),
-        }
+        Self { status: StatusCode::OK, body: intent_json(intent) }
     }
 
     /// A wrong request.
     pub(super) fn invalid(code: &str, param: &str, message: impl Into<String>) -> Self {
         let error = json!({"type": "invalid_request_error", "code": code, "param": param, "message": message.into()});
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            body: json!({ "error": error }),
-        }
+        Self { status: StatusCode::BAD_REQUEST, body: json!({ "error": error }) }
     }
 
     /// No such object.
     pub(super) fn missing(id: &str) -> Self {
         let message = format!("No such payment_intent: '{id}'");
-        Self {
-            status: StatusCode::NOT_FOUND,
-            ..Self::invalid("resource_missing", "intent", message)
-        }
+        Self { status: StatusCode::NOT_FOUND, ..Self::invalid("resource_missing", "intent", message) }
     }
 
     /// No or a wrong key.
@@ -70,19 +55,13 @@ impl Reply {
     /// Too many requests.
     pub(super) fn rate_limited() -> Self {
         let error = json!({"type": "invalid_request_error", "code": "rate_limit", "message": "Too many requests hit the API too quickly."});
-        Self {
-            status: StatusCode::TOO_MANY_REQUESTS,
-            body: json!({ "error": error }),
-        }
+        Self { status: StatusCode::TOO_MANY_REQUESTS, body: json!({ "error": error }) }
     }
 
     /// Trouble inside.
     pub(super) fn internal() -> Self {
         let error = json!({"type": "api_error", "message": "An unknown error occurred."});
-        Self {
-            status: StatusCode::INTERNAL_SERVER_ERROR,
-            body: json!({ "error": error }),
-        }
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, body: json!({ "error": error }) }
     }
 
     /// The same key with other parameters.
@@ -99,14 +78,9 @@ impl Reply {
 
     /// The first request with the key is still being worked on.
     pub(super) fn key_in_use(key: &str) -> Self {
-        let message = format!(
-            "There is currently another in-progress request using this idempotent key: {key}."
-        );
+        let message = format!("There is currently another in-progress request using this idempotent key: {key}.");
         let error = json!({"type": "idempotency_error", "code": "idempotency_key_in_use", "message": message});
-        Self {
-            status: StatusCode::CONFLICT,
-            body: json!({ "error": error }),
-        }
+        Self { status: StatusCode::CONFLICT, body: json!({ "error": error }) }
     }
 }
 

@@ -30,12 +30,7 @@ pub(super) struct Provider {
 
 impl Provider {
     pub(super) fn new(ledger: Ledger, latency: Duration, secret_key: Option<SecretString>) -> Self {
-        Self {
-            ledger: Mutex::new(ledger),
-            faults: Mutex::default(),
-            latency,
-            secret_key,
-        }
+        Self { ledger: Mutex::new(ledger), faults: Mutex::default(), latency, secret_key }
     }
 
     /// The ledger stays true even if a request panicked while it held the lock: each change of it is one step.
@@ -71,11 +66,7 @@ pub(super) fn router(provider: Arc<Provider>) -> Router {
         .with_state(provider)
 }
 
-async fn create(
-    State(provider): State<Arc<Provider>>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
+async fn create(State(provider): State<Arc<Provider>>, headers: HeaderMap, body: Bytes) -> Response {
     if !provider.knows(&headers) {
         return reply(Reply::unauthorized());
     }
@@ -95,10 +86,7 @@ async fn create(
 }
 
 async fn charge(provider: Arc<Provider>, headers: HeaderMap, body: Bytes) -> Response {
-    let key = headers
-        .get(&IDEMPOTENCY_KEY)
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned);
+    let key = headers.get(&IDEMPOTENCY_KEY).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let form = String::from_utf8_lossy(&body).into_owned();
     if let Some(key) = &key {
         match provider.ledger().begin(key, &form) {
@@ -106,9 +94,7 @@ async fn charge(provider: Arc<Provider>, headers: HeaderMap, body: Bytes) -> Res
             Begin::Refused(refusal) => return reply(refusal),
             Begin::Replay(first) => {
                 let mut response = reply(first);
-                response
-                    .headers_mut()
-                    .insert("idempotent-replayed", HeaderValue::from_static("true"));
+                response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
                 return response;
             }
         }
@@ -125,20 +111,11 @@ async fn charge(provider: Arc<Provider>, headers: HeaderMap, body: Bytes) -> Res
     reply(done)
 }
 
-async fn carry_out(
-    provider: &Arc<Provider>,
-    request: IntentRequest,
-    key: Option<String>,
-    form: String,
-) -> Reply {
+async fn carry_out(provider: &Arc<Provider>, request: IntentRequest, key: Option<String>, form: String) -> Reply {
     let provider = Arc::clone(provider);
     let created = Utc::now().timestamp();
-    let written = tokio::task::spawn_blocking(move || {
-        provider
-            .ledger()
-            .carry_out(request, key.as_deref(), &form, created)
-    })
-    .await;
+    let written =
+        tokio::task::spawn_blocking(move || provider.ledger().carry_out(request, key.as_deref(), &form, created)).await;
     match written {
         Ok(Ok(done)) => done,
         Ok(Err(error)) => {
@@ -160,17 +137,13 @@ async fn misbehave(fault: Fault, answer: Option<Response>) -> Response {
         Fault::TimeoutBeforeCharging | Fault::TimeoutAfterCharging => std::future::pending().await,
         Fault::ResetBeforeCharging | Fault::ResetAfterCharging => broken(b""),
         Fault::TruncateAfterCharging => truncated(answer).await,
-        Fault::GarbageAfterCharging => {
-            (StatusCode::OK, "<html><body>Welcome</body></html>").into_response()
-        }
+        Fault::GarbageAfterCharging => (StatusCode::OK, "<html><body>Welcome</body></html>").into_response(),
     }
 }
 
 async fn truncated(answer: Option<Response>) -> Response {
     let body = answer.map(Response::into_body).unwrap_or_default();
-    let whole = axum::body::to_bytes(body, usize::MAX)
-        .await
-        .unwrap_or_default();
+    let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     broken(&whole[..whole.len() / 2])
 }
 
@@ -181,18 +154,11 @@ fn broken(begin: &[u8]) -> Response {
     Response::new(Body::from_stream(futures::stream::iter(parts)))
 }
 
-async fn read(
-    State(provider): State<Arc<Provider>>,
-    headers: HeaderMap,
-    Path(id): Path<String>,
-) -> Response {
+async fn read(State(provider): State<Arc<Provider>>, headers: HeaderMap, Path(id): Path<String>) -> Response {
     if !provider.knows(&headers) {
         return reply(Reply::unauthorized());
     }
-    let found = provider
-        .ledger()
-        .intent(&id)
-        .map_or_else(|| Reply::missing(&id), Reply::of_intent);
+    let found = provider.ledger().intent(&id).map_or_else(|| Reply::missing(&id), Reply::of_intent);
     reply(found)
 }
 
@@ -202,18 +168,10 @@ async fn list(State(provider): State<Arc<Provider>>, headers: HeaderMap) -> Resp
         return reply(Reply::unauthorized());
     }
     let ledger = provider.ledger();
-    let data: Vec<Value> = ledger
-        .intents()
-        .iter()
-        .rev()
-        .take(100)
-        .map(|intent| Reply::of_intent(intent).body)
-        .collect();
+    let data: Vec<Value> =
+        ledger.intents().iter().rev().take(100).map(|intent| Reply::of_intent(intent).body).collect();
     let has_more = ledger.intents().len() > data.len();
-    Json(
-        json!({"object": "list", "url": "/v1/payment_intents", "has_more": has_more, "data": data}),
-    )
-    .into_response()
+    Json(json!({"object": "list", "url": "/v1/payment_intents", "has_more": has_more, "data": data})).into_response()
 }
 
 async fn charges(State(provider): State<Arc<Provider>>) -> Json<Value> {

@@ -5,17 +5,15 @@ use crate::providers::Unsupported;
 
 /// Stripe knows these; all of them count as ISO 4217 does, but for what [`step`] says.
 const CURRENCIES: &[&str] = &[
-    "AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM", "BBD", "BDT",
-    "BHD", "BIF", "BMD", "BND", "BOB", "BRL", "BSD", "BWP", "BYN", "BZD", "CAD", "CDF", "CHF",
-    "CLP", "CNY", "COP", "CRC", "CVE", "CZK", "DJF", "DKK", "DOP", "DZD", "EGP", "ETB", "EUR",
-    "FJD", "FKP", "GBP", "GEL", "GIP", "GMD", "GNF", "GTQ", "GYD", "HKD", "HNL", "HTG", "HUF",
-    "IDR", "ILS", "INR", "ISK", "JMD", "JOD", "JPY", "KES", "KGS", "KHR", "KMF", "KRW", "KWD",
-    "KYD", "KZT", "LAK", "LBP", "LKR", "LRD", "LSL", "MAD", "MDL", "MGA", "MKD", "MMK", "MNT",
-    "MOP", "MUR", "MVR", "MWK", "MXN", "MYR", "MZN", "NAD", "NGN", "NIO", "NOK", "NPR", "NZD",
-    "OMR", "PAB", "PEN", "PGK", "PHP", "PKR", "PLN", "PYG", "QAR", "RON", "RSD", "RUB", "RWF",
-    "SAR", "SBD", "SCR", "SEK", "SGD", "SHP", "SOS", "SRD", "SZL", "THB", "TJS", "TND", "TOP",
-    "TRY", "TTD", "TWD", "TZS", "UAH", "UGX", "USD", "UYU", "UZS", "VND", "VUV", "WST", "XAF",
-    "XCD", "XOF", "XPF", "YER", "ZAR", "ZMW",
+    "AED", "AFN", "ALL", "AMD", "ANG", "AOA", "ARS", "AUD", "AWG", "AZN", "BAM", "BBD", "BDT", "BHD", "BIF", "BMD",
+    "BND", "BOB", "BRL", "BSD", "BWP", "BYN", "BZD", "CAD", "CDF", "CHF", "CLP", "CNY", "COP", "CRC", "CVE", "CZK",
+    "DJF", "DKK", "DOP", "DZD", "EGP", "ETB", "EUR", "FJD", "FKP", "GBP", "GEL", "GIP", "GMD", "GNF", "GTQ", "GYD",
+    "HKD", "HNL", "HTG", "HUF", "IDR", "ILS", "INR", "ISK", "JMD", "JOD", "JPY", "KES", "KGS", "KHR", "KMF", "KRW",
+    "KWD", "KYD", "KZT", "LAK", "LBP", "LKR", "LRD", "LSL", "MAD", "MDL", "MGA", "MKD", "MMK", "MNT", "MOP", "MUR",
+    "MVR", "MWK", "MXN", "MYR", "MZN", "NAD", "NGN", "NIO", "NOK", "NPR", "NZD", "OMR", "PAB", "PEN", "PGK", "PHP",
+    "PKR", "PLN", "PYG", "QAR", "RON", "RSD", "RUB", "RWF", "SAR", "SBD", "SCR", "SEK", "SGD", "SHP", "SOS", "SRD",
+    "SZL", "THB", "TJS", "TND", "TOP", "TRY", "TTD", "TWD", "TZS", "UAH", "UGX", "USD", "UYU", "UZS", "VND", "VUV",
+    "WST", "XAF", "XCD", "XOF", "XPF", "YER", "ZAR", "ZMW",
 ];
 
 /// The largest `amount` for most currencies: eight digits.
@@ -51,17 +49,11 @@ pub(super) fn wire_amount(money: &Money) -> Result<i64, Unsupported> {
     if CURRENCIES.binary_search(&code).is_err() {
         return Err(Unsupported::Currency(code.to_owned()));
     }
-    let maximum = if code == "IDR" {
-        AMOUNT_MAX_IDR
-    } else {
-        AMOUNT_MAX
-    };
+    let maximum = if code == "IDR" { AMOUNT_MAX_IDR } else { AMOUNT_MAX };
     let minor = money.minor();
     let amount = match step(code) {
         Step::Same => minor,
-        Step::Times(factor) => minor
-            .checked_mul(factor)
-            .ok_or(Unsupported::TooLarge { maximum })?,
+        Step::Times(factor) => minor.checked_mul(factor).ok_or(Unsupported::TooLarge { maximum })?,
         Step::Over(factor) if minor % factor == 0 => minor / factor,
         Step::Multiple(factor) if minor % factor == 0 => minor,
         Step::Over(_) | Step::Multiple(_) => return Err(Unsupported::Precision(code.to_owned())),
@@ -101,38 +93,24 @@ mod tests {
     #[test]
     fn ariary_lose_their_decimals_and_are_refused_when_there_are_any() {
         assert_eq!(amount("5", "MGA"), Ok(5));
-        assert_eq!(
-            amount("5.20", "MGA"),
-            Err(Unsupported::Precision("MGA".into()))
-        );
+        assert_eq!(amount("5.20", "MGA"), Err(Unsupported::Precision("MGA".into())));
     }
 
     #[test]
     fn three_decimal_currencies_end_in_zero_or_are_refused() {
         assert_eq!(amount("5.120", "KWD"), Ok(5120));
-        assert_eq!(
-            amount("5.124", "KWD"),
-            Err(Unsupported::Precision("KWD".into()))
-        );
+        assert_eq!(amount("5.124", "KWD"), Err(Unsupported::Precision("KWD".into())));
     }
 
     #[test]
     fn nine_digits_are_too_many_and_eight_are_not() {
         assert_eq!(amount("999999.99", "USD"), Ok(99_999_999));
-        assert_eq!(
-            amount("1000000.00", "USD"),
-            Err(Unsupported::TooLarge {
-                maximum: AMOUNT_MAX
-            })
-        );
+        assert_eq!(amount("1000000.00", "USD"), Err(Unsupported::TooLarge { maximum: AMOUNT_MAX }));
         assert_eq!(amount("1000000.00", "IDR"), Ok(100_000_000));
     }
 
     #[test]
     fn a_currency_that_stripe_does_not_know_is_refused() {
-        assert_eq!(
-            amount("1.000", "IQD"),
-            Err(Unsupported::Currency("IQD".into()))
-        );
+        assert_eq!(amount("1.000", "IQD"), Err(Unsupported::Currency("IQD".into())));
     }
 }

@@ -51,10 +51,7 @@ pub(super) fn outcome(attempt: &Attempt, response: &HttpResponse) -> Outcome {
     if status == StatusCode::OK {
         return match serde_json::from_slice::<Intent>(&response.body) {
             Ok(intent) => intent_outcome(attempt, intent),
-            Err(_) => unknown(
-                "Stripe answered 200 with a body that is not a PaymentIntent".into(),
-                None,
-            ),
+            Err(_) => unknown("Stripe answered 200 with a body that is not a PaymentIntent".into(), None),
         };
     }
     match serde_json::from_slice::<Envelope>(&response.body) {
@@ -64,59 +61,32 @@ pub(super) fn outcome(attempt: &Attempt, response: &HttpResponse) -> Outcome {
 }
 
 fn intent_outcome(attempt: &Attempt, intent: Intent) -> Outcome {
-    let Intent {
-        id,
-        object,
-        status,
-        amount,
-        currency,
-        last_payment_error,
-    } = intent;
+    let Intent { id, object, status, amount, currency, last_payment_error } = intent;
     if object != "payment_intent" {
         return unknown("Stripe answered with another kind of object".into(), None);
     }
     let same_amount = wire_amount(&attempt.money) == Ok(amount);
     if !same_amount || !currency.eq_ignore_ascii_case(attempt.money.currency().code()) {
-        return unknown(
-            "Stripe's PaymentIntent is over another amount than the attempt".into(),
-            Some(id),
-        );
+        return unknown("Stripe's PaymentIntent is over another amount than the attempt".into(), Some(id));
     }
     match status.as_str() {
         "succeeded" => Outcome::Approved { reference: id },
         "requires_payment_method" => match last_payment_error {
             Some(error) => declined(error, About::Charge),
-            None => refused(
-                "payment_method_refused",
-                "The provider asks for another payment method.",
-                About::Charge,
-            ),
+            None => refused("payment_method_refused", "The provider asks for another payment method.", About::Charge),
         },
-        "canceled" => refused(
-            "canceled",
-            "The provider canceled the charge.",
-            About::Charge,
-        ),
-        _ => unknown(
-            format!("the PaymentIntent is {}", cut(&status, CODE_CHARS_MAX)),
-            Some(id),
-        ),
+        "canceled" => refused("canceled", "The provider canceled the charge.", About::Charge),
+        _ => unknown(format!("the PaymentIntent is {}", cut(&status, CODE_CHARS_MAX)), Some(id)),
     }
 }
 
 fn error_outcome(status: StatusCode, error: ErrorBody) -> Outcome {
     // An error may come with an intent that went further than the error says: then only the intent counts.
     if let Some(intent) = &error.payment_intent
-        && !matches!(
-            intent.status.as_str(),
-            "requires_payment_method" | "canceled"
-        )
+        && !matches!(intent.status.as_str(), "requires_payment_method" | "canceled")
     {
         return unknown(
-            format!(
-                "{status}, but the PaymentIntent is {}",
-                cut(&intent.status, CODE_CHARS_MAX)
-            ),
+            format!("{status}, but the PaymentIntent is {}", cut(&intent.status, CODE_CHARS_MAX)),
             Some(intent.id.clone()),
         );
     }
@@ -124,51 +94,30 @@ fn error_outcome(status: StatusCode, error: ErrorBody) -> Outcome {
     let code = error.code.as_deref().unwrap_or_default();
     match (status.as_u16(), kind) {
         (402, "card_error") => declined(error, About::Charge),
-        (401 | 403, _) => Outcome::Retryable {
-            reason: format!("Stripe refuses the credential ({status})"),
-        },
-        (429, _) => Outcome::Retryable {
-            reason: "Stripe asks for fewer requests".into(),
-        },
+        (401 | 403, _) => Outcome::Retryable { reason: format!("Stripe refuses the credential ({status})") },
+        (429, _) => Outcome::Retryable { reason: "Stripe asks for fewer requests".into() },
         (400, "invalid_request_error" | "card_error") => declined(error, About::Request),
-        (404, "invalid_request_error") if code == "resource_missing" => {
-            declined(error, About::Request)
-        }
+        (404, "invalid_request_error") if code == "resource_missing" => declined(error, About::Request),
         _ => unknown(format!("Stripe answered {status} ({kind} {code})"), None),
     }
 }
 
 fn declined(error: ErrorBody, about: About) -> Outcome {
     // "card_declined" says that it was, the decline code says why.
-    let code = error
-        .decline_code
-        .or(error.code)
-        .unwrap_or_else(|| "declined".into());
-    let message = error
-        .message
-        .unwrap_or_else(|| "The provider declined the payment.".into());
+    let code = error.decline_code.or(error.code).unwrap_or_else(|| "declined".into());
+    let message = error.message.unwrap_or_else(|| "The provider declined the payment.".into());
     refused(&code, &message, about)
 }
 
 fn refused(code: &str, message: &str, about: About) -> Outcome {
-    Outcome::Declined {
-        code: cut(code, CODE_CHARS_MAX),
-        message: cut(message, MESSAGE_CHARS_MAX),
-        about,
-    }
+    Outcome::Declined { code: cut(code, CODE_CHARS_MAX), message: cut(message, MESSAGE_CHARS_MAX), about }
 }
 
 fn unknown(reason: String, reference: Option<String>) -> Outcome {
-    Outcome::Unknown {
-        reason: cut(&reason, MESSAGE_CHARS_MAX),
-        reference,
-    }
+    Outcome::Unknown { reason: cut(&reason, MESSAGE_CHARS_MAX), reference }
 }
 
 fn cut(text: &str, chars_max: usize) -> String {
     // PostgreSQL stores no NUL, and a control character in an answer helps nobody.
-    text.chars()
-        .filter(|character| !character.is_control())
-        .take(chars_max)
-        .collect()
+    text.chars().filter(|character| !character.is_control()).take(chars_max).collect()
 }

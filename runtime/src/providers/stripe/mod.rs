@@ -30,50 +30,25 @@ impl Adapter for Stripe {
         amount::wire_amount(money).map(|_| ())
     }
 
-    fn request(
-        &self,
-        attempt: &Attempt,
-        credential: &SecretString,
-    ) -> Result<HttpRequest, Unsupported> {
+    fn request(&self, attempt: &Attempt, credential: &SecretString) -> Result<HttpRequest, Unsupported> {
         let mut headers = headers(credential)?;
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-www-form-urlencoded"),
-        );
-        let key =
-            HeaderValue::from_str(&attempt.id.to_string()).map_err(|_| Unsupported::Unsendable)?;
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        let key = HeaderValue::from_str(&attempt.id.to_string()).map_err(|_| Unsupported::Unsendable)?;
         headers.insert(IDEMPOTENCY_KEY, key);
-        Ok(HttpRequest {
-            method: Method::POST,
-            path: "/v1/payment_intents".into(),
-            headers,
-            body: form(attempt)?,
-        })
+        Ok(HttpRequest { method: Method::POST, path: "/v1/payment_intents".into(), headers, body: form(attempt)? })
     }
 
-    fn inquiry(
-        &self,
-        attempt: &Attempt,
-        credential: &SecretString,
-    ) -> Result<HttpRequest, Unsupported> {
+    fn inquiry(&self, attempt: &Attempt, credential: &SecretString) -> Result<HttpRequest, Unsupported> {
         // Without a reference the same request with the same key is the inquiry: Stripe answers it with the result
         // of the first, or carries it out now if the first never arrived.
         let Some(reference) = &attempt.reference else {
             return self.request(attempt, credential);
         };
-        if !reference
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        {
+        if !reference.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
             return Err(Unsupported::Unsendable);
         }
         let path = format!("/v1/payment_intents/{reference}");
-        Ok(HttpRequest {
-            method: Method::GET,
-            path,
-            headers: headers(credential)?,
-            body: String::new(),
-        })
+        Ok(HttpRequest { method: Method::GET, path, headers: headers(credential)?, body: String::new() })
     }
 
     fn outcome(&self, attempt: &Attempt, response: &HttpResponse) -> Outcome {
@@ -86,9 +61,8 @@ impl Adapter for Stripe {
 }
 
 fn headers(credential: &SecretString) -> Result<HeaderMap, Unsupported> {
-    let mut bearer =
-        HeaderValue::from_str(&format!("Bearer {}", credential.expose_secret().trim()))
-            .map_err(|_| Unsupported::Unsendable)?;
+    let mut bearer = HeaderValue::from_str(&format!("Bearer {}", credential.expose_secret().trim()))
+        .map_err(|_| Unsupported::Unsendable)?;
     bearer.set_sensitive(true);
     let mut headers = HeaderMap::new();
     headers.insert(AUTHORIZATION, bearer);
@@ -101,10 +75,7 @@ fn headers(credential: &SecretString) -> Result<HeaderMap, Unsupported> {
 fn form(attempt: &Attempt) -> Result<String, Unsupported> {
     Ok(Serializer::new(String::new())
         .append_pair("amount", &amount::wire_amount(&attempt.money)?.to_string())
-        .append_pair(
-            "currency",
-            &attempt.money.currency().code().to_ascii_lowercase(),
-        )
+        .append_pair("currency", &attempt.money.currency().code().to_ascii_lowercase())
         .append_pair("payment_method", attempt.token.expose_secret())
         .append_pair("payment_method_types[]", "card")
         .append_pair("confirm", "true")
@@ -112,10 +83,7 @@ fn form(attempt: &Attempt) -> Result<String, Unsupported> {
         // Nobody is at a screen who could be sent to a bank's page: a card that wants that is declined instead.
         .append_pair("off_session", "true")
         .append_pair("error_on_requires_action", "true")
-        .append_pair(
-            "metadata[purser_payment_id]",
-            &attempt.payment_id.to_string(),
-        )
+        .append_pair("metadata[purser_payment_id]", &attempt.payment_id.to_string())
         .finish())
 }
 

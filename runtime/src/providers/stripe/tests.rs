@@ -29,10 +29,7 @@ fn attempt() -> Attempt {
 fn outcome(status: u16, body: &str) -> Outcome {
     Stripe.outcome(
         &attempt(),
-        &HttpResponse {
-            status: StatusCode::from_u16(status).unwrap(),
-            body: body.as_bytes().to_vec(),
-        },
+        &HttpResponse { status: StatusCode::from_u16(status).unwrap(), body: body.as_bytes().to_vec() },
     )
 }
 
@@ -48,15 +45,9 @@ fn error(kind: &str, code: &str) -> String {
 fn the_request_is_a_confirmed_payment_intent_that_cannot_redirect() {
     let attempt = attempt();
     let request = Stripe.request(&attempt, &"sk_test_1".into()).unwrap();
-    assert_eq!(
-        (request.method, request.path.as_str()),
-        (Method::POST, "/v1/payment_intents")
-    );
+    assert_eq!((request.method, request.path.as_str()), (Method::POST, "/v1/payment_intents"));
     assert_eq!(request.headers[AUTHORIZATION], "Bearer sk_test_1");
-    assert_eq!(
-        request.headers[IDEMPOTENCY_KEY],
-        attempt.id.to_string().as_str()
-    );
+    assert_eq!(request.headers[IDEMPOTENCY_KEY], attempt.id.to_string().as_str());
     assert_eq!(request.headers[VERSION], API_VERSION);
     assert_eq!(
         request.body,
@@ -71,27 +62,19 @@ fn the_request_is_a_confirmed_payment_intent_that_cannot_redirect() {
 #[test]
 fn the_same_attempt_makes_the_same_request_each_time() {
     let attempt = attempt();
-    assert_eq!(
-        Stripe.request(&attempt, &"sk".into()),
-        Stripe.request(&attempt, &"sk".into())
-    );
+    assert_eq!(Stripe.request(&attempt, &"sk".into()), Stripe.request(&attempt, &"sk".into()));
 }
 
 #[test]
 fn the_credential_does_not_print() {
-    let request = Stripe
-        .request(&attempt(), &"sk_test_hidden".into())
-        .unwrap();
+    let request = Stripe.request(&attempt(), &"sk_test_hidden".into()).unwrap();
     assert!(!format!("{request:?}").contains("sk_test_hidden"));
 }
 
 #[test]
 fn an_attempt_with_a_reference_is_asked_about_by_it_and_one_without_is_sent_again() {
     let mut attempt = attempt();
-    assert_eq!(
-        Stripe.inquiry(&attempt, &"sk".into()),
-        Stripe.request(&attempt, &"sk".into())
-    );
+    assert_eq!(Stripe.inquiry(&attempt, &"sk".into()), Stripe.request(&attempt, &"sk".into()));
     attempt.reference = Some("pi_1".into());
     let inquiry = Stripe.inquiry(&attempt, &"sk".into()).unwrap();
     assert_eq!(
@@ -99,28 +82,17 @@ fn an_attempt_with_a_reference_is_asked_about_by_it_and_one_without_is_sent_agai
         (Method::GET, "/v1/payment_intents/pi_1", "")
     );
     attempt.reference = Some("../charges".into());
-    assert_eq!(
-        Stripe.inquiry(&attempt, &"sk".into()),
-        Err(Unsupported::Unsendable)
-    );
+    assert_eq!(Stripe.inquiry(&attempt, &"sk".into()), Err(Unsupported::Unsendable));
 }
 
 #[test]
 fn a_succeeded_intent_is_approved() {
-    assert_eq!(
-        outcome(200, SUCCEEDED),
-        Outcome::Approved {
-            reference: "pi_3PQ8v22eZvKYlo2C1x".into()
-        }
-    );
+    assert_eq!(outcome(200, SUCCEEDED), Outcome::Approved { reference: "pi_3PQ8v22eZvKYlo2C1x".into() });
 }
 
 #[test]
 fn a_succeeded_intent_over_another_amount_or_currency_is_not_believed() {
-    assert!(is_unknown(
-        200,
-        &SUCCEEDED.replace("\"amount\":1050", "\"amount\":1051")
-    ));
+    assert!(is_unknown(200, &SUCCEEDED.replace("\"amount\":1050", "\"amount\":1051")));
     assert!(is_unknown(200, &SUCCEEDED.replace("\"usd\"", "\"eur\"")));
 }
 
@@ -143,20 +115,14 @@ fn a_card_error_is_a_decline_of_the_charge_with_the_decline_code() {
     let message = "Your card has insufficient funds.".into();
     assert_eq!(
         outcome(402, CARD_DECLINED),
-        Outcome::Declined {
-            code: "insufficient_funds".into(),
-            message,
-            about: About::Charge
-        }
+        Outcome::Declined { code: "insufficient_funds".into(), message, about: About::Charge }
     );
 }
 
 #[test]
 fn a_card_error_with_an_intent_that_succeeded_is_unknown() {
     let body = CARD_DECLINED.replace("requires_payment_method", "succeeded");
-    let Outcome::Unknown { reference, .. } = outcome(402, &body) else {
-        panic!("must be unknown")
-    };
+    let Outcome::Unknown { reference, .. } = outcome(402, &body) else { panic!("must be unknown") };
     assert_eq!(reference.as_deref(), Some("pi_3PQ8v22eZvKYlo2C1x"));
 }
 
@@ -167,85 +133,42 @@ fn an_intent_that_requires_a_payment_method_is_a_decline() {
         r#""last_payment_error":{"type":"card_error","code":"expired_card","message":"Your card has expired."}"#,
     );
     let message = "Your card has expired.".into();
-    assert_eq!(
-        outcome(200, &body),
-        Outcome::Declined {
-            code: "expired_card".into(),
-            message,
-            about: About::Charge
-        }
-    );
+    assert_eq!(outcome(200, &body), Outcome::Declined { code: "expired_card".into(), message, about: About::Charge });
 }
 
 #[test]
 fn intents_on_their_way_are_unknown_with_a_reference() {
-    for status in [
-        "processing",
-        "requires_action",
-        "requires_capture",
-        "requires_confirmation",
-        "something_new",
-    ] {
-        let Outcome::Unknown { reference, .. } =
-            outcome(200, &SUCCEEDED.replace("succeeded", status))
-        else {
+    for status in ["processing", "requires_action", "requires_capture", "requires_confirmation", "something_new"] {
+        let Outcome::Unknown { reference, .. } = outcome(200, &SUCCEEDED.replace("succeeded", status)) else {
             panic!("{status} must be unknown")
         };
-        assert_eq!(
-            reference.as_deref(),
-            Some("pi_3PQ8v22eZvKYlo2C1x"),
-            "{status}"
-        );
+        assert_eq!(reference.as_deref(), Some("pi_3PQ8v22eZvKYlo2C1x"), "{status}");
     }
 }
 
 #[test]
 fn a_wrong_request_is_declined_but_says_nothing_of_earlier_ones() {
-    let expected = |code: &str| Outcome::Declined {
-        code: code.into(),
-        message: "Told by Stripe.".into(),
-        about: About::Request,
-    };
-    assert_eq!(
-        outcome(400, &error("invalid_request_error", "amount_too_small")),
-        expected("amount_too_small")
-    );
-    assert_eq!(
-        outcome(404, &error("invalid_request_error", "resource_missing")),
-        expected("resource_missing")
-    );
+    let expected =
+        |code: &str| Outcome::Declined { code: code.into(), message: "Told by Stripe.".into(), about: About::Request };
+    assert_eq!(outcome(400, &error("invalid_request_error", "amount_too_small")), expected("amount_too_small"));
+    assert_eq!(outcome(404, &error("invalid_request_error", "resource_missing")), expected("resource_missing"));
 }
 
 #[test]
 fn a_refused_credential_and_a_rate_limit_did_nothing() {
     for status in [401, 403, 429] {
-        assert!(
-            matches!(
-                outcome(status, &error("invalid_request_error", "x")),
-                Outcome::Retryable { .. }
-            ),
-            "{status}"
-        );
+        assert!(matches!(outcome(status, &error("invalid_request_error", "x")), Outcome::Retryable { .. }), "{status}");
     }
 }
 
 #[test]
 fn trouble_with_the_key_a_server_error_or_a_foreign_answer_is_unknown() {
-    assert!(is_unknown(
-        409,
-        &error("idempotency_error", "idempotency_key_in_use")
-    ));
+    assert!(is_unknown(409, &error("idempotency_error", "idempotency_key_in_use")));
     assert!(is_unknown(400, &error("idempotency_error", "")));
-    assert!(is_unknown(
-        404,
-        &error("invalid_request_error", "url_unknown")
-    ));
+    assert!(is_unknown(404, &error("invalid_request_error", "url_unknown")));
     for status in [500, 502, 503, 504] {
         assert!(is_unknown(status, &error("api_error", "")), "{status}");
-        assert!(
-            is_unknown(status, CARD_DECLINED),
-            "{status} with a decline inside"
-        );
+        assert!(is_unknown(status, CARD_DECLINED), "{status} with a decline inside");
     }
     for status in [200, 201, 204, 301, 302, 400, 401, 402, 408, 424, 429] {
         assert!(is_unknown(status, "<html>proxy</html>"), "{status}");
@@ -256,8 +179,6 @@ fn trouble_with_the_key_a_server_error_or_a_foreign_answer_is_unknown() {
 #[test]
 fn long_codes_and_control_characters_are_cut_to_what_the_table_takes() {
     let body = error("card_error", &"x".repeat(80)).replace("Told", "To\\u0000ld");
-    let Outcome::Declined { code, message, .. } = outcome(402, &body) else {
-        panic!("must be declined")
-    };
+    let Outcome::Declined { code, message, .. } = outcome(402, &body) else { panic!("must be declined") };
     assert_eq!((code.len(), message.as_str()), (50, "Told by Stripe."));
 }

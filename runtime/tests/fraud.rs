@@ -1,0 +1,178 @@
+//! The fraud workload over HTTP, with a real Redis and without one.
+
+mod stage;
+mod support;
+
+use std::time::Duration;
+
+use chrono::Utc;
+use futures::future::join_all;
+use runtime::fraud::{self, CheckRequest, FraudClient, Status, Verdict};
+use runtime::ids::{MerchantId, PaymentId, UserId};
+use runtime_contract::{FraudConfig, OnDeadline, RuntimeConfig};
+use stage::{Stage, until};
+use support::TestApp;
+use tokio::net::TcpListener;
+
+/// A workload of its own, and how it is reached.
+async fn workload(cache_url: Option<&str>) -> (TestApp, String) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let test = TestApp::on(&support::migrated_database().await, cache_url, support::config());
+    tokio::spawn(fraud::serve_on(test.app.clone(), listener));
+    (test, url)
+}
+
+fn request(user: UserId, payment: PaymentId, amount_minor: i64) -> CheckRequest {
+    CheckRequest {
+        payment_id: payment,
+        merchant_id: MerchantId::at(Utc::now()),
+        user_id: user,
+        amount_minor,
+        currency: "USD".parse().unwrap(),
+        t_start: Utc::now(),
+        ip_address: Some("192.0.2.1".into()),
+        device_fingerprint: None,
+    }
+}
+
+fn client(url: &str, deadline_ms: u32) -> FraudClient {
+    FraudClient::new(&FraudConfig { url: url.into(), deadline_ms, on_deadline: OnDeadline::Flag }).unwrap()
+}
+
+async fn check(url: &str, request: &CheckRequest) -> Verdict {
+    client(url, 20_000).check(request).await.verdict.expect("a verdict in time")
+}
+
+fn rules(verdict: &Verdict) -> Vec<&str> {
+    verdict.rules.iter().map(|rule| rule.rule.as_str()).collect()
+}
+
+#[tokio::test]
+async fn amounts_are_judged_by_the_rules_of_the_table() {
+    let (_test, url) = workload(Some(&support::redis_url())).await;
+    for (amount_minor, status, score) in
+        [(500_000, Status::Passed, 0), (500_001, Status::Flagged, 40), (5_000_001, Status::Blocked, 80)]
+    {
+        let verdict = check(&url, &request(UserId::at(Utc::now()), PaymentId::at(Utc::now()), amount_minor)).await;
+        assert_eq!((verdict.status, verdict.score, verdict.degraded), (status, score, false), "{amount_minor}");
+    }
+}
+
+#[tokio::test]
+async fn the_payment_after_the_limit_of_a_minute_is_blocked_for_its_user_alone() {
+    let (_test, url) = workload(Some(&support::redis_url())).await;
+    let (fast, slow) = (UserId::at(Utc::now()), UserId::at(Utc::now()));
+    for number in 1..=20 {
+        let verdict = check(&url, &request(fast, PaymentId::at(Utc::now()), 100)).await;
+        assert_eq!(verdict.status, Status::Passed, "payment {number}");
+    }
+    let verdict = check(&url, &request(fast, PaymentId::at(Utc::now()), 100)).await;
+    assert_eq!((verdict.status, rules(&verdict)), (Status::Blocked, vec!["velocity-user-minute"]));
+    assert_eq!(check(&url, &request(slow, PaymentId::at(Utc::now()), 100)).await.status, Status::Passed);
+}
+
+#[tokio::test]
+async fn the_same_payment_checked_again_counts_once_even_at_the_same_time() {
+    let (_test, url) = workload(Some(&support::redis_url())).await;
+    let request = request(UserId::at(Utc::now()), PaymentId::at(Utc::now()), 100);
+    let verdicts = join_all((0..50).map(|_| check(&url, &request))).await;
+    assert!(verdicts.iter().all(|verdict| verdict.status == Status::Passed && !verdict.degraded));
+}
+
+#[tokio::test]
+async fn without_redis_payments_are_counted_in_the_database_and_the_check_is_degraded() {
+    let stage = Stage::with_cache("pm_card_visa", None).await;
+    let url = stage.test.app.config.fraud.url.clone();
+    let mut latest = stage.accept("1.00", "USD").await;
+    let verdict = check(&url, &request(stage.user, latest, 100)).await;
+    assert_eq!((verdict.status, verdict.degraded), (Status::Passed, true));
+    for _ in 0..20 {
+        latest = stage.accept("1.00", "USD").await;
+    }
+    let verdict = check(&url, &request(stage.user, latest, 100)).await;
+    assert_eq!((verdict.status, rules(&verdict)), (Status::Blocked, vec!["velocity-user-minute"]));
+}
+
+#[tokio::test]
+async fn a_redis_that_dies_slows_no_check_beyond_its_limit() {
+    let mut redis = support::server::redis();
+    let cache_url = format!("redis://127.0.0.1:{}/0", redis.port());
+    let (_test, url) = workload(Some(&cache_url)).await;
+    let user = UserId::at(Utc::now());
+    assert!(!check(&url, &request(user, PaymentId::at(Utc::now()), 100)).await.degraded);
+    redis.stop();
+    for _ in 0..5 {
+        let verdict = check(&url, &request(user, PaymentId::at(Utc::now()), 100)).await;
+        assert_eq!((verdict.status, verdict.degraded), (Status::Passed, true));
+    }
+    redis.start();
+    until("Redis is used again", async || !check(&url, &request(user, PaymentId::at(Utc::now()), 100)).await.degraded)
+        .await;
+}
+
+#[tokio::test]
+async fn a_silent_workload_costs_the_deadline_and_no_more() {
+    // Takes connections and never answers.
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let request = request(UserId::at(Utc::now()), PaymentId::at(Utc::now()), 100);
+    let check = client(&url, 50).check(&request).await;
+    assert_eq!((check.verdict, check.status), (None, Status::Flagged));
+    assert!(check.duration >= Duration::from_millis(50), "{:?}", check.duration);
+    assert!(check.duration < Duration::from_millis(500), "{:?}", check.duration);
+}
+
+#[tokio::test]
+async fn a_workload_that_comes_up_within_the_deadline_is_found() {
+    let address = stage::free_address().await;
+    let url = format!("http://{address}");
+    let request = request(UserId::at(Utc::now()), PaymentId::at(Utc::now()), 100);
+    let client = client(&url, 20_000);
+    let checking = client.check(&request);
+    let starting = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let test = TestApp::on(&support::migrated_database().await, None, support::config());
+        let listener = TcpListener::bind(address).await.unwrap();
+        tokio::spawn(fraud::serve_on(test.app.clone(), listener));
+        test
+    };
+    let (check, _test) = tokio::join!(checking, starting);
+    assert_eq!(check.verdict.map(|verdict| verdict.status), Some(Status::Passed));
+}
+
+#[tokio::test]
+async fn a_changed_rule_is_in_force_once_its_time_is_over_and_a_broken_one_is_left_out() {
+    let mut stage = Stage::new("pm_card_visa").await;
+    let RuntimeConfig { fraud, .. } = &stage.test.app.config;
+    let url = fraud.url.clone();
+    let judge = async || check(&url, &request(UserId::at(Utc::now()), PaymentId::at(Utc::now()), 10_001)).await;
+    assert_eq!(judge().await.status, Status::Passed);
+    sqlx::query("update fraud_rules set parameters = '{\"limits\": {\"USD\": \"100.00\"}}' where name = 'amount-high'")
+        .execute(stage.pool())
+        .await
+        .unwrap();
+    sqlx::query("update fraud_rules set parameters = '{\"limit\": 1}' where name = 'amount-extreme'")
+        .execute(stage.pool())
+        .await
+        .unwrap();
+    assert_eq!(judge().await.status, Status::Passed, "kept for an hour");
+    // New settings come with a new time to live, so the rules are read anew.
+    stage.providers(&[]).await;
+    until("the changed rule counts", async || judge().await.status == Status::Flagged).await;
+}
+
+#[tokio::test]
+async fn a_wrong_request_is_refused_with_the_reason() {
+    let (_test, url) = workload(None).await;
+    let body = r#"{"payment_id":"pay_nonsense"}"#;
+    let response = reqwest::Client::new()
+        .post(format!("{url}/v1/check"))
+        .header("content-type", "application/json")
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(response.status(), 422);
+    assert!(response.text().await.unwrap().contains("payment_id"));
+}

@@ -1,0 +1,207 @@
+//! The client against a provider that misbehaves on the wire, and against the simulator.
+
+mod stage;
+mod support;
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use runtime::ids::{AttemptId, PaymentId};
+use runtime::money::Money;
+use runtime::providers::stripe::Stripe;
+use runtime::providers::{About, Adapter, Attempt, Client, Outcome};
+use stage::{Provider, free_address};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const LIMIT: Duration = Duration::from_secs(5);
+
+const BODY: &str = r#"{"id":"pi_1","object":"payment_intent","amount":1050,"currency":"usd","status":"succeeded"}"#;
+
+fn attempt(token: &str) -> Attempt {
+    Attempt {
+        id: AttemptId::at(Utc::now()),
+        payment_id: PaymentId::at(Utc::now()),
+        money: Money::parse("10.50", "USD".parse().unwrap()).unwrap(),
+        token: token.into(),
+        reference: None,
+    }
+}
+
+async fn charge(base_url: &str, attempt: &Attempt, limit: Duration) -> Outcome {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let request = Stripe.request(attempt, &"sk_test_1".into()).unwrap();
+    Client::new().unwrap().call(&Stripe, attempt, base_url, request, limit).await
+}
+
+async fn charge_at(address: SocketAddr, attempt: &Attempt) -> Outcome {
+    charge(&format!("http://{address}"), attempt, LIMIT).await
+}
+
+/// A server that reads one whole request and then does as it is told with the connection.
+async fn server<F: Future<Output = ()> + Send>(answer: impl FnOnce(TcpStream) -> F + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !String::from_utf8_lossy(&request).contains("purser_payment_id") {
+            assert!(stream.read_buf(&mut request).await.unwrap() > 0, "the request ends early");
+        }
+        answer(stream).await;
+    });
+    address
+}
+
+fn whole_answer() -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{BODY}", BODY.len())
+}
+
+#[tokio::test]
+async fn a_whole_answer_is_believed() {
+    let address = server(async |mut stream| stream.write_all(whole_answer().as_bytes()).await.unwrap()).await;
+    assert_eq!(charge_at(address, &attempt("pm_card_visa")).await, Outcome::Approved { reference: "pi_1".into() });
+}
+
+#[tokio::test]
+async fn an_answer_cut_at_any_byte_is_unknown() {
+    let whole = whole_answer();
+    for end in 0..whole.len() {
+        let part = whole[..end].to_owned();
+        let address = server(async move |mut stream| stream.write_all(part.as_bytes()).await.unwrap()).await;
+        let outcome = charge_at(address, &attempt("pm_card_visa")).await;
+        assert!(matches!(outcome, Outcome::Unknown { .. }), "cut at {end}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_reset_after_the_request_is_unknown() {
+    let address = server(async |stream| stream.set_zero_linger().unwrap()).await;
+    let outcome = charge_at(address, &attempt("pm_card_visa")).await;
+    assert!(matches!(outcome, Outcome::Unknown { .. }), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_trickles_beyond_the_limit_is_unknown_at_the_limit() {
+    let address = server(async |mut stream| {
+        for byte in whole_answer().bytes() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            if stream.write_all(&[byte]).await.is_err() {
+                return;
+            }
+        }
+    })
+    .await;
+    let begin = Instant::now();
+    let limit = Duration::from_millis(300);
+    let outcome = charge(&format!("http://{address}"), &attempt("pm_card_visa"), limit).await;
+    assert!(matches!(outcome, Outcome::Unknown { .. }), "{outcome:?}");
+    assert!(begin.elapsed() < Duration::from_secs(3), "{:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_unknown() {
+    let address = server(async |mut stream| {
+        let head = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
+        let _ = stream.write_all(head).await;
+        while stream.write_all(&[b' '; 4096]).await.is_ok() {}
+    })
+    .await;
+    let outcome = charge_at(address, &attempt("pm_card_visa")).await;
+    assert!(matches!(&outcome, Outcome::Unknown { reason, .. } if reason.contains("longer than")), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = Provider::start().await;
+    let target = format!("http://{}/v1/payment_intents", elsewhere.address);
+    let address = server(async move |mut stream| {
+        let answer = format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {target}\r\ncontent-length: 0\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    })
+    .await;
+    let outcome = charge_at(address, &attempt("pm_card_visa")).await;
+    assert!(matches!(outcome, Outcome::Unknown { .. }), "{outcome:?}");
+    assert!(elsewhere.charges().await.is_empty());
+}
+
+#[tokio::test]
+async fn where_no_byte_of_the_request_could_leave_it_may_be_retried() {
+    // Nothing listens there.
+    let refused = charge_at(free_address().await, &attempt("pm_card_visa")).await;
+    assert!(matches!(refused, Outcome::Retryable { .. }), "{refused:?}");
+    // Something listens, but does not speak TLS.
+    let plain = Provider::start().await;
+    let no_tls = charge(&format!("https://{}", plain.address), &attempt("pm_card_visa"), LIMIT).await;
+    assert!(matches!(no_tls, Outcome::Retryable { .. }), "{no_tls:?}");
+    // There is no such host: names below .invalid never resolve.
+    let no_host = charge("http://provider.invalid", &attempt("pm_card_visa"), LIMIT).await;
+    assert!(matches!(no_host, Outcome::Retryable { .. }), "{no_host:?}");
+    let no_url = charge("no url", &attempt("pm_card_visa"), LIMIT).await;
+    assert!(matches!(no_url, Outcome::Retryable { .. }), "{no_url:?}");
+    assert!(plain.charges().await.is_empty());
+}
+
+#[tokio::test]
+async fn the_simulator_approves_replays_and_refuses_as_stripe_does() {
+    let simulator = Provider::start().await;
+    let attempt = attempt("pm_card_visa");
+    let first = charge_at(simulator.address, &attempt).await;
+    assert!(matches!(first, Outcome::Approved { .. }), "{first:?}");
+    assert_eq!(charge_at(simulator.address, &attempt).await, first, "the same attempt is answered from memory");
+    assert_eq!(simulator.charges().await.len(), 1);
+
+    let other_amount = Attempt { money: Money::parse("10.51", "USD".parse().unwrap()).unwrap(), ..attempt };
+    let mismatch = charge_at(simulator.address, &other_amount).await;
+    assert!(matches!(mismatch, Outcome::Unknown { .. }), "the key belongs to another amount: {mismatch:?}");
+    assert_eq!(simulator.charges().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_inquiry_by_reference_reads_the_charge_and_makes_none() {
+    let simulator = Provider::start().await;
+    let mut attempt = attempt("pm_card_visa");
+    let Outcome::Approved { reference } = charge_at(simulator.address, &attempt).await else {
+        panic!("must be approved")
+    };
+    attempt.reference = Some(reference.clone());
+    let inquiry = Stripe.inquiry(&attempt, &"sk_test_1".into()).unwrap();
+    let base_url = format!("http://{}", simulator.address);
+    let outcome = Client::new().unwrap().call(&Stripe, &attempt, &base_url, inquiry, LIMIT).await;
+    assert_eq!(outcome, Outcome::Approved { reference });
+    assert_eq!(simulator.charges().await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_unknown_token_is_refused_and_a_rate_limit_can_be_retried() {
+    let simulator = Provider::start().await;
+    let refused = charge_at(simulator.address, &attempt("pm_invented")).await;
+    assert!(
+        matches!(&refused, Outcome::Declined { code, about: About::Request, .. } if code == "resource_missing"),
+        "{refused:?}"
+    );
+    simulator.fault("rate_limit", 1).await;
+    let limited = charge_at(simulator.address, &attempt("pm_card_visa")).await;
+    assert!(matches!(limited, Outcome::Retryable { .. }), "{limited:?}");
+}
+
+#[tokio::test]
+async fn requests_of_one_attempt_at_the_same_time_charge_once() {
+    let simulator = Provider::start_at(0, 100).await;
+    let attempt = attempt("pm_card_visa");
+    let outcomes = futures::future::join_all((0..20).map(|_| charge_at(simulator.address, &attempt))).await;
+    let approved = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Approved { .. })).count();
+    let unknown = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Unknown { .. })).count();
+    assert!(approved >= 1 && approved + unknown == 20, "{outcomes:?}");
+    assert_eq!(simulator.charges().await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_caller_that_hangs_up_does_not_stop_the_charge() {
+    let simulator = Provider::start_at(0, 300).await;
+    let base_url = format!("http://{}", simulator.address);
+    let outcome = charge(&base_url, &attempt("pm_card_visa"), Duration::from_millis(100)).await;
+    assert!(matches!(outcome, Outcome::Unknown { .. }), "{outcome:?}");
+    stage::until("the charge was made", async || simulator.charges().await.len() == 1).await;
+}

@@ -1,0 +1,144 @@
+//! The queue on a real PostgreSQL.
+
+mod stage;
+mod support;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use runtime::database::Pool;
+use runtime::queue::store::{Claimant, claim, complete, depth, extend, hold, park, release, retry_later};
+use runtime::queue::{First, Item, Wake};
+use stage::Stage;
+use support::RELEASE;
+
+const OTHER: &str = "0.0.9";
+
+fn claimant(grace: Duration) -> Claimant {
+    Claimant { release: RELEASE.into(), worker: "worker".into(), lease: Duration::from_secs(30), grace }
+}
+
+async fn claimed(pool: &Pool, limit: u32, first: First) -> Vec<Item> {
+    claim(pool, &claimant(Duration::ZERO), limit, first).await.unwrap()
+}
+
+async fn releases(pool: &Pool, limit: u32, first: First) -> Vec<String> {
+    let mut releases: Vec<String> = claimed(pool, limit, first).await.into_iter().map(|item| item.release).collect();
+    releases.sort();
+    releases
+}
+
+async fn accept(stage: &Stage, release: &str, count: usize) {
+    for _ in 0..count {
+        stage.accept_for(release, "1.00", "USD").await;
+    }
+}
+
+#[tokio::test]
+async fn two_claimants_at_the_same_time_never_get_the_same_item() {
+    let stage = Stage::new("pm_card_visa").await;
+    accept(&stage, RELEASE, 40).await;
+    let claims = (0..8).map(|_| claimed(stage.pool(), 5, First::Own));
+    let items: Vec<Item> = futures::future::join_all(claims).await.into_iter().flatten().collect();
+    let ids: HashSet<i64> = items.iter().map(|item| item.id).collect();
+    assert_eq!(items.len(), ids.len(), "an item was claimed twice");
+    let rest = claimed(stage.pool(), 40, First::Own).await;
+    assert_eq!(ids.len() + rest.len(), 40);
+}
+
+#[tokio::test]
+async fn the_own_release_comes_first_and_the_rest_fills_up() {
+    let stage = Stage::new("pm_card_visa").await;
+    accept(&stage, OTHER, 3).await;
+    accept(&stage, RELEASE, 3).await;
+    assert_eq!(releases(stage.pool(), 2, First::Own).await, [RELEASE, RELEASE]);
+    assert_eq!(releases(stage.pool(), 2, First::Own).await, [OTHER, RELEASE]);
+    assert_eq!(releases(stage.pool(), 9, First::Own).await, [OTHER, OTHER]);
+}
+
+#[tokio::test]
+async fn a_release_that_is_gone_is_served_although_the_own_one_is_busy() {
+    let stage = Stage::new("pm_card_visa").await;
+    accept(&stage, RELEASE, 3).await;
+    accept(&stage, OTHER, 1).await;
+    assert_eq!(releases(stage.pool(), 1, First::Strays).await, [OTHER]);
+    assert_eq!(releases(stage.pool(), 9, First::Strays).await, [RELEASE, RELEASE, RELEASE]);
+}
+
+#[tokio::test]
+async fn the_work_of_another_release_is_left_alone_during_its_grace() {
+    let stage = Stage::new("pm_card_visa").await;
+    accept(&stage, OTHER, 1).await;
+    let patient = claimant(Duration::from_secs(60));
+    for first in [First::Own, First::Strays] {
+        assert!(claim(stage.pool(), &patient, 9, first).await.unwrap().is_empty());
+    }
+    sqlx::query("update work_items set run_at = now() - interval '61 seconds'").execute(stage.pool()).await.unwrap();
+    assert_eq!(claim(stage.pool(), &patient, 9, First::Own).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_claim_that_ran_out_is_taken_over_and_the_first_claimant_can_do_nothing_more() {
+    let stage = Stage::new("pm_card_visa").await;
+    accept(&stage, RELEASE, 1).await;
+    let pool = stage.pool();
+    let zombie = claimed(pool, 1, First::Own).await.remove(0);
+    assert!(claimed(pool, 1, First::Own).await.is_empty(), "it is claimed");
+    sqlx::query("update work_items set leased_until = now() - interval '1 second'").execute(pool).await.unwrap();
+    let heir = claimed(pool, 1, First::Own).await.remove(0);
+    assert_eq!((zombie.id, zombie.attempt, heir.attempt), (heir.id, 1, 2));
+
+    let mut connection = pool.acquire().await.unwrap();
+    let lost = zombie.lease();
+    assert!(!hold(&mut connection, lost).await.unwrap());
+    assert!(!complete(&mut connection, lost).await.unwrap());
+    assert!(!retry_later(&mut connection, lost, Duration::ZERO, "zombie").await.unwrap());
+    assert!(!park(&mut connection, lost, "zombie").await.unwrap());
+    assert_eq!(extend(pool, &[lost], Duration::from_secs(99)).await.unwrap(), 0);
+    assert_eq!(release(pool, &[lost]).await.unwrap(), 0);
+
+    assert!(hold(&mut connection, heir.lease()).await.unwrap());
+    assert!(complete(&mut connection, heir.lease()).await.unwrap());
+    assert_eq!(depth(pool).await.unwrap().items, 0);
+}
+
+#[tokio::test]
+async fn an_extended_claim_outlives_its_first_lease() {
+    let stage = Stage::new("pm_card_visa").await;
+    accept(&stage, RELEASE, 1).await;
+    let short = Claimant { lease: Duration::from_millis(500), ..claimant(Duration::ZERO) };
+    let item = claim(stage.pool(), &short, 1, First::Own).await.unwrap().remove(0);
+    assert_eq!(extend(stage.pool(), &[item.lease()], Duration::from_secs(30)).await.unwrap(), 1);
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert!(claimed(stage.pool(), 1, First::Own).await.is_empty());
+    assert_eq!(release(stage.pool(), &[item.lease()]).await.unwrap(), 1);
+    assert_eq!(claimed(stage.pool(), 1, First::Own).await.len(), 1);
+}
+
+#[tokio::test]
+async fn an_item_given_back_for_later_is_not_due_before_and_a_parked_one_never() {
+    let stage = Stage::new("pm_card_visa").await;
+    accept(&stage, RELEASE, 2).await;
+    let items = claimed(stage.pool(), 2, First::Own).await;
+    let mut connection = stage.pool().acquire().await.unwrap();
+    assert!(retry_later(&mut connection, items[0].lease(), Duration::from_millis(800), "provider away").await.unwrap());
+    assert!(park(&mut connection, items[1].lease(), "look there by hand").await.unwrap());
+    assert!(claimed(stage.pool(), 2, First::Own).await.is_empty());
+    tokio::time::sleep(Duration::from_millis(1_000)).await;
+    let due = claimed(stage.pool(), 2, First::Own).await;
+    assert_eq!((due.len(), due[0].id, due[0].attempt), (1, items[0].id, 2));
+    let depth = depth(stage.pool()).await.unwrap();
+    assert_eq!((depth.items, depth.parked), (2, 1));
+}
+
+#[tokio::test]
+async fn new_work_wakes_a_sleeping_worker_long_before_it_would_look() {
+    let stage = Stage::new("pm_card_visa").await;
+    let wake = Wake::listen(stage.pool().clone());
+    // The first hint says that listening has begun.
+    tokio::time::timeout(stage::PATIENCE, wake.wait(stage::PATIENCE)).await.unwrap();
+    let begin = std::time::Instant::now();
+    stage.accept("1.00", "USD").await;
+    wake.wait(stage::PATIENCE).await;
+    assert!(begin.elapsed() < stage::PATIENCE / 2, "woken after {:?}", begin.elapsed());
+}
