@@ -1,1 +1,29 @@
-//! placeholder
+//! The operator of Purser: reconciles PaymentCluster and PaymentProvider.
+//!
+//! Reading order: [`cluster`] is the pipeline observe → validate → plan → apply → report; [`workloads`],
+//! [`migration`] and [`settings`] build what it applies; [`provider`] is the small reconcile beside it;
+//! [`controllers`] wires both to watches.
+//!
+//! Invariants: nothing is remembered outside the cluster; the spec is never written; the operator opens no database
+//! connection, it runs Jobs of the runtime's image; at rest it writes nothing but its lease.
+
+pub mod admin;
+pub mod client;
+pub mod cluster;
+pub mod config;
+pub mod context;
+pub mod controllers;
+pub mod error;
+pub mod health;
+pub mod jobs;
+pub mod lease;
+pub mod metrics;
+pub mod migration;
+pub mod names;
+pub mod owned;
+pub mod provider;
+pub mod secrets;
+pub mod settings;
+pub mod status;
+pub mod telemetry;
+pub mod workloads;

@@ -1,2 +1,88 @@
-//! placeholder
-fn main() {}
+//! `purser-operator`: see `--help`.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use kube::runtime::events::{Recorder, Reporter};
+use operator::config::Arguments;
+use operator::context::Context;
+use operator::lease::Lease;
+use operator::metrics::Metrics;
+use operator::{admin, client, controllers, telemetry};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// After a signal the process ends within this time, whatever hangs. Kubernetes would kill it a little later.
+const STOP_WITHIN: Duration = Duration::from_secs(9);
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    telemetry::start();
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("another TLS provider is installed already"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let outcome = runtime.block_on(run(arguments));
+    // A task that hangs in a system call must not keep the process.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    outcome
+}
+
+async fn run(arguments: Arguments) -> Result<()> {
+    let stop = stop_on_signal()?;
+    let metrics = Metrics::new().context("cannot register metrics")?;
+    let admin = admin::serve(&arguments.admin_address, metrics.clone(), stop.clone()).await?;
+    let clients = client::connect().await?;
+    let reporter = Reporter { controller: "purser-operator".into(), instance: Some(arguments.pod_name.clone()) };
+    let context = Context {
+        client: clients.requests.clone(),
+        pods_http: client::http().no_proxy().build()?,
+        providers_http: client::http().build()?,
+        recorder: Recorder::new(clients.requests, reporter),
+        metrics: metrics.clone(),
+    };
+    let lease = Lease::new(clients.urgent, &arguments.pod_namespace, &arguments.pod_name);
+    let work = async {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = lease.acquire() => metrics.leads(true),
+        }
+        let controllers = controllers::run(context, clients.watches, &arguments, stop.clone());
+        tokio::select! {
+            () = controllers => {
+                // Only now: whoever takes the lease next must find nobody at work.
+                lease.release().await;
+                Ok(())
+            }
+            () = lease.lost() => Err(anyhow::anyhow!("the lease is lost; another replica goes on")),
+        }
+    };
+    let hard_stop = async {
+        stop.cancelled().await;
+        tokio::time::sleep(STOP_WITHIN).await;
+    };
+    let outcome = tokio::select! {
+        outcome = work => outcome,
+        () = hard_stop => Err(anyhow::anyhow!("the stop took longer than {STOP_WITHIN:?} and was cut short")),
+    };
+    admin.abort();
+    tracing::info!("stopped");
+    outcome
+}
+
+fn stop_on_signal() -> Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        stopped.cancel();
+    });
+    Ok(stop)
+}

@@ -1,0 +1,281 @@
+//! The conditions of a PaymentCluster: what is so, what is not, and what a person can do about it. ★ Pure.
+
+use crds::Stage;
+use crds::conditions::{self, cluster};
+use kube::ResourceExt;
+use runtime_contract::health::names;
+use runtime_contract::{Reason, Role, labels};
+
+use super::diagnosis::{self, Trouble};
+use super::observe::Observed;
+use super::plan::{Plan, rollout_of};
+use super::providers;
+use super::step::Verdict;
+use super::validate;
+use crate::names::Release;
+use crate::workloads::rollout::Rollout;
+
+/// Every condition, by name, in the order in which they are shown.
+#[must_use]
+pub fn of(observed: &Observed, plan: &Plan, failure: Option<&str>) -> Vec<(&'static str, Verdict)> {
+    let roles = Role::ALL.map(|role| (condition_of(role), role_verdict(observed, plan, role)));
+    let mut concerns = vec![
+        (cluster::SECRETS_AVAILABLE, secrets(observed)),
+        (cluster::SCHEMA_READY, plan.schema_verdict.clone()),
+        (cluster::SETTINGS_APPLIED, plan.settings_verdict.clone()),
+        (cluster::PROVIDERS_READY, providers::verdict(&observed.providers, &observed.identity.namespace)),
+    ];
+    concerns.extend(roles);
+    concerns.push((
+        cluster::DATABASE_REACHABLE,
+        reachable(observed, names::DATABASE, "PostgreSQL", database_by_report(plan)),
+    ));
+    concerns.push((cluster::CACHE_REACHABLE, reachable(observed, names::CACHE, "Redis", None)));
+    let mut all = vec![
+        (conditions::READY, ready(observed, plan, &concerns)),
+        (conditions::RECONCILING, reconciling(plan, &concerns, failure)),
+        (conditions::STALLED, stalled(plan)),
+    ];
+    all.extend(concerns);
+    all
+}
+
+const fn condition_of(role: Role) -> &'static str {
+    match role {
+        Role::Gateway => cluster::GATEWAY_AVAILABLE,
+        Role::Fraud => cluster::FRAUD_AVAILABLE,
+        Role::Processor => cluster::PROCESSOR_AVAILABLE,
+        Role::Metrics => cluster::METRICS_AVAILABLE,
+    }
+}
+
+/// The release that serves, or the first one on its way.
+#[must_use]
+pub fn shown_release(plan: &Plan) -> Option<Release> {
+    let version = plan.release.current.as_ref().or(plan.release.target.as_ref())?;
+    Some(Release { version: version.clone() })
+}
+
+/// A role's Deployment in figures, in the release that is shown.
+#[must_use]
+pub fn shown_rollout(observed: &Observed, plan: &Plan, role: Role) -> Rollout {
+    let replicas = validate::replicas(&observed.cluster.spec, role);
+    match shown_release(plan) {
+        Some(release) => rollout_of(observed, &observed.identity.deployment(role, &release), replicas),
+        None => Rollout { wanted: replicas.least(), ..Rollout::default() },
+    }
+}
+
+fn role_verdict(observed: &Observed, plan: &Plan, role: Role) -> Verdict {
+    let rollout = shown_rollout(observed, plan, role);
+    let trouble = trouble(observed, role);
+    let Rollout { wanted, available, .. } = rollout;
+    match (available, trouble) {
+        (0, Some(trouble)) => Verdict::no(trouble.reason, trouble.message),
+        (0, None) if plan.stage == Stage::Finished => Verdict::no("Unavailable", "no pod is ready"),
+        (0, None) => Verdict::no("Starting", "no pod is ready yet"),
+        (some, Some(trouble)) if some < wanted || rollout.in_progress => {
+            Verdict::yes("Degraded", format!("{some} of {wanted} pods serve; another does not: {}", trouble.message))
+        }
+        (some, _) if some < wanted => Verdict::yes("Degraded", format!("{some} of {wanted} pods serve")),
+        (_, _) => Verdict::yes("Available", format!("{wanted} of {wanted} pods serve")),
+    }
+}
+
+/// What keeps pods of a role from serving, the gravest first.
+fn trouble(observed: &Observed, role: Role) -> Option<Trouble> {
+    let pods =
+        || observed.pods_with(labels::COMPONENT, role.as_str()).filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    pods().find_map(diagnosis::of_pod).or_else(|| {
+        let health = pods().filter_map(|pod| observed.health.get(&pod.name_any()));
+        health.into_iter().find_map(diagnosis::of_health)
+    })
+}
+
+fn secrets(observed: &Observed) -> Verdict {
+    let spec = &observed.cluster.spec;
+    let looked_at = [
+        (&observed.database_secret, &spec.database.url_secret_ref),
+        (&observed.cache_secret, &spec.cache.url_secret_ref),
+    ];
+    let problem = looked_at.iter().find_map(|(state, key)| state.problem(key, &observed.identity.namespace));
+    match problem {
+        Some((reason, message)) => Verdict::no(reason, message),
+        None => Verdict::yes("SecretsAvailable", "the database's and the cache's Secrets are there"),
+    }
+}
+
+/// What the pods say of something that they stand on.
+fn reachable(observed: &Observed, check: &str, what: &str, otherwise: Option<Verdict>) -> Verdict {
+    let checks: Vec<_> =
+        observed.health.values().flat_map(|health| &health.checks).filter(|found| found.name == check).collect();
+    match checks.iter().find(|found| !found.ok) {
+        Some(failing) if failing.optional => Verdict::no(
+            "Unreachable",
+            format!("{what}: {}; the platform is slower without it, and right", failing.message),
+        ),
+        Some(failing) => Verdict::no("Unreachable", format!("{what}: {}", failing.message)),
+        None if checks.is_empty() => {
+            otherwise.unwrap_or_else(|| Verdict::unknown("NotAsked", "no pod has said anything yet"))
+        }
+        None => Verdict::yes("Reachable", format!("pods reach {what}")),
+    }
+}
+
+/// What the migration Job found out about the database, before any pod could.
+fn database_by_report(plan: &Plan) -> Option<Verdict> {
+    let about_database = [
+        Reason::DatabaseUnreachable,
+        Reason::DatabaseAuthenticationFailed,
+        Reason::DatabaseMissing,
+        Reason::DatabaseOwnedByAnother,
+    ];
+    let verdict = [&plan.schema_verdict, &plan.settings_verdict]
+        .into_iter()
+        .find(|verdict| about_database.iter().any(|reason| verdict.reason == format!("{reason:?}")))?;
+    Some(Verdict::no(&verdict.reason, verdict.message.clone()))
+}
+
+fn stalled(plan: &Plan) -> Verdict {
+    match &plan.stalled {
+        Some((reason, message)) => Verdict::yes(reason, message.clone()),
+        None => Verdict::no("NotStalled", "nothing waits for a person"),
+    }
+}
+
+fn reconciling(plan: &Plan, concerns: &[(&str, Verdict)], failure: Option<&str>) -> Verdict {
+    if let Some(failure) = failure {
+        return Verdict::yes("ApplyFailed", failure);
+    }
+    if plan.stalled.is_some() {
+        return Verdict::no("Stalled", "see the condition Stalled");
+    }
+    let target = plan.release.target.as_deref().unwrap_or_default();
+    if plan.stage != Stage::Finished {
+        let waiting_on = plan.waiting_on.as_ref().map_or_else(String::new, |waiting| format!(": {waiting}"));
+        let trouble = concerns.iter().find_map(|(_, verdict)| trouble_on_the_way(verdict));
+        let trouble = trouble.map_or_else(String::new, |trouble| format!(" ({trouble})"));
+        return Verdict::yes(plan.stage.as_str(), format!("release {target}{waiting_on}{trouble}"));
+    }
+    if !plan.settings_verdict.is_true() {
+        return Verdict::yes("Configuring", plan.settings_verdict.message.clone());
+    }
+    Verdict::no("Finished", format!("release {target} serves"))
+}
+
+fn trouble_on_the_way(verdict: &Verdict) -> Option<&str> {
+    let usual = ["Starting", "Applying", "Migrating", "NotAsked", "NotMigrated", "NotApplied"];
+    let degraded = verdict.reason == "Degraded";
+    ((!verdict.is_true() && !usual.contains(&verdict.reason.as_str())) || degraded).then_some(verdict.message.as_str())
+}
+
+/// Whether the platform takes payments to their end. What was once put in force stays so while its successor is on
+/// its way: an upgrade that fails does not make the release that serves any worse.
+fn ready(observed: &Observed, plan: &Plan, concerns: &[(&str, Verdict)]) -> Verdict {
+    let serves = plan.release.current.is_some();
+    let failing = concerns.iter().find(|(name, verdict)| match *name {
+        cluster::SECRETS_AVAILABLE | cluster::SCHEMA_READY => !serves && !verdict.is_true(),
+        cluster::SETTINGS_APPLIED => plan.settings.is_none(),
+        cluster::PROVIDERS_READY => !providers::is_any_usable(&observed.providers),
+        cluster::DATABASE_REACHABLE => verdict.truth == super::step::Truth::False,
+        cluster::CACHE_REACHABLE => false,
+        _ => !verdict.is_true(),
+    });
+    if let Some((reason, message)) = plan.stalled.as_ref().filter(|_| !serves) {
+        return Verdict::no(reason, message.clone());
+    }
+    match (failing, &plan.release.current) {
+        (Some((name, verdict)), _) => Verdict::no(&verdict.reason, format!("{name}: {}", verdict.message)),
+        (None, None) => Verdict::no(plan.stage.as_str(), "the first release is on its way"),
+        (None, Some(current)) => {
+            match concerns.iter().find(|(_, verdict)| !verdict.is_true() || verdict.reason == "Degraded") {
+                Some((name, verdict)) => {
+                    Verdict::yes("Serving", format!("release {current} takes payments; {name}: {}", verdict.message))
+                }
+                None => Verdict::yes("Serving", format!("release {current} takes payments")),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+    use crate::cluster::fixtures::{self, World};
+    use crate::cluster::plan;
+    use crate::cluster::step::Truth;
+    use crate::secrets::SecretState;
+
+    fn verdicts(observed: &Observed) -> Vec<(&'static str, Verdict)> {
+        let validated = validate::validate(observed);
+        of(observed, &plan::plan(validated.as_ref(), observed, Timestamp::from_second(1_000).unwrap()), None)
+    }
+
+    fn one(observed: &Observed, name: &str) -> Verdict {
+        verdicts(observed).into_iter().find(|(found, _)| *found == name).unwrap().1
+    }
+
+    #[test]
+    fn every_condition_is_set_at_the_first_look() {
+        let names: Vec<_> = verdicts(&fixtures::observed(|_| {})).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names.len(), 13);
+        assert_eq!(names[..3], ["Ready", "Reconciling", "Stalled"]);
+    }
+
+    #[test]
+    fn a_missing_secret_stalls_and_is_named() {
+        let observed = fixtures::observed(|observed| observed.cache_secret = SecretState::Missing);
+        let stalled = one(&observed, "Stalled");
+        assert!(stalled.is_true() && stalled.message.contains("payments-redis"), "{stalled:?}");
+        assert_eq!(one(&observed, "SecretsAvailable").reason, "SecretMissing");
+        assert_eq!(one(&observed, "Ready").truth, Truth::False);
+    }
+
+    #[test]
+    fn a_finished_platform_is_ready_and_at_rest() {
+        let world = World::finished();
+        assert_eq!(
+            one(&world.observed, "Ready"),
+            Verdict::yes("Serving", "release 0.1.0 takes payments; DatabaseReachable: no pod has said anything yet")
+        );
+        assert_eq!(one(&world.observed, "Reconciling").reason, "Finished");
+        assert_eq!(one(&world.observed, "Stalled").truth, Truth::False);
+    }
+
+    #[test]
+    fn redis_gone_is_told_and_payments_go_on() {
+        let mut world = World::finished();
+        world.says(
+            "gateway",
+            json!([
+                { "name": "database", "ok": true, "optional": false, "message": "" },
+                { "name": "cache", "ok": false, "optional": true, "message": "connection refused" },
+            ]),
+        );
+        let cache = one(&world.observed, "CacheReachable");
+        assert!(cache.truth == Truth::False && cache.message.contains("slower"), "{cache:?}");
+        let ready = one(&world.observed, "Ready");
+        assert!(ready.is_true() && ready.message.contains("CacheReachable"), "{ready:?}");
+    }
+
+    #[test]
+    fn a_database_that_is_gone_makes_the_platform_not_ready() {
+        let mut world = World::finished();
+        world.says(
+            "gateway",
+            json!([{ "name": "database", "ok": false, "optional": false, "message": "connection refused" }]),
+        );
+        let ready = one(&world.observed, "Ready");
+        assert!(ready.truth == Truth::False && ready.message.contains("connection refused"), "{ready:?}");
+    }
+
+    #[test]
+    fn a_provider_that_is_gone_makes_the_platform_not_ready() {
+        let mut world = World::finished();
+        world.observed.providers.clear();
+        assert_eq!(one(&world.observed, "Ready").reason, "NoProviderSelected");
+    }
+}

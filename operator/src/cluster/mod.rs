@@ -1,0 +1,43 @@
+//! PaymentCluster: observe → validate → plan → apply → report, one file each.
+//!
+//! Only observe, apply and report hold a client. Nothing is remembered outside the cluster: kill the operator
+//! anywhere, and the next reconcile goes on.
+
+pub mod announce;
+pub mod apply;
+pub mod conditions;
+pub mod diagnosis;
+#[cfg(test)]
+pub mod fixtures;
+pub mod observe;
+pub mod plan;
+pub mod plan_migration;
+pub mod plan_settings;
+pub mod providers;
+pub mod prune;
+pub mod report;
+pub mod step;
+pub mod validate;
+
+use jiff::Timestamp;
+use kube::runtime::controller::Action;
+
+use crate::context::Context;
+use crate::error::Error;
+
+/// Brings one PaymentCluster closer to its spec, and says in its status where it stands.
+///
+/// # Errors
+/// When the API server refuses or does not answer; what was done until then stays, and the next pass goes on.
+pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result<Action, Error> {
+    let Some(observed) = observe::observe(context, namespace, name).await? else {
+        return Ok(Action::await_change());
+    };
+    let now = Timestamp::now();
+    let validated = validate::validate(&observed);
+    let plan = plan::plan(validated.as_ref(), &observed, now);
+    let applied = apply::apply(context, &observed.identity, &plan.steps).await;
+    report::report(context, &observed, &plan, applied.as_ref().err(), now).await?;
+    applied?;
+    Ok(Action::requeue(plan.next_look))
+}

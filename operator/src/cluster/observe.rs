@@ -1,0 +1,155 @@
+//! Reads the world: the PaymentCluster, what it refers to, what was made for it, and what its pods say.
+//!
+//! Everything is read from the API server, not from a cache: a watch tells when to look, never what is there.
+
+use std::collections::BTreeMap;
+
+use crds::{PaymentCluster, PaymentProvider};
+use futures::future::{try_join, try_join_all};
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::api::ListParams;
+use kube::core::DeserializeGuard;
+use kube::core::DynamicObject;
+use kube::{Api, ResourceExt};
+use runtime_contract::Health;
+
+use super::providers::SeenProvider;
+use crate::context::Context;
+use crate::error::Error;
+use crate::health;
+use crate::names::Identity;
+use crate::owned::{Kind, Live};
+use crate::provider::selection;
+use crate::secrets::{self, SecretState};
+
+/// All that a plan rests on.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The PaymentCluster.
+    pub cluster: PaymentCluster,
+    /// Who it is.
+    pub identity: Identity,
+    /// The database's URL.
+    pub database_secret: SecretState,
+    /// The cache's URL.
+    pub cache_secret: SecretState,
+    /// The providers that it selects.
+    pub providers: Vec<SeenProvider>,
+    /// What was made for it.
+    pub live: Vec<Live>,
+    /// Its pods, those of Jobs too.
+    pub pods: Vec<Pod>,
+    /// What running pods said of themselves, by pod name.
+    pub health: BTreeMap<String, Health>,
+}
+
+impl Observed {
+    /// An object by kind and name.
+    #[must_use]
+    pub fn find(&self, kind: Kind, name: &str) -> Option<&Live> {
+        self.live.iter().find(|live| live.kind == kind && live.name == name)
+    }
+
+    /// The pods that carry a label.
+    pub fn pods_with<'a>(&'a self, label: &'a str, value: &'a str) -> impl Iterator<Item = &'a Pod> {
+        self.pods.iter().filter(move |pod| pod.labels().get(label).is_some_and(|found| found == value))
+    }
+}
+
+/// Looks at one PaymentCluster; `None` when it is gone or going.
+///
+/// # Errors
+/// When the API server does not answer, or the resource cannot be read.
+pub async fn observe(context: &Context, namespace: &str, name: &str) -> Result<Option<Observed>, Error> {
+    let Some(cluster) = read(context, namespace, name).await? else { return Ok(None) };
+    let identity =
+        Identity { namespace: namespace.to_owned(), name: name.to_owned(), uid: cluster.uid().unwrap_or_default() };
+    let (((database_secret, cache_secret), providers), (live, pods)) = try_join(
+        try_join(look_at_secrets(context, &cluster, namespace), look_at_providers(context, &cluster, namespace)),
+        try_join(look_at_objects(context, &identity), look_at_pods(context, &identity)),
+    )
+    .await
+    .map_err(Error::Observe)?;
+    let health = health::ask(&context.pods_http, &pods).await;
+    Ok(Some(Observed { cluster, identity, database_secret, cache_secret, providers, live, pods, health }))
+}
+
+async fn read(context: &Context, namespace: &str, name: &str) -> Result<Option<PaymentCluster>, Error> {
+    let api: Api<DeserializeGuard<PaymentCluster>> = Api::namespaced(context.client.clone(), namespace);
+    match api.get_opt(name).await.map_err(Error::Observe)? {
+        None => Ok(None),
+        Some(DeserializeGuard(Err(invalid))) => Err(Error::Malformed(invalid)),
+        Some(DeserializeGuard(Ok(cluster))) => {
+            Ok(Some(cluster).filter(|cluster| cluster.metadata.deletion_timestamp.is_none()))
+        }
+    }
+}
+
+async fn look_at_secrets(
+    context: &Context,
+    cluster: &PaymentCluster,
+    namespace: &str,
+) -> Result<(SecretState, SecretState), kube::Error> {
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    try_join(
+        secrets::look(&api, &cluster.spec.database.url_secret_ref),
+        secrets::look(&api, &cluster.spec.cache.url_secret_ref),
+    )
+    .await
+}
+
+async fn look_at_providers(
+    context: &Context,
+    cluster: &PaymentCluster,
+    namespace: &str,
+) -> Result<Vec<SeenProvider>, kube::Error> {
+    let providers: Vec<PaymentProvider> = list(context, namespace).await?;
+    let clusters: Vec<PaymentCluster> = list(context, namespace).await?;
+    let selector = &cluster.spec.providers.selector;
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    try_join_all(providers.into_iter().filter(|provider| selector.matches(provider.labels())).map(|provider| {
+        let owner = selection::owner(&provider, &clusters);
+        let taken_by = owner.filter(|owner| owner.uid() != cluster.uid()).map(ResourceExt::name_any);
+        let api = &api;
+        async move {
+            let credentials = secrets::look(api, &provider.spec.credentials_secret_ref).await?;
+            Ok(SeenProvider { provider, taken_by, credentials })
+        }
+    }))
+    .await
+}
+
+/// Every resource of a kind in a namespace that can be read. One that cannot does not hide the others.
+pub async fn list<K>(context: &Context, namespace: &str) -> Result<Vec<K>, kube::Error>
+where
+    K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        + serde::de::DeserializeOwned
+        + Clone
+        + std::fmt::Debug,
+{
+    let api: Api<DeserializeGuard<K>> = Api::namespaced(context.client.clone(), namespace);
+    let found = api.list(&ListParams::default()).await?;
+    Ok(found.items.into_iter().filter_map(|DeserializeGuard(item)| item.ok()).collect())
+}
+
+async fn look_at_objects(context: &Context, identity: &Identity) -> Result<Vec<Live>, kube::Error> {
+    let selector = ListParams::default().labels(&identity.selector());
+    let per_kind = try_join_all(Kind::ALL.map(|kind| {
+        let (resource, selector) = (kind.api_resource(), &selector);
+        async move {
+            let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &identity.namespace, &resource);
+            let found = api.list(selector).await?;
+            // The label is anybody's to give; the owner reference is what makes an object ours.
+            let own = found.items.into_iter().filter(|object| crate::owned::is_owned(object, identity));
+            Ok::<_, kube::Error>(own.map(|object| Live::new(kind, object)).collect::<Vec<_>>())
+        }
+    }))
+    .await?;
+    Ok(per_kind.into_iter().flatten().collect())
+}
+
+async fn look_at_pods(context: &Context, identity: &Identity) -> Result<Vec<Pod>, kube::Error> {
+    let api: Api<Pod> = Api::namespaced(context.client.clone(), &identity.namespace);
+    let found = api.list(&ListParams::default().labels(&identity.selector())).await?;
+    Ok(found.items)
+}

@@ -1,0 +1,132 @@
+//! The migrations' part of a plan. ★ Pure.
+
+use crds::payment_cluster::ReleaseStatus;
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use kube::ResourceExt;
+use runtime_contract::labels;
+
+use super::observe::Observed;
+use super::step::{Step, Verdict, WaitingOn};
+use super::validate::Validated;
+use crate::jobs::attempt::{self, ATTEMPT, INPUTS};
+use crate::jobs::{Attempt, Next, next, progress};
+use crate::migration;
+use crate::owned::{Kind, Live};
+
+/// What becomes of the migrations.
+#[derive(Clone, Debug)]
+pub struct Migration {
+    /// Whether the release may be deployed.
+    pub is_done: bool,
+    /// What to write.
+    pub steps: Vec<Step>,
+    /// Objects that are not to be removed.
+    pub keep: Vec<(Kind, String)>,
+    /// The condition SchemaReady.
+    pub verdict: Verdict,
+    /// Why the release stands still.
+    pub waiting_on: Option<WaitingOn>,
+    /// What a person has to put right.
+    pub stalled: Option<(String, String)>,
+    /// The releases, with what is known of the schema now.
+    pub release: ReleaseStatus,
+}
+
+/// What comes next for the migrations of the wanted release.
+#[must_use]
+pub fn plan(cluster: &Validated, observed: &Observed, before: &ReleaseStatus, now: Timestamp) -> Migration {
+    let attempts = attempts(observed, |job| {
+        job.annotation(ATTEMPT).is_some()
+            && component(job) == Some(migration::COMPONENT)
+            && job.release.as_deref() == Some(&cluster.release.version)
+    });
+    let latest = attempt::latest(&attempts).map(|latest| (Kind::Job, latest.name.clone()));
+    let mut part = Migration {
+        is_done: true,
+        steps: Vec::new(),
+        keep: latest.into_iter().collect(),
+        verdict: verdict_at_rest(before),
+        waiting_on: None,
+        stalled: None,
+        release: before.clone(),
+    };
+    // The release that serves stands on the schema already, whatever was added to it since.
+    if [&before.migrated, &before.current].contains(&&Some(cluster.release.version.clone())) {
+        return part;
+    }
+    part.is_done = false;
+    part.waiting_on = Some(WaitingOn::Migration);
+    match next(&attempts, &migration::inputs(cluster), now) {
+        Next::Start(number) => start(&mut part, cluster, number),
+        Next::Wait(None) => part.verdict = Verdict::no("Migrating", "the migration Job runs"),
+        Next::Wait(Some(trouble)) => {
+            part.verdict = Verdict::no(trouble.reason, format!("the migration Job cannot start: {}", trouble.message));
+        }
+        Next::Later(report, _) => {
+            let reason = format!("{:?}", report.reason);
+            if report.outcome == runtime_contract::Outcome::Failed {
+                part.stalled = Some((reason.clone(), report.message.clone()));
+            }
+            part.waiting_on = Some(WaitingOn::MigrationRetry);
+            part.verdict = Verdict::no(&reason, report.message);
+        }
+        Next::Stuck(report) => {
+            let reason = format!("{:?}", report.reason);
+            part.waiting_on = Some(WaitingOn::MigrationCorrection);
+            part.stalled = Some((reason.clone(), report.message.clone()));
+            part.verdict = Verdict::no(&reason, report.message);
+        }
+        Next::Done(report) => {
+            part.is_done = true;
+            part.waiting_on = None;
+            part.release.migrated = Some(cluster.release.version.clone());
+            part.release.schema_version = report.schema_version.or(before.schema_version);
+            part.verdict = verdict_at_rest(&part.release);
+        }
+    }
+    part
+}
+
+fn start(part: &mut Migration, cluster: &Validated, number: u32) {
+    let job = migration::job(cluster, number);
+    part.keep = vec![(Kind::Job, job.name.clone())];
+    part.steps.push(Step::Apply { object: Box::new(job), is_new: true });
+    part.verdict = Verdict::no("Migrating", "the migration Job runs");
+}
+
+/// SchemaReady as far as the status knows.
+#[must_use]
+pub fn verdict_at_rest(release: &ReleaseStatus) -> Verdict {
+    let serves_or_is_migrated =
+        release.target.is_some() && [&release.migrated, &release.current].contains(&&release.target);
+    match (serves_or_is_migrated, release.schema_version) {
+        (true, Some(version)) => Verdict::yes("Migrated", format!("the schema is at version {version}")),
+        (true, None) => Verdict::yes("Migrated", "the schema is that of the release"),
+        (false, _) => Verdict::unknown("NotMigrated", "the migrations of the release have not run yet"),
+    }
+}
+
+/// The Jobs that `is_one` picks, with where each of them stands.
+#[must_use]
+pub fn attempts(observed: &Observed, is_one: impl Fn(&Live) -> bool) -> Vec<Attempt> {
+    let jobs = observed.live.iter().filter(|live| live.kind == Kind::Job && is_one(live));
+    jobs.filter_map(|live| {
+        let job: Job = serde_json::from_value(live.body.clone()).ok()?;
+        let pods: Vec<_> = observed.pods_with("batch.kubernetes.io/job-name", &live.name).collect();
+        Some(Attempt {
+            name: live.name.clone(),
+            number: live.annotation(ATTEMPT)?.parse().ok()?,
+            created: job.creation_timestamp()?.0,
+            inputs: live.annotation(INPUTS)?.to_owned(),
+            progress: progress::of(&job, &pods),
+        })
+    })
+    .collect()
+}
+
+/// What an object is for.
+#[must_use]
+pub fn component(live: &Live) -> Option<&str> {
+    live.body.pointer("/metadata/labels")?.get(labels::COMPONENT)?.as_str()
+}

@@ -1,0 +1,128 @@
+//! The vocabulary of plans: steps, what is waited for, verdicts. ★ Pure.
+
+use std::fmt;
+
+use runtime_contract::Role;
+
+use crate::owned::{Desired, Kind};
+
+/// One write to the cluster. Carrying it out takes no decision.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Make an object what is wanted.
+    Apply {
+        /// What is wanted.
+        object: Box<Desired>,
+        /// Whether there is none yet. A stranger of the same name must not be taken over.
+        is_new: bool,
+    },
+    /// Give a Deployment a number of pods, as a field that the autoscaler may take over.
+    Scale {
+        /// Name of the Deployment.
+        deployment: String,
+        /// Number of pods.
+        replicas: i32,
+    },
+    /// Remove an object.
+    Delete {
+        /// Its kind.
+        kind: Kind,
+        /// Its name.
+        name: String,
+        /// Its UID: another object of that name is left alone.
+        uid: String,
+    },
+}
+
+/// Why a release stands still.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WaitingOn {
+    /// The spec or a Secret must be put right.
+    Correction(String),
+    /// The migrations run.
+    Migration,
+    /// The migrations failed and will be tried again.
+    MigrationRetry,
+    /// The migrations failed and a person has to change something.
+    MigrationCorrection,
+    /// The live settings are on their way into the database for the first time.
+    Settings,
+    /// The pods of a role are on their way.
+    Workload(Role),
+    /// The gateway's traffic moves.
+    Traffic,
+}
+
+impl fmt::Display for WaitingOn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Correction(message) => f.write_str(message),
+            Self::Migration => f.write_str("the migration Job runs"),
+            Self::MigrationRetry => f.write_str("the migrations failed and are tried again"),
+            Self::MigrationCorrection => f.write_str("the migrations failed; something has to be changed first"),
+            Self::Settings => f.write_str("the live settings are being put into the database"),
+            Self::Workload(role) => write!(f, "the {role} pods of the release start"),
+            Self::Traffic => f.write_str("the gateway's traffic moves to the release"),
+        }
+    }
+}
+
+/// Whether something is so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Truth {
+    /// It is.
+    True,
+    /// It is not.
+    False,
+    /// Nobody knows yet.
+    Unknown,
+}
+
+impl Truth {
+    /// As conditions write it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::True => "True",
+            Self::False => "False",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// A condition without its name and time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether it is so.
+    pub truth: Truth,
+    /// Why, in one word.
+    pub reason: String,
+    /// Why, in a sentence.
+    pub message: String,
+}
+
+impl Verdict {
+    /// It is so.
+    #[must_use]
+    pub fn yes(reason: &str, message: impl Into<String>) -> Self {
+        Self { truth: Truth::True, reason: reason.into(), message: message.into() }
+    }
+
+    /// It is not so.
+    #[must_use]
+    pub fn no(reason: &str, message: impl Into<String>) -> Self {
+        Self { truth: Truth::False, reason: reason.into(), message: message.into() }
+    }
+
+    /// Nobody knows yet.
+    #[must_use]
+    pub fn unknown(reason: &str, message: impl Into<String>) -> Self {
+        Self { truth: Truth::Unknown, reason: reason.into(), message: message.into() }
+    }
+
+    /// Whether it is so.
+    #[must_use]
+    pub fn is_true(&self) -> bool {
+        self.truth == Truth::True
+    }
+}

@@ -1,0 +1,235 @@
+//! From a spec and what was observed to what can be planned with, or to the sentence that says why not. ★ Pure.
+
+use crds::{DurationText, PaymentClusterSpec, SecretKey};
+use kube::ResourceExt;
+use runtime_contract::{CacheTtl, ProviderSettings, Role};
+
+use super::observe::Observed;
+use super::providers;
+use crate::migration;
+use crate::names::{Identity, Release};
+
+/// A spec that can be planned with, every text in it read.
+#[derive(Clone, Debug)]
+pub struct Validated {
+    /// The PaymentCluster.
+    pub identity: Identity,
+    /// The release that the spec wants.
+    pub release: Release,
+    /// The spec as it was written.
+    pub spec: PaymentClusterSpec,
+    /// Hard limit of a fraud check, in milliseconds.
+    pub fraud_deadline_ms: u32,
+    /// Times to live in the cache.
+    pub cache_ttl: CacheTtl,
+    /// The providers that the live settings name.
+    pub providers: Vec<ProviderSettings>,
+    /// Where the credential of each of these providers is.
+    pub credentials: Vec<(String, SecretKey)>,
+    /// The versions of the Secrets.
+    pub secret_revisions: SecretRevisions,
+    /// The value of [`migration::RETRY`].
+    pub retry: String,
+}
+
+/// `metadata.resourceVersion` of the Secrets that pods start with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecretRevisions {
+    /// Of the database.
+    pub database: String,
+    /// Of the cache.
+    pub cache: String,
+    /// Of each provider, in the order of [`Validated::credentials`].
+    pub providers: Vec<String>,
+}
+
+/// Why nothing can be planned. Nothing is changed until it is put right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// One word.
+    pub reason: &'static str,
+    /// A sentence for a person.
+    pub message: String,
+    /// Whether it is about a Secret, and not about the spec.
+    pub is_secret: bool,
+}
+
+/// How many pods a role has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replicas {
+    /// As many as the spec says.
+    Fixed(i32),
+    /// As many as the autoscaler says, and at least so many.
+    Scaled(i32),
+}
+
+impl Replicas {
+    /// The number to apply; `None` where the autoscaler owns it.
+    #[must_use]
+    pub const fn fixed(self) -> Option<i32> {
+        match self {
+            Self::Fixed(replicas) => Some(replicas),
+            Self::Scaled(_) => None,
+        }
+    }
+
+    /// The fewest pods that there are to be.
+    #[must_use]
+    pub const fn least(self) -> i32 {
+        match self {
+            Self::Fixed(replicas) | Self::Scaled(replicas) => replicas,
+        }
+    }
+}
+
+/// How many pods a role is to have by a spec.
+#[must_use]
+pub fn replicas(spec: &PaymentClusterSpec, role: Role) -> Replicas {
+    match role {
+        Role::Gateway => match &spec.gateway.autoscaling {
+            Some(autoscaling) => Replicas::Scaled(autoscaling.min_replicas),
+            None => Replicas::Fixed(spec.gateway.replicas),
+        },
+        Role::Fraud => Replicas::Fixed(spec.fraud.replicas),
+        Role::Processor => Replicas::Fixed(spec.processor.replicas),
+        Role::Metrics => Replicas::Fixed(spec.metrics.replicas),
+    }
+}
+
+impl Validated {
+    /// How many pods a role is to have.
+    #[must_use]
+    pub fn replicas(&self, role: Role) -> Replicas {
+        replicas(&self.spec, role)
+    }
+}
+
+/// Reads the spec and what it refers to.
+///
+/// # Errors
+/// The first thing that is wrong, most general first. The API server has refused most of it before; a resource from
+/// before a rule, or from another version of the definition, comes here all the same.
+pub fn validate(observed: &Observed) -> Result<Validated, Problem> {
+    let spec = &observed.cluster.spec;
+    let cache_ttl = CacheTtl {
+        user_s: seconds("spec.cache.ttl.user", &spec.cache.ttl.user)?,
+        payment_method_s: seconds("spec.cache.ttl.paymentMethod", &spec.cache.ttl.payment_method)?,
+        fraud_rules_s: seconds("spec.cache.ttl.fraudRules", &spec.cache.ttl.fraud_rules)?,
+        metrics_s: seconds("spec.cache.ttl.metrics", &spec.cache.ttl.metrics)?,
+    };
+    let fraud_deadline_ms = millis("spec.fraud.deadline", &spec.fraud.deadline)?;
+    let release = release(&spec.version)?;
+    let providers = providers::settings(&observed.providers).map_err(|message| invalid(&message))?;
+    secrets(observed)?;
+    let used = || providers::used(&observed.providers);
+    Ok(Validated {
+        identity: observed.identity.clone(),
+        release,
+        spec: spec.clone(),
+        fraud_deadline_ms,
+        cache_ttl,
+        providers,
+        credentials: used()
+            .map(|seen| (seen.provider.name_any(), seen.provider.spec.credentials_secret_ref.clone()))
+            .collect(),
+        secret_revisions: SecretRevisions {
+            database: observed.database_secret.revision().to_owned(),
+            cache: observed.cache_secret.revision().to_owned(),
+            providers: used().map(|seen| seen.credentials.revision().to_owned()).collect(),
+        },
+        retry: observed.cluster.annotations().get(migration::RETRY).cloned().unwrap_or_default(),
+    })
+}
+
+fn secrets(observed: &Observed) -> Result<(), Problem> {
+    let spec = &observed.cluster.spec;
+    let looked_at = [
+        (&observed.database_secret, &spec.database.url_secret_ref, "spec.database.urlSecretRef"),
+        (&observed.cache_secret, &spec.cache.url_secret_ref, "spec.cache.urlSecretRef"),
+    ];
+    for (state, key, field) in looked_at {
+        if let Some((reason, message)) = state.problem(key, &observed.identity.namespace) {
+            return Err(Problem { reason, message: format!("{message}, which {field} names"), is_secret: true });
+        }
+    }
+    Ok(())
+}
+
+fn release(version: &str) -> Result<Release, Problem> {
+    let is_version = version.len() <= 18
+        && version.split('.').count() >= 3
+        && version.chars().all(|c| c.is_ascii_digit() || c.is_ascii_lowercase() || matches!(c, '.' | '-'))
+        && version.starts_with(|c: char| c.is_ascii_digit())
+        && version.ends_with(|c: char| c.is_ascii_alphanumeric());
+    if is_version {
+        Ok(Release { version: version.to_owned() })
+    } else {
+        Err(invalid(&format!(
+            "spec.version \"{version}\" is no semantic version in lower case of at most 18 characters"
+        )))
+    }
+}
+
+fn seconds(field: &str, text: &DurationText) -> Result<u32, Problem> {
+    let seconds = text.as_millis().map(|millis| millis / 1_000).filter(|seconds| *seconds > 0);
+    seconds
+        .and_then(|seconds| u32::try_from(seconds).ok())
+        .ok_or_else(|| invalid(&format!("{field} \"{}\" is no time to live of 1s or more", text.0)))
+}
+
+fn millis(field: &str, text: &DurationText) -> Result<u32, Problem> {
+    text.as_millis()
+        .and_then(|millis| u32::try_from(millis).ok())
+        .ok_or_else(|| invalid(&format!("{field} \"{}\" is no duration such as 50ms", text.0)))
+}
+
+fn invalid(message: &str) -> Problem {
+    Problem { reason: "InvalidSpec", message: message.to_owned(), is_secret: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::fixtures;
+    use crate::secrets::SecretState;
+
+    #[test]
+    fn the_spec_of_the_quickstart_is_read_in_units() {
+        let validated = validate(&fixtures::observed(|_| {})).unwrap();
+        assert_eq!(validated.fraud_deadline_ms, 50);
+        assert_eq!(validated.cache_ttl.payment_method_s, 600);
+        assert_eq!(validated.providers[0].max_latency_ms, 2_000);
+        assert_eq!(validated.credentials[0].0, "stripe");
+    }
+
+    #[test]
+    fn what_the_api_server_would_have_refused_is_refused_with_the_field_s_name() {
+        let cases: [(fn(&mut PaymentClusterSpec), &str); 4] = [
+            (|spec| spec.version = "latest".into(), "spec.version"),
+            (|spec| spec.cache.ttl.user = "0s".into(), "spec.cache.ttl.user"),
+            (|spec| spec.cache.ttl.metrics = "10ms".into(), "spec.cache.ttl.metrics"),
+            (|spec| spec.fraud.deadline = "soon".into(), "spec.fraud.deadline"),
+        ];
+        for (change, field) in cases {
+            let problem = validate(&fixtures::observed(|observed| change(&mut observed.cluster.spec))).unwrap_err();
+            assert_eq!(problem.reason, "InvalidSpec");
+            assert!(problem.message.contains(field), "{}", problem.message);
+        }
+    }
+
+    #[test]
+    fn a_secret_that_lacks_something_is_named() {
+        let cases = [
+            (SecretState::Missing, "SecretMissing", "no Secret \"payments-db\" in namespace \"shop\""),
+            (SecretState::KeyMissing, "SecretKeyMissing", "Secret \"payments-db\" has no key \"url\""),
+            (SecretState::Empty, "SecretKeyEmpty", "has no value"),
+            (SecretState::Forbidden, "SecretForbidden", "may not read"),
+        ];
+        for (state, reason, sentence) in cases {
+            let problem =
+                validate(&fixtures::observed(|observed| observed.database_secret = state.clone())).unwrap_err();
+            assert_eq!((problem.reason, problem.is_secret), (reason, true));
+            assert!(problem.message.contains(sentence), "{}", problem.message);
+        }
+    }
+}

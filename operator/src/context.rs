@@ -1,0 +1,31 @@
+//! What every reconcile is given.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
+use kube::runtime::events::{Event, Recorder};
+
+use crate::metrics::Metrics;
+
+/// What every reconcile is given. It holds no knowledge of the cluster.
+#[derive(Clone)]
+pub struct Context {
+    /// For everything but watches and the lease.
+    pub client: Client,
+    /// For pods: they are in the cluster, and never behind a proxy.
+    pub pods_http: reqwest::Client,
+    /// For the endpoints of providers.
+    pub providers_http: reqwest::Client,
+    /// For Events.
+    pub recorder: Recorder,
+    /// For figures.
+    pub metrics: Metrics,
+}
+
+impl Context {
+    /// Tells an Event. One that cannot be told is logged: it is never a reason to do the work again.
+    pub async fn publish(&self, event: &Event, about: &ObjectReference) {
+        if let Err(error) = self.recorder.publish(event, about).await {
+            tracing::warn!(%error, reason = event.reason, "cannot publish an event");
+        }
+    }
+}

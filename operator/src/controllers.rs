@@ -1,0 +1,293 @@
+//! Wiring: which watches trigger which reconcile. There is no decision in here.
+//!
+//! The main kinds are watched by a shared store: a trigger that comes before the store is renewed, as after a relist,
+//! would be dropped by the controller. A reconcile reads what it decides on by itself.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crds::{PaymentCluster, PaymentProvider};
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
+use kube::runtime::controller::{self, Action, Controller};
+use kube::runtime::events::{Event, EventType};
+use kube::runtime::reflector::{self, ObjectRef, Store};
+use kube::runtime::utils::PredicateConfig;
+use kube::runtime::watcher::{self, ExponentialBackoff, watcher};
+use kube::runtime::{WatchStreamExt, predicates};
+use kube::{Api, Client, Resource, ResourceExt};
+use runtime_contract::labels;
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Arguments;
+use crate::context::Context;
+use crate::error::Error;
+use crate::{cluster, provider};
+
+/// Resources that are worked on at the same time.
+const CONCURRENCY: u16 = 8;
+/// Triggers that come together are one.
+const DEBOUNCE: Duration = Duration::from_millis(50);
+/// Objects that wait for the controller before the watch waits as well.
+const SHARED_BUFFER: usize = 256;
+/// After a signal, how long reconciles may take to end.
+const DRAIN: Duration = Duration::from_secs(6);
+
+type Guarded<K> = DeserializeGuard<K>;
+type Trigger<K> = BoxStream<'static, Result<PartialObjectMeta<K>, watcher::Error>>;
+
+/// Where to watch.
+#[derive(Clone)]
+struct Scope {
+    client: Client,
+    namespace: Option<String>,
+}
+
+impl Scope {
+    fn api<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(&self) -> Api<K> {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced(self.client.clone(), namespace),
+            None => Api::all(self.client.clone()),
+        }
+    }
+
+    /// Changes of objects by their metadata alone: a trigger needs no more, and the memory stays small.
+    fn changes<K>(&self, config: watcher::Config) -> Trigger<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + Sync
+            + 'static,
+    {
+        watcher(self.api::<PartialObjectMeta<K>>(), config)
+            .backoff(backoff())
+            .modify(strip)
+            .touched_objects()
+            .predicate_filter(predicates::resource_version, PredicateConfig::default())
+            .boxed()
+    }
+
+    /// Changes of what the operator made.
+    fn made<K>(&self) -> Trigger<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + Sync
+            + 'static,
+    {
+        let label = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_PURSER);
+        self.changes(watcher::Config::default().labels(&label))
+    }
+}
+
+/// What takes half of a resource's memory, and is of no use in a trigger.
+fn strip<K: Resource>(object: &mut K) {
+    object.managed_fields_mut().clear();
+}
+
+/// Short and bounded: the default adds up to a minute, in which nothing would be reconciled after an outage.
+fn backoff() -> ExponentialBackoff {
+    let builder = backon::ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(200))
+        .with_max_delay(Duration::from_secs(2))
+        .with_jitter()
+        .without_max_times();
+    ExponentialBackoff::from(builder)
+}
+
+/// Reconciles until told to stop, and then until what is under way has ended, for a few seconds.
+pub async fn run(context: Context, watches: Client, arguments: &Arguments, stop: CancellationToken) {
+    let scope = Scope { client: watches, namespace: arguments.watch_namespace.clone() };
+    let context = Arc::new(context);
+    let both = async {
+        tokio::join!(
+            clusters(&scope, context.clone(), stop.clone()),
+            providers(&scope, context.clone(), arguments.probe_interval(), stop.clone()),
+        )
+    };
+    // A watch whose first list never comes would hold a graceful end back for ever.
+    let drained = async {
+        stop.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        _ = both => {}
+        () = drained => tracing::warn!("reconciles did not end in time"),
+    }
+}
+
+async fn clusters(scope: &Scope, context: Arc<Context>, stop: CancellationToken) {
+    let (store, triggers, drive) = shared::<PaymentCluster>(scope);
+    let instances = store.clone();
+    let controller = Controller::for_shared_stream(triggers, store)
+        .with_config(config())
+        .trigger_backoff(backoff())
+        .owns_stream(scope.made::<Deployment>())
+        .owns_stream(scope.made::<Service>())
+        .owns_stream(scope.made::<ConfigMap>())
+        .owns_stream(scope.made::<ServiceAccount>())
+        .owns_stream(scope.made::<PodDisruptionBudget>())
+        .owns_stream(scope.made::<HorizontalPodAutoscaler>())
+        .owns_stream(scope.made::<Job>())
+        .watches_stream(scope.made::<Pod>(), |pod| {
+            let instance = pod.labels().get(labels::INSTANCE)?;
+            Some(ObjectRef::new(instance).within(&pod.namespace()?))
+        })
+        .watches_stream(scope.changes::<PaymentProvider>(watcher::Config::default()), move |provider| {
+            neighbours(&instances, &provider)
+        })
+        .graceful_shutdown_on(stop.cancelled_owned());
+    let reconcile = |namespace: String, name: String, context: Arc<Context>| async move {
+        cluster::reconcile(&context, &namespace, &name).await
+    };
+    drive_controller("PaymentCluster", controller, drive, context, reconcile).await;
+}
+
+async fn providers(scope: &Scope, context: Arc<Context>, probe_interval: Duration, stop: CancellationToken) {
+    let (store, triggers, drive) = shared::<PaymentProvider>(scope);
+    let instances = store.clone();
+    let controller = Controller::for_shared_stream(triggers, store)
+        .with_config(config())
+        .trigger_backoff(backoff())
+        .watches_stream(scope.changes::<PaymentCluster>(watcher::Config::default()), move |cluster| {
+            neighbours(&instances, &cluster)
+        })
+        .graceful_shutdown_on(stop.cancelled_owned());
+    let reconcile = move |namespace: String, name: String, context: Arc<Context>| async move {
+        provider::reconcile(&context, &namespace, &name, probe_interval).await
+    };
+    drive_controller("PaymentProvider", controller, drive, context, reconcile).await;
+}
+
+fn config() -> controller::Config {
+    controller::Config::default().concurrency(CONCURRENCY).debounce(DEBOUNCE)
+}
+
+/// A store of a kind, its triggers, and the stream that keeps both going, which has to be driven by itself.
+fn shared<K>(
+    scope: &Scope,
+) -> (Store<Guarded<K>>, impl stream::Stream<Item = Arc<Guarded<K>>> + Send + use<K>, BoxStream<'static, ()>)
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    let writer = reflector::store::Writer::<Guarded<K>>::new_shared(SHARED_BUFFER, ());
+    let store = writer.as_reader();
+    let triggers = match writer.subscribe() {
+        Some(triggers) => triggers.left_stream(),
+        None => stream::pending().right_stream(),
+    };
+    let drive = watcher(scope.api::<Guarded<K>>(), watcher::Config::default())
+        .backoff(backoff())
+        .modify(strip)
+        .reflect_shared(writer)
+        .map(|event| {
+            if let Err(error) = event {
+                tracing::warn!(%error, kind = %K::kind(&()), "a watch failed and starts again");
+            }
+        })
+        .boxed();
+    (store, triggers, drive)
+}
+
+/// Every resource of a kind in the namespace of another.
+fn neighbours<K, Other>(store: &Store<Guarded<K>>, other: &Other) -> Vec<ObjectRef<Guarded<K>>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+    Other: Resource,
+{
+    let namespace = other.namespace();
+    store
+        .state()
+        .iter()
+        .filter(|found| found.namespace() == namespace)
+        .map(|found| ObjectRef::from_obj(found.as_ref()))
+        .collect()
+}
+
+async fn drive_controller<K, Reconcile, Pass>(
+    kind: &'static str,
+    controller: Controller<Guarded<K>>,
+    drive: BoxStream<'static, ()>,
+    context: Arc<Context>,
+    reconcile: Reconcile,
+) where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static,
+    Reconcile: Fn(String, String, Arc<Context>) -> Pass + Send + Sync + 'static,
+    Pass: Future<Output = Result<Action, Error>> + Send + 'static,
+{
+    let passes = controller.run(
+        move |resource: Arc<Guarded<K>>, context: Arc<Context>| {
+            let namespace = resource.namespace().unwrap_or_default();
+            let reconciled = reconcile(namespace, resource.name_any(), context.clone());
+            measured(kind, resource, context, reconciled)
+        },
+        |_, error, _| Action::requeue(error.retry_after(rand::random())),
+        context,
+    );
+    let passes = passes.for_each(async |outcome| match outcome {
+        Ok(_) | Err(controller::Error::ObjectNotFound(_) | controller::Error::ReconcilerFailed(..)) => {}
+        Err(error) => tracing::warn!(%error, kind, "a watch failed and starts again"),
+    });
+    tokio::select! {
+        () = passes => {}
+        () = drive.for_each(async |()| {}) => tracing::error!(kind, "the main watch ended"),
+    }
+}
+
+/// One pass, counted; its error is logged here and nowhere else.
+async fn measured<K>(
+    kind: &'static str,
+    resource: Arc<Guarded<K>>,
+    context: Arc<Context>,
+    reconciled: impl Future<Output = Result<Action, Error>>,
+) -> Result<Action, Error>
+where
+    K: Resource<DynamicType = ()> + Clone,
+{
+    let began = Instant::now();
+    let outcome = reconciled.await;
+    let result = outcome.as_ref().map_or_else(Error::step, |_| "ok");
+    context.metrics.reconciled(kind, result, began.elapsed());
+    if let Err(error) = &outcome {
+        let (namespace, name) = (resource.namespace(), resource.name_any());
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        tracing::warn!(kind, namespace, name, step = result, %error, cause, "a pass failed and is done again");
+        if matches!(error, Error::Malformed(_)) {
+            let event = Event {
+                type_: EventType::Warning,
+                reason: "Malformed".into(),
+                note: Some(error.to_string()),
+                action: "Reconcile".into(),
+                secondary: None,
+            };
+            context.publish(&event, &resource.object_ref(&())).await;
+        }
+    }
+    outcome
+}

@@ -1,0 +1,61 @@
+//! PaymentProvider: looks at its credential and its endpoint, and says which PaymentCluster uses it. It writes nothing
+//! but the status; what a provider's spec means for payments is the PaymentCluster's reconcile.
+
+pub mod judge;
+pub mod probe;
+pub mod selection;
+
+use std::time::Duration;
+
+use crds::{PaymentCluster, PaymentProvider};
+use futures::future::try_join;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action;
+use kube::{Api, Resource, ResourceExt};
+
+use crate::cluster::announce;
+use crate::cluster::observe;
+use crate::context::Context;
+use crate::error::Error;
+use crate::{secrets, status};
+
+/// Looks at one PaymentProvider, and again after `probe_interval`.
+///
+/// # Errors
+/// When the API server does not answer, or the resource cannot be read.
+pub async fn reconcile(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+    probe_interval: Duration,
+) -> Result<Action, Error> {
+    let api: Api<DeserializeGuard<PaymentProvider>> = Api::namespaced(context.client.clone(), namespace);
+    let provider = match api.get_opt(name).await.map_err(Error::Observe)? {
+        None => return Ok(Action::await_change()),
+        Some(DeserializeGuard(Err(invalid))) => return Err(Error::Malformed(invalid)),
+        Some(DeserializeGuard(Ok(provider))) => provider,
+    };
+    if provider.metadata.deletion_timestamp.is_some() {
+        return Ok(Action::await_change());
+    }
+    let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    let (credentials, clusters) = try_join(
+        secrets::look(&secrets, &provider.spec.credentials_secret_ref),
+        observe::list::<PaymentCluster>(context, namespace),
+    )
+    .await
+    .map_err(Error::Observe)?;
+    let endpoint = probe::probe(&context.providers_http, &provider.spec.api_endpoint).await;
+    let used_by = selection::owner(&provider, &clusters).map(ResourceExt::name_any);
+    let after = judge::status(&provider, &credentials, &endpoint, used_by, Timestamp::now());
+    let before = provider.status.clone().unwrap_or_default();
+    if before != after {
+        status::write(context, &provider, &after).await?;
+        for announcement in announce::of_conditions(&before.conditions, &after.conditions) {
+            context.publish(&announcement.event(), &provider.object_ref(&())).await;
+        }
+    }
+    Ok(Action::requeue(probe_interval))
+}

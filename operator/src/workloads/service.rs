@@ -1,0 +1,59 @@
+//! The Services of a PaymentCluster.
+
+use runtime_contract::{Role, labels, ports};
+use serde_json::{Value, json};
+
+use crate::cluster::validate::Validated;
+use crate::names::Release;
+use crate::owned::{Desired, Kind};
+
+/// The stable address of the payment API. Its selector names the release that serves: moving traffic is changing it.
+pub(super) fn gateway(cluster: &Validated, serving: &Release) -> Desired {
+    let identity = &cluster.identity;
+    let service = &cluster.spec.gateway.service;
+    let mut port = port(ports::names::HTTP, 80, ports::names::HTTP);
+    if let Some(node_port) = service.node_port {
+        port["nodePort"] = node_port.into();
+    }
+    let content = json!({
+        "spec": {
+            "type": service.type_.as_str(),
+            "selector": identity.pod_selector(Role::Gateway, Some(&serving.version)),
+            "ports": [port],
+        },
+    });
+    Desired::new(Kind::Service, identity, identity.gateway_service(), Role::Gateway.as_str(), None, content)
+}
+
+/// The fraud check of one release.
+pub(super) fn fraud(cluster: &Validated) -> Desired {
+    let (identity, release) = (&cluster.identity, &cluster.release);
+    let content = json!({
+        "spec": {
+            "type": "ClusterIP",
+            "selector": identity.pod_selector(Role::Fraud, Some(&release.version)),
+            "ports": [port(ports::names::HTTP, ports::FRAUD, ports::names::HTTP)],
+        },
+    });
+    let name = identity.fraud_service(release);
+    Desired::new(Kind::Service, identity, name, Role::Fraud.as_str(), Some(release), content)
+}
+
+/// Every pod, ready or not, by its own address: figures are scraped from each of them.
+pub(super) fn metrics(cluster: &Validated) -> Desired {
+    let identity = &cluster.identity;
+    let content = json!({
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": "None",
+            "publishNotReadyAddresses": true,
+            "selector": { labels::APP: labels::APP_PURSER, labels::INSTANCE: identity.name, super::pod::ROLE: "true" },
+            "ports": [port(ports::names::ADMIN, ports::ADMIN, ports::names::ADMIN)],
+        },
+    });
+    Desired::new(Kind::Service, identity, identity.metrics_service(), Role::Metrics.as_str(), None, content)
+}
+
+fn port(name: &str, port: u16, target: &str) -> Value {
+    json!({ "name": name, "port": port, "targetPort": target, "protocol": "TCP" })
+}
