@@ -22,31 +22,20 @@ pub(crate) async fn output<S: AsRef<OsStr>>(
     let program = program.as_ref();
     let mut command = command(program);
     let output = command.args(args).stdin(Stdio::null()).output().await;
-    text(
-        program,
-        &output.with_context(|| format!("cannot run {}", program.display()))?,
-    )
+    text(program, &output.with_context(|| format!("cannot run {}", program.display()))?)
 }
 
 /// A command whose search path includes the administrator's programs.
 pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
-    let path = std::env::var("PATH").map_or_else(
-        |_| SYSTEM_PATH.to_owned(),
-        |path| format!("{path}:{SYSTEM_PATH}"),
-    );
+    let path = std::env::var("PATH").map_or_else(|_| SYSTEM_PATH.to_owned(), |path| format!("{path}:{SYSTEM_PATH}"));
     command.env("PATH", path);
     command
 }
 
 fn text(program: &OsStr, output: &Output) -> Result<String> {
     if !output.status.success() {
-        bail!(
-            "{}: {}: {}",
-            program.display(),
-            output.status,
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
+        bail!("{}: {}: {}", program.display(), output.status, String::from_utf8_lossy(&output.stderr).trim());
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -58,21 +47,10 @@ pub(crate) async fn logged(command: &mut Command, log: &Path) -> Result<()> {
     }
     let file = File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     let program = command.as_std().get_program().to_owned();
-    let status = command
-        .stdin(Stdio::null())
-        .stdout(file.try_clone()?)
-        .stderr(file)
-        .kill_on_drop(true)
-        .status()
-        .await;
+    let status = command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).kill_on_drop(true).status().await;
     let status = status.with_context(|| format!("cannot run {}", program.display()))?;
     if !status.success() {
-        bail!(
-            "{}: {status}; the end of {}:\n{}",
-            program.display(),
-            log.display(),
-            tail(log, TAIL_LINES)?
-        );
+        bail!("{}: {status}; the end of {}:\n{}", program.display(), log.display(), tail(log, TAIL_LINES)?);
     }
     Ok(())
 }

@@ -83,11 +83,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Cluster(Cluster::Down) => timed("cluster down", cluster::down(&paths)).await?,
         Command::Cluster(Cluster::Status) => {
             let well = cluster::status(&paths).await?;
-            return Ok(if well {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            });
+            return Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Cluster(Cluster::Logs { component, follow }) => {
             cluster::logs(&paths, component.as_deref(), follow).await?;
@@ -108,11 +104,7 @@ fn uses_current() -> Result<bool> {
 }
 
 async fn up(paths: &Paths, defer_metrics: bool) -> Result<()> {
-    let metrics = if defer_metrics {
-        cluster::Metrics::Later
-    } else {
-        cluster::Metrics::Now
-    };
+    let metrics = if defer_metrics { cluster::Metrics::Later } else { cluster::Metrics::Now };
     timed("cluster up", cluster::up(paths, metrics)).await?;
     println!("kubeconfig {}", paths.kubeconfig().display());
     Ok(())
@@ -130,10 +122,7 @@ async fn run_current(paths: &Paths, command: &Cluster) -> Result<()> {
     match command {
         Cluster::Up { .. } | Cluster::Status => {
             tools::ensure(paths).await?;
-            println!(
-                "CLUSTER=current: nothing is built or started; {}",
-                cluster::describe_current().await?
-            );
+            println!("CLUSTER=current: nothing is built or started; {}", cluster::describe_current().await?);
         }
         Cluster::Down => println!("CLUSTER=current: the cluster is not ours, and stays as it is"),
         Cluster::Logs { .. } => {
@@ -166,11 +155,5 @@ async fn run_images(paths: &Paths, command: Images) -> Result<()> {
 
 /// The registry to push to: only where the cluster is not ours to import into.
 fn registry() -> Result<Option<String>> {
-    Ok(if uses_current()? {
-        env::var("PURSER_REGISTRY")
-            .ok()
-            .filter(|name| !name.is_empty())
-    } else {
-        None
-    })
+    Ok(if uses_current()? { env::var("PURSER_REGISTRY").ok().filter(|name| !name.is_empty()) } else { None })
 }

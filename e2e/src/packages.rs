@@ -8,16 +8,8 @@ use nix::unistd::geteuid;
 use crate::{command, progress::step};
 
 /// What the node needs to run pods.
-pub(crate) const NODE: &[&str] = &[
-    "containerd",
-    "runc",
-    "containernetworking-plugins",
-    "iptables",
-    "conntrack",
-    "iproute2",
-    "kmod",
-    "procps",
-];
+pub(crate) const NODE: &[&str] =
+    &["containerd", "runc", "containernetworking-plugins", "iptables", "conntrack", "iproute2", "kmod", "procps"];
 /// What building images needs.
 pub(crate) const IMAGES: &[&str] = &["buildah", "mmdebstrap", "gcc", "libc6-dev"];
 /// What fetching tools needs.
@@ -38,10 +30,7 @@ pub(crate) async fn ensure(wanted: &[&str]) -> Result<()> {
         return Ok(());
     }
     if !geteuid().is_root() {
-        bail!(
-            "missing packages: {}; install them, or run as root",
-            missing.join(" ")
-        );
+        bail!("missing packages: {}; install them, or run as root", missing.join(" "));
     }
     step(format!("install {}", missing.join(", ")), install(&missing)).await
 }
@@ -51,9 +40,7 @@ async fn installed(package: &str) -> bool {
     match package {
         "python3" => return command::output("python3", ["--version"]).await.is_ok(),
         "python3-pip" => {
-            return command::output("python3", ["-m", "pip", "--version"])
-                .await
-                .is_ok();
+            return command::output("python3", ["-m", "pip", "--version"]).await.is_ok();
         }
         _ => {}
     }
@@ -77,10 +64,7 @@ async fn install(missing: &[&str]) -> Result<()> {
 
 async fn apt(missing: &[&str]) -> Result<()> {
     let log = std::env::temp_dir().join(format!("purser-apt-{}.log", std::process::id()));
-    for args in [
-        vec!["update", "-q"],
-        [&["install", "-q", "-y", "--no-install-recommends"], missing].concat(),
-    ] {
+    for args in [vec!["update", "-q"], [&["install", "-q", "-y", "--no-install-recommends"], missing].concat()] {
         let mut apt = command::command("apt-get");
         apt.env("DEBIAN_FRONTEND", "noninteractive").args(args);
         command::logged(&mut apt, &log).await?;

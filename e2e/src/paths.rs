@@ -34,11 +34,7 @@ impl Paths {
             .parent()
             .context("the e2e crate has no parent folder")?
             .to_path_buf();
-        Ok(Self {
-            cache: std::path::absolute(cache)?,
-            state: std::path::absolute(state)?,
-            repository,
-        })
+        Ok(Self { cache: std::path::absolute(cache)?, state: std::path::absolute(state)?, repository })
     }
 
     /// Folder of symlinks to the command line tools, for `PATH`.
@@ -89,12 +85,7 @@ pub(crate) fn short_hash<T: AsRef<[u8]>>(parts: impl IntoIterator<Item = T>) -> 
         hasher.update(u64::try_from(part.len()).unwrap_or(u64::MAX).to_le_bytes());
         hasher.update(part);
     }
-    hasher
-        .finalize()
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hasher.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

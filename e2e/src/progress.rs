@@ -96,14 +96,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_wait_that_ends_tells_the_last_error() {
-        let result: Result<()> = wait_for(Duration::from_millis(50), || async {
-            anyhow::bail!("port closed")
-        })
-        .await;
+        let result: Result<()> = wait_for(Duration::from_millis(50), || async { anyhow::bail!("port closed") }).await;
         let text = format!("{:#}", result.unwrap_err());
-        assert!(
-            text.contains("port closed") && text.contains("no success within"),
-            "{text}"
-        );
+        assert!(text.contains("port closed") && text.contains("no success within"), "{text}");
     }
 }

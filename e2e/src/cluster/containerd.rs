@@ -15,6 +15,8 @@ use crate::{command, progress::wait_for};
 pub(crate) const CONTAINERD: &str = "containerd";
 /// Image of the process that holds a pod's namespaces.
 pub(crate) const PAUSE_IMAGE: &str = "docker.io/library/purser-pause:1";
+/// Name of the pods' network; what the network plugins note is named after it.
+pub(crate) const CNI_NETWORK: &str = "purser";
 /// The kernel's limit for a socket's path.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
@@ -26,9 +28,7 @@ pub(crate) struct Containerd {
 
 impl Containerd {
     pub(crate) fn new(state: &Path) -> Self {
-        Self {
-            folder: state.join("containerd"),
-        }
+        Self { folder: state.join("containerd") }
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
@@ -48,24 +48,14 @@ impl Containerd {
     pub(crate) fn component(&self) -> Result<Component> {
         let socket = self.socket();
         if socket.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
-            bail!(
-                "the path {} is too long for a socket; set PURSER_STATE to a shorter one",
-                socket.display()
-            );
+            bail!("the path {} is too long for a socket; set PURSER_STATE to a shorter one", socket.display());
         }
         let cni = self.folder.join("cni/net.d");
         config_files::write_json(&cni.join("10-purser.conflist"), &self.cni())?;
         let config = self.folder.join("config.toml");
         config_files::write(&config, &self.config(&cni))?;
-        let args = vec![
-            format!("--config={}", config.display()),
-            "--log-level=warn".to_owned(),
-        ];
-        Ok(Component {
-            name: CONTAINERD,
-            program: CONTAINERD.into(),
-            args,
-        })
+        let args = vec![format!("--config={}", config.display()), "--log-level=warn".to_owned()];
+        Ok(Component { name: CONTAINERD, program: CONTAINERD.into(), args })
     }
 
     fn config(&self, cni: &Path) -> String {
@@ -93,6 +83,7 @@ default_runtime_name = "runc"
 runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
 SystemdCgroup = false
+Root = "{folder}/runc"
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "/usr/lib/cni"
 conf_dir = "{cni}"
@@ -105,7 +96,7 @@ conf_dir = "{cni}"
     fn cni(&self) -> serde_json::Value {
         json!({
             "cniVersion": "1.0.0",
-            "name": "purser",
+            "name": CNI_NETWORK,
             "plugins": [{
                 "type": "bridge",
                 "bridge": network::BRIDGE,
@@ -127,8 +118,7 @@ conf_dir = "{cni}"
     pub(crate) fn forget_running(&self) -> Result<()> {
         for folder in [self.volatile(), self.addresses_in_use()] {
             if folder.exists() {
-                fs::remove_dir_all(&folder)
-                    .with_context(|| format!("cannot remove {}", folder.display()))?;
+                fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
             }
         }
         Ok(())
@@ -136,20 +126,12 @@ conf_dir = "{cni}"
 
     /// Waits until it answers.
     pub(crate) async fn ready(&self) -> Result<()> {
-        wait_for(Duration::from_secs(30), || async {
-            self.ctr(&["version"]).await.map(Some)
-        })
-        .await
-        .map(drop)
+        wait_for(Duration::from_secs(30), || async { self.ctr(&["version"]).await.map(Some) }).await.map(drop)
     }
 
     /// Runs `ctr` in the namespace of Kubernetes.
     pub(crate) async fn ctr(&self, args: &[&str]) -> Result<String> {
         let socket = self.socket().display().to_string();
-        command::output(
-            "ctr",
-            [&["--address", &socket, "--namespace", "k8s.io"], args].concat(),
-        )
-        .await
+        command::output("ctr", [&["--address", &socket, "--namespace", "k8s.io"], args].concat()).await
     }
 }

@@ -64,11 +64,7 @@ impl Settings {
             "--log-level=warn".to_owned(),
             "--auto-compaction-retention=5m".to_owned(),
         ];
-        Component {
-            name: ETCD,
-            program: programs.etcd(),
-            args,
-        }
+        Component { name: ETCD, program: programs.etcd(), args }
     }
 
     pub(crate) fn apiserver(&self, programs: &Programs, pki: &Pki) -> Result<Component> {
@@ -82,14 +78,8 @@ impl Settings {
             key("tls-private-key-file", names::APISERVER),
             certificate("client-ca-file", names::CA),
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
-            format!(
-                "--service-account-key-file={}",
-                pki.service_account_public_key()
-            ),
-            format!(
-                "--service-account-signing-key-file={}",
-                pki.service_account_key()
-            ),
+            format!("--service-account-key-file={}", pki.service_account_public_key()),
+            format!("--service-account-signing-key-file={}", pki.service_account_key()),
             format!("--service-cluster-ip-range={}", network::SERVICES),
             "--authorization-mode=Node,RBAC".to_owned(),
             "--enable-admission-plugins=NodeRestriction".to_owned(),
@@ -97,43 +87,26 @@ impl Settings {
             "--profiling=false".to_owned(),
             "--audit-log-maxsize=100".to_owned(),
             "--audit-log-maxbackup=2".to_owned(),
-            format!(
-                "--audit-policy-file={}",
-                audit_policy(&self.folder)?.display()
-            ),
+            format!("--audit-policy-file={}", audit_policy(&self.folder)?.display()),
             format!("--audit-log-path={}", self.audit_log.display()),
         ];
         args.extend(front_proxy_flags(pki));
         args.extend(self.address_flags(pki));
-        Ok(Component {
-            name: APISERVER,
-            program: programs.kubernetes(APISERVER),
-            args,
-        })
+        Ok(Component { name: APISERVER, program: programs.kubernetes(APISERVER), args })
     }
 
     fn address_flags(&self, pki: &Pki) -> Vec<String> {
         let Some(address) = self.advertised else {
-            return [
-                "--bind-address=127.0.0.1",
-                "--advertise-address=127.0.0.1",
-                "--endpoint-reconciler-type=none",
-            ]
-            .map(str::to_owned)
-            .into();
+            return ["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none"]
+                .map(str::to_owned)
+                .into();
         };
         vec![
             "--bind-address=0.0.0.0".to_owned(),
             format!("--advertise-address={address}"),
-            format!(
-                "--kubelet-client-certificate={}",
-                pki.certificate(names::APISERVER_KUBELET)
-            ),
+            format!("--kubelet-client-certificate={}", pki.certificate(names::APISERVER_KUBELET)),
             format!("--kubelet-client-key={}", pki.key(names::APISERVER_KUBELET)),
-            format!(
-                "--kubelet-certificate-authority={}",
-                pki.certificate(names::CA)
-            ),
+            format!("--kubelet-certificate-authority={}", pki.certificate(names::CA)),
             // Else logs and exec look the node's name up, which no name server knows.
             "--kubelet-preferred-address-types=InternalIP".to_owned(),
         ]
@@ -143,59 +116,34 @@ impl Settings {
         let mut args = client_flags(&self.folder, pki, names::CONTROLLER_MANAGER, &self.server())?;
         args.extend([
             format!("--secure-port={}", self.ports.controller_manager),
-            format!(
-                "--cert-dir={}",
-                self.folder.join("controller-manager").display()
-            ),
-            format!(
-                "--service-account-private-key-file={}",
-                pki.service_account_key()
-            ),
+            format!("--cert-dir={}", self.folder.join("controller-manager").display()),
+            format!("--service-account-private-key-file={}", pki.service_account_key()),
             format!("--root-ca-file={}", pki.certificate(names::CA)),
             "--use-service-account-credentials=true".to_owned(),
         ]);
         if self.advertised.is_none() {
-            args.push(
-                "--controllers=*,-node-ipam-controller,-node-lifecycle-controller".to_owned(),
-            );
+            args.push("--controllers=*,-node-ipam-controller,-node-lifecycle-controller".to_owned());
         }
-        Ok(Component {
-            name: CONTROLLER_MANAGER,
-            program: programs.kubernetes(CONTROLLER_MANAGER),
-            args,
-        })
+        Ok(Component { name: CONTROLLER_MANAGER, program: programs.kubernetes(CONTROLLER_MANAGER), args })
     }
 
     pub(crate) fn scheduler(&self, programs: &Programs, pki: &Pki) -> Result<Component> {
         let mut args = client_flags(&self.folder, pki, names::SCHEDULER, &self.server())?;
         args.push(format!("--secure-port={}", self.ports.scheduler));
-        args.push(format!(
-            "--cert-dir={}",
-            self.folder.join("scheduler").display()
-        ));
-        Ok(Component {
-            name: SCHEDULER,
-            program: programs.kubernetes(SCHEDULER),
-            args,
-        })
+        args.push(format!("--cert-dir={}", self.folder.join("scheduler").display()));
+        Ok(Component { name: SCHEDULER, program: programs.kubernetes(SCHEDULER), args })
     }
 }
 
 /// Without these, APIs served by pods (metrics) answer 404.
 fn front_proxy_flags(pki: &Pki) -> Vec<String> {
     vec![
-        format!(
-            "--requestheader-client-ca-file={}",
-            pki.certificate(names::FRONT_PROXY_CA)
-        ),
+        format!("--requestheader-client-ca-file={}", pki.certificate(names::FRONT_PROXY_CA)),
         "--requestheader-allowed-names=front-proxy-client".to_owned(),
         "--requestheader-extra-headers-prefix=X-Remote-Extra-".to_owned(),
         "--requestheader-group-headers=X-Remote-Group".to_owned(),
         "--requestheader-username-headers=X-Remote-User".to_owned(),
-        format!(
-            "--proxy-client-cert-file={}",
-            pki.certificate(names::FRONT_PROXY)
-        ),
+        format!("--proxy-client-cert-file={}", pki.certificate(names::FRONT_PROXY)),
         format!("--proxy-client-key-file={}", pki.key(names::FRONT_PROXY)),
         "--enable-aggregator-routing=true".to_owned(),
     ]

@@ -14,21 +14,13 @@ use kube::{
 /// When there is no kubeconfig, or the cluster does not answer.
 pub async fn describe_current() -> Result<String> {
     let file = current_kubeconfig()?;
-    let kubeconfig = Kubeconfig::read_from(&file)
-        .with_context(|| format!("CLUSTER=current: {}", file.display()))?;
-    let context = kubeconfig
-        .current_context
-        .clone()
-        .unwrap_or_else(|| "none".to_owned());
+    let kubeconfig = Kubeconfig::read_from(&file).with_context(|| format!("CLUSTER=current: {}", file.display()))?;
+    let context = kubeconfig.current_context.clone().unwrap_or_else(|| "none".to_owned());
     let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     let server = config.cluster_url.to_string();
     let version = Client::try_from(config)?.apiserver_version().await;
-    let version = version
-        .with_context(|| format!("CLUSTER=current: context {context}: {server} does not answer"))?;
-    Ok(format!(
-        "context {context}, {server}, Kubernetes {}",
-        version.git_version
-    ))
+    let version = version.with_context(|| format!("CLUSTER=current: context {context}: {server} does not answer"))?;
+    Ok(format!("context {context}, {server}, Kubernetes {}", version.git_version))
 }
 
 /// The kubeconfig in force: `KUBECONFIG`, or the one in the home folder.

@@ -14,22 +14,13 @@ const LINES: usize = 100;
 pub async fn logs(paths: &Paths, component: Option<&str>, follow: bool) -> Result<()> {
     let chosen: Vec<&str> = match component {
         Some(name) if COMPONENTS.contains(&name) => vec![name],
-        Some(name) => bail!(
-            "there is no component {name}; there are {}",
-            COMPONENTS.join(", ")
-        ),
+        Some(name) => bail!("there is no component {name}; there are {}", COMPONENTS.join(", ")),
         None => COMPONENTS.to_vec(),
     };
-    let files = chosen
-        .iter()
-        .map(|name| paths.logs().join(format!("{name}.log")))
-        .filter(|file| file.exists());
+    let files = chosen.iter().map(|name| paths.logs().join(format!("{name}.log"))).filter(|file| file.exists());
     let files: Vec<_> = files.collect();
     if files.is_empty() {
-        bail!(
-            "no logs in {}: has the cluster been started?",
-            paths.logs().display()
-        );
+        bail!("no logs in {}: has the cluster been started?", paths.logs().display());
     }
     let mut tail = command::command("tail");
     tail.arg(format!("--lines={LINES}")).args(&files);

@@ -8,6 +8,7 @@ pub(crate) mod containerd;
 mod control_plane;
 mod current;
 mod down;
+mod leftovers;
 mod logs;
 mod network;
 mod node;
@@ -50,23 +51,9 @@ use node::{KUBELET, NODE, PROXY};
 use process::{Records, boot_id};
 
 /// In the order in which they start; `down` goes the other way.
-const COMPONENTS: [&str; 7] = [
-    CONTAINERD,
-    ETCD,
-    APISERVER,
-    CONTROLLER_MANAGER,
-    SCHEDULER,
-    KUBELET,
-    PROXY,
-];
+const COMPONENTS: [&str; 7] = [CONTAINERD, ETCD, APISERVER, CONTROLLER_MANAGER, SCHEDULER, KUBELET, PROXY];
 /// Not the default ones, so that a Kubernetes or an etcd that the machine runs already keeps its own.
-const PORTS: Ports = Ports {
-    api: 6443,
-    etcd: 23790,
-    etcd_peer: 23800,
-    controller_manager: 10257,
-    scheduler: 10259,
-};
+const PORTS: Ports = Ports { api: 6443, etcd: 23790, etcd_peer: 23800, controller_manager: 10257, scheduler: 10259 };
 const API_LIMIT: Duration = Duration::from_secs(60);
 const NODE_LIMIT: Duration = Duration::from_secs(90);
 
@@ -94,12 +81,9 @@ fn settings(paths: &Paths) -> Settings {
 /// When something cannot be built or does not come up; the message has the end of its log.
 pub async fn up(paths: &Paths, metrics: Metrics) -> Result<()> {
     if !geteuid().is_root() {
-        bail!(
-            "the local cluster needs root: it makes network interfaces and containers (or use CLUSTER=current)"
-        );
+        bail!("the local cluster needs root: it makes network interfaces and containers (or use CLUSTER=current)");
     }
-    fs::create_dir_all(&paths.state)
-        .with_context(|| format!("cannot make {}", paths.state.display()))?;
+    fs::create_dir_all(&paths.state).with_context(|| format!("cannot make {}", paths.state.display()))?;
     let _lock = lock(paths).await?;
     packages::ensure(packages::NODE).await?;
     tools::ensure(paths).await?;
@@ -109,6 +93,16 @@ pub async fn up(paths: &Paths, metrics: Metrics) -> Result<()> {
     if metrics == Metrics::Now {
         addons::metrics(paths).await?;
     }
+    Ok(())
+}
+
+/// Kills one program of the cluster without a warning, for tests of what happens then. [`up`] starts it again.
+///
+/// # Errors
+/// When no such program runs.
+pub fn kill(paths: &Paths, component: &str) -> Result<()> {
+    let process = Records::new(&paths.state).alive(component)?;
+    process.with_context(|| format!("{component} does not run"))?.signal(nix::sys::signal::Signal::SIGKILL);
     Ok(())
 }
 
@@ -148,13 +142,7 @@ async fn start(paths: &Paths, programs: &Programs) -> Result<()> {
     ready_api(paths, started_api).await?;
     ensure(&settings.controller_manager(programs, &pki)?)?;
     ensure(&settings.scheduler(programs, &pki)?)?;
-    ensure(&node::kubelet(
-        &paths.state,
-        programs,
-        &pki,
-        &server,
-        &runtime,
-    )?)?;
+    ensure(&node::kubelet(&paths.state, programs, &pki, &server, &runtime)?)?;
     ensure(&node::proxy(&paths.state, programs, &pki, &server)?)?;
     ready_node(paths).await
 }
@@ -190,11 +178,7 @@ fn with_death<T>(paths: &Paths, name: &str, result: Result<T>) -> Result<T> {
 
 pub(crate) async fn is_ready(client: &Client) -> Result<()> {
     let request = http::Request::get("/readyz").body(Vec::new())?;
-    client
-        .request_text(request)
-        .await
-        .map(drop)
-        .map_err(Into::into)
+    client.request_text(request).await.map(drop).map_err(Into::into)
 }
 
 async fn ready_node(paths: &Paths) -> Result<()> {
@@ -214,14 +198,8 @@ async fn ready_node(paths: &Paths) -> Result<()> {
 }
 
 fn node_is_ready(node: &Node) -> bool {
-    let conditions = node
-        .status
-        .as_ref()
-        .and_then(|status| status.conditions.as_deref())
-        .unwrap_or_default();
-    conditions
-        .iter()
-        .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
 /// A client for the local cluster with the administrator's rights.

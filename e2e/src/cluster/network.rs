@@ -25,16 +25,10 @@ pub(crate) const API_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 pub(crate) const DNS_SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 10);
 
 /// Addresses that server certificates must name.
-pub(crate) const SERVER_ADDRESSES: [IpAddr; 3] = [
-    IpAddr::V4(Ipv4Addr::LOCALHOST),
-    IpAddr::V4(API_SERVICE),
-    IpAddr::V4(NODE_ADDRESS),
-];
+pub(crate) const SERVER_ADDRESSES: [IpAddr; 3] =
+    [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V4(API_SERVICE), IpAddr::V4(NODE_ADDRESS)];
 
-const NEEDED: [(&str, &str); 2] = [
-    ("net/ipv4/ip_forward", "1"),
-    ("net/bridge/bridge-nf-call-iptables", "1"),
-];
+const NEEDED: [(&str, &str); 2] = [("net/ipv4/ip_forward", "1"), ("net/bridge/bridge-nf-call-iptables", "1")];
 /// What kubelet and kube-proxy set by themselves; put back by `down`.
 const CHANGED_BY_OTHERS: [&str; 7] = [
     "net/ipv4/conf/all/route_localnet",
@@ -56,9 +50,7 @@ pub(crate) async fn ensure_bridge() -> Result<()> {
     if !current.contains(&address) {
         command::output("ip", ["address", "add", &address, "dev", BRIDGE]).await?;
     }
-    command::output("ip", ["link", "set", BRIDGE, "up"])
-        .await
-        .map(drop)
+    command::output("ip", ["link", "set", BRIDGE, "up"]).await.map(drop)
 }
 
 /// Removes the bridge; the pods' ends of it go with their network namespaces.
@@ -81,12 +73,8 @@ pub(crate) async fn prepare_kernel(state: &Path) -> Result<()> {
     }
     let file = settings_file(state);
     if !file.exists() {
-        let names = NEEDED
-            .iter()
-            .map(|(name, _)| *name)
-            .chain(CHANGED_BY_OTHERS);
-        let found: BTreeMap<&str, String> =
-            names.filter_map(|name| Some((name, read(name)?))).collect();
+        let names = NEEDED.iter().map(|(name, _)| *name).chain(CHANGED_BY_OTHERS);
+        let found: BTreeMap<&str, String> = names.filter_map(|name| Some((name, read(name)?))).collect();
         super::config_files::write(&file, &serde_json::to_string_pretty(&found)?)?;
     }
     for (name, value) in NEEDED {

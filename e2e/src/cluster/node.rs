@@ -32,20 +32,13 @@ pub(crate) fn kubelet(
     write_json(&config, &kubelet_config(state, pki, runtime))?;
     let args = vec![
         format!("--config={}", config.display()),
-        format!(
-            "--kubeconfig={}",
-            kubeconfig(state, pki, names::KUBELET, server)?.display()
-        ),
+        format!("--kubeconfig={}", kubeconfig(state, pki, names::KUBELET, server)?.display()),
         format!("--root-dir={}", folder.display()),
         format!("--cert-dir={}", folder.join("pki").display()),
         format!("--hostname-override={NODE}"),
         format!("--node-ip={}", network::NODE_ADDRESS),
     ];
-    Ok(Component {
-        name: KUBELET,
-        program: programs.kubernetes(KUBELET),
-        args,
-    })
+    Ok(Component { name: KUBELET, program: programs.kubernetes(KUBELET), args })
 }
 
 fn kubelet_config(state: &Path, pki: &Pki, runtime: &Containerd) -> serde_json::Value {
@@ -84,12 +77,7 @@ fn kubelet_config(state: &Path, pki: &Pki, runtime: &Containerd) -> serde_json::
     })
 }
 
-pub(crate) fn proxy(
-    state: &Path,
-    programs: &Programs,
-    pki: &Pki,
-    server: &str,
-) -> Result<Component> {
+pub(crate) fn proxy(state: &Path, programs: &Programs, pki: &Pki, server: &str) -> Result<Component> {
     let config = state.join("kube-proxy.json");
     let document = json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
@@ -106,9 +94,5 @@ pub(crate) fn proxy(
     });
     write_json(&config, &document)?;
     let args = vec![format!("--config={}", config.display())];
-    Ok(Component {
-        name: PROXY,
-        program: programs.kubernetes(PROXY),
-        args,
-    })
+    Ok(Component { name: PROXY, program: programs.kubernetes(PROXY), args })
 }

@@ -46,11 +46,7 @@ impl Identity {
     pub(crate) fn of(pid: i32) -> Option<Self> {
         let (state, started_ticks) = stat(pid)?;
         (state != 'Z').then_some(())?;
-        Some(Self {
-            pid,
-            started_ticks,
-            boot: boot_id().ok()?,
-        })
+        Some(Self { pid, started_ticks, boot: boot_id().ok()? })
     }
 
     pub(crate) fn is_alive(&self) -> bool {
@@ -91,8 +87,7 @@ impl Identity {
 
 /// Tells one boot of the machine from another.
 pub(crate) fn boot_id() -> Result<String> {
-    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .context("cannot tell which boot this is")?;
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").context("cannot tell which boot this is")?;
     Ok(id.trim().to_owned())
 }
 
@@ -105,10 +100,7 @@ fn parse_stat(line: &str) -> Option<(char, u64)> {
     // The name stands in parentheses and may itself hold some, and spaces.
     let (_, rest) = line.rsplit_once(") ")?;
     let fields: Vec<&str> = rest.split(' ').collect();
-    Some((
-        fields.first()?.chars().next()?,
-        fields.get(19)?.parse().ok()?,
-    ))
+    Some((fields.first()?.chars().next()?, fields.get(19)?.parse().ok()?))
 }
 
 /// The records of what was started, one file per component.
@@ -119,9 +111,7 @@ pub(crate) struct Records {
 
 impl Records {
     pub(crate) fn new(state: &Path) -> Self {
-        Self {
-            folder: state.join("processes"),
-        }
+        Self { folder: state.join("processes") }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -159,22 +149,12 @@ impl Records {
         let log = open_log(&logs.join(format!("{}.log", component.name)))?;
         // `setsid` replaces itself by the program, so the child's id is the program's.
         let mut command = std::process::Command::new("setsid");
-        command
-            .arg(&component.program)
-            .args(&component.args)
-            .current_dir("/")
-            .env_clear();
+        command.arg(&component.program).args(&component.args).current_dir("/").env_clear();
         command.env("PATH", command::SYSTEM_PATH).env("HOME", "/");
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        let child = command
-            .spawn()
-            .with_context(|| format!("cannot start {}", component.name))?;
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let child = command.spawn().with_context(|| format!("cannot start {}", component.name))?;
         let pid = i32::try_from(child.id())?;
-        let identity =
-            Identity::of(pid).with_context(|| format!("{} ended at once", component.name))?;
+        let identity = Identity::of(pid).with_context(|| format!("{} ended at once", component.name))?;
         self.put(component.name, &identity)?;
         Ok(true)
     }
@@ -182,10 +162,7 @@ impl Records {
     /// Stops a component, if it runs, and forgets it.
     pub(crate) async fn stop(&self, name: &str, grace: Duration) -> Result<()> {
         if let Some(identity) = self.alive(name)? {
-            identity
-                .stop(grace)
-                .await
-                .with_context(|| format!("cannot stop {name}"))?;
+            identity.stop(grace).await.with_context(|| format!("cannot stop {name}"))?;
         }
         match fs::remove_file(self.file(name)) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
@@ -198,11 +175,7 @@ fn open_log(path: &Path) -> Result<File> {
     if fs::metadata(path).is_ok_and(|found| found.len() > LOG_BYTES_MAX) {
         fs::rename(path, path.with_extension("log.old"))?;
     }
-    OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(path)
-        .with_context(|| format!("cannot write {}", path.display()))
+    OpenOptions::new().create(true).append(true).open(path).with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]
@@ -211,14 +184,8 @@ mod tests {
 
     #[test]
     fn a_process_with_parentheses_in_its_name_is_read() {
-        let fields = (4..=21)
-            .map(|n| n.to_string())
-            .collect::<Vec<_>>()
-            .join(" ");
-        assert_eq!(
-            parse_stat(&format!("7 (a) b (c) S {fields} 4711 23")),
-            Some(('S', 4711))
-        );
+        let fields = (4..=21).map(|n| n.to_string()).collect::<Vec<_>>().join(" ");
+        assert_eq!(parse_stat(&format!("7 (a) b (c) S {fields} 4711 23")), Some(('S', 4711)));
     }
 
     #[test]
@@ -226,15 +193,9 @@ mod tests {
         let pid = i32::try_from(std::process::id()).unwrap();
         let me = Identity::of(pid).unwrap();
         assert!(me.is_alive());
-        let earlier = Identity {
-            started_ticks: me.started_ticks - 1,
-            ..me.clone()
-        };
+        let earlier = Identity { started_ticks: me.started_ticks - 1, ..me.clone() };
         assert!(!earlier.is_alive());
-        let before_reboot = Identity {
-            boot: "another".into(),
-            ..me
-        };
+        let before_reboot = Identity { boot: "another".into(), ..me };
         assert!(!before_reboot.is_alive());
     }
 
@@ -242,18 +203,11 @@ mod tests {
     async fn a_started_component_is_started_once_and_stopped_by_its_record() {
         let folder = tempfile::tempdir().unwrap();
         let records = Records::new(folder.path());
-        let sleeper = Component {
-            name: "sleeper",
-            program: "/bin/sleep".into(),
-            args: vec!["60".into()],
-        };
+        let sleeper = Component { name: "sleeper", program: "/bin/sleep".into(), args: vec!["60".into()] };
         assert!(records.ensure(&sleeper, folder.path()).unwrap());
         assert!(!records.ensure(&sleeper, folder.path()).unwrap());
         let identity = records.alive("sleeper").unwrap().unwrap();
-        records
-            .stop("sleeper", Duration::from_secs(5))
-            .await
-            .unwrap();
+        records.stop("sleeper", Duration::from_secs(5)).await.unwrap();
         assert!(!identity.is_alive());
         assert!(records.get("sleeper").unwrap().is_none());
     }

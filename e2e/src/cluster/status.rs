@@ -16,23 +16,15 @@ use crate::{paths::Paths, progress::seconds};
 pub async fn status(paths: &Paths) -> Result<bool> {
     let records = Records::new(&paths.state);
     let mut well = true;
-    println!(
-        "{:26}{:>8}{:>10}{:>13}",
-        "PROGRAM", "PID", "MEMORY", "RUNNING FOR"
-    );
+    println!("{:26}{:>8}{:>10}{:>13}", "PROGRAM", "PID", "MEMORY", "RUNNING FOR");
     for name in COMPONENTS {
         let Some(identity) = records.alive(name)? else {
             well = false;
-            let state = if records.get(name)?.is_some() {
-                "ended"
-            } else {
-                "not started"
-            };
+            let state = if records.get(name)?.is_some() { "ended" } else { "not started" };
             println!("{name:26}{state:>8}");
             continue;
         };
-        let memory =
-            resident_mib(identity.pid).map_or_else(|| "?".to_owned(), |mib| format!("{mib} MiB"));
+        let memory = resident_mib(identity.pid).map_or_else(|| "?".to_owned(), |mib| format!("{mib} MiB"));
         let age = running_for(identity.started_ticks).map_or_else(|_| "?".to_owned(), seconds);
         println!("{name:26}{:>8}{memory:>10}{age:>13}", identity.pid);
     }
@@ -53,43 +45,21 @@ pub async fn status(paths: &Paths) -> Result<bool> {
 async fn api_status(paths: &Paths) -> Result<bool> {
     let client = client(paths).await?;
     is_ready(&client).await?;
-    println!(
-        "api server  {} ready; kubeconfig {}",
-        settings(paths).server(),
-        paths.kubeconfig().display()
-    );
-    let nodes = Api::<Node>::all(client.clone())
-        .list(&ListParams::default())
-        .await?;
-    let ready = nodes
-        .items
-        .iter()
-        .filter(|node| node_is_ready(node))
-        .count();
+    println!("api server  {} ready; kubeconfig {}", settings(paths).server(), paths.kubeconfig().display());
+    let nodes = Api::<Node>::all(client.clone()).list(&ListParams::default()).await?;
+    let ready = nodes.items.iter().filter(|node| node_is_ready(node)).count();
     println!("nodes       {ready} of {} ready", nodes.items.len());
     let pods = Api::<Pod>::all(client).list(&ListParams::default()).await?;
-    let running = pods
-        .items
-        .iter()
-        .filter(|pod| pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Running"));
-    println!(
-        "pods        {} of {} running",
-        running.count(),
-        pods.items.len()
-    );
+    let running =
+        pods.items.iter().filter(|pod| pod.status.as_ref().and_then(|s| s.phase.as_deref()) == Some("Running"));
+    println!("pods        {} of {} running", running.count(), pods.items.len());
     Ok(ready > 0)
 }
 
 fn resident_mib(pid: i32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.split_whitespace()
-        .next()?
-        .parse::<u64>()
-        .ok()
-        .map(|kib| kib / 1024)
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib / 1024)
 }
 
 fn running_for(started_ticks: u64) -> Result<Duration> {

@@ -25,9 +25,7 @@ pub(crate) fn manifest(paths: &Paths) -> Result<String> {
         fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         items.push(volume(paths, &name));
     }
-    Ok(serde_json::to_string_pretty(
-        &json!({"apiVersion": "v1", "kind": "List", "items": items}),
-    )?)
+    Ok(serde_json::to_string_pretty(&json!({"apiVersion": "v1", "kind": "List", "items": items}))?)
 }
 
 fn volume(paths: &Paths, name: &str) -> Value {
@@ -65,19 +63,11 @@ pub(crate) async fn recycle(paths: &Paths) -> Result<()> {
 
 /// Names of our volumes whose claim is gone.
 fn released(list: &Value) -> Vec<String> {
-    let items = list["items"]
-        .as_array()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
+    let items = list["items"].as_array().map(Vec::as_slice).unwrap_or_default();
     let ours: Vec<String> = names().collect();
     let is_released = |item: &&Value| item["status"]["phase"] == "Released";
     let name = |item: &Value| item["metadata"]["name"].as_str().map(str::to_owned);
-    items
-        .iter()
-        .filter(is_released)
-        .filter_map(name)
-        .filter(|name| ours.contains(name))
-        .collect()
+    items.iter().filter(is_released).filter_map(name).filter(|name| ours.contains(name)).collect()
 }
 
 fn names() -> impl Iterator<Item = String> {
@@ -95,7 +85,8 @@ mod tests {
     #[test]
     fn only_our_own_released_volumes_are_wiped() {
         let item = |name: &str, phase: &str| json!({"metadata": {"name": name}, "status": {"phase": phase}});
-        let list = json!({"items": [item("local-01", "Bound"), item("local-02", "Released"), item("other", "Released")]});
+        let list =
+            json!({"items": [item("local-01", "Bound"), item("local-02", "Released"), item("other", "Released")]});
         assert_eq!(released(&list), ["local-02"]);
     }
 }
