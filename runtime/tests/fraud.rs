@@ -1,5 +1,7 @@
 //! The fraud workload over HTTP, with a real Redis and without one.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by panicking")]
+
 mod stage;
 mod support;
 

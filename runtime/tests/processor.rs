@@ -1,5 +1,7 @@
 //! Payments on their way through a real database, a real Redis and a provider that counts its own charges.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by panicking")]
+
 mod stage;
 mod support;
 
@@ -8,6 +10,7 @@ use std::time::Duration;
 use runtime::processor::Options;
 use runtime_contract::{OnDeadline, ProviderName};
 use rust_decimal::Decimal;
+use sqlx::postgres::PgListener;
 use stage::{Provider, Stage, free_address, hasty, provider, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,6 +183,67 @@ async fn a_worker_that_lost_its_claim_changes_nothing() {
     assert_eq!(stage.count(heir, id).await, 1, "nor was the item given back");
     assert_eq!(stage.settled(id).await.status, "SUCCESS");
     assert_eq!(simulator.charges().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_provider_does_not_cost_a_living_worker_its_claim() {
+    let simulator = Provider::start_at(0, 3_000).await;
+    let mut stage = Stage::new("pm_card_visa").await;
+    stage.providers(&[provider("stripe", simulator.address, 1)]).await;
+    stage.processor(Options { lease: Duration::from_secs(1), ..hasty() });
+    stage.processor(Options { lease: Duration::from_secs(1), ..hasty() });
+    let id = stage.accept("10.50", "USD").await;
+    until("it was sent", async || stage.attempts(id).await == ["SENT"]).await;
+    tokio::time::sleep(Duration::from_millis(2_200)).await;
+    let claims = "select attempt::bigint from work_items where payment_id = $1";
+    assert_eq!(stage.count(claims, id).await, 1, "twice its lease has passed");
+    assert_eq!(stage.settled(id).await.status, "SUCCESS");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_whose_key_the_provider_may_have_forgotten_waits_for_a_person() {
+    let simulator = Provider::start().await;
+    let mut stage = Stage::new("pm_card_visa").await;
+    stage.providers(&[provider("stripe", simulator.address, 1)]).await;
+    simulator.fault("error_after_charging", 1).await;
+    stage.processor(hasty());
+    let id = stage.accept("10.50", "USD").await;
+    until("the attempt is unknown", async || stage.attempts(id).await == ["UNKNOWN"]).await;
+    sqlx::query("update payment_attempts set t_start = now() - interval '24 hours'")
+        .execute(stage.pool())
+        .await
+        .unwrap();
+    let parked = "select count(*) from work_items where payment_id = $1 and parked_at is not null and last_error like '%by hand%'";
+    until("it is parked", async || stage.count(parked, id).await == 1).await;
+    let payment = stage.stored(id).await;
+    assert_eq!((payment.status.as_str(), payment.t_end), ("PROCESSING", None));
+    assert_eq!(simulator.charges().await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_nobody_could_take_for_a_day_fails() {
+    let mut stage = Stage::new("pm_card_visa").await;
+    stage.providers(&[provider("stripe", free_address().await, 1)]).await;
+    let id = stage.accept("10.50", "USD").await;
+    sqlx::query("update transactions set t_start = now() - interval '25 hours'").execute(stage.pool()).await.unwrap();
+    stage.processor(hasty());
+    let payment = stage.settled(id).await;
+    assert_eq!((payment.status.as_str(), payment.error_code.as_deref()), ("FAILED", Some("no_provider_available")));
+    assert_eq!(stage.attempts(id).await, ["RETRYABLE"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_for_a_payment_is_told_of_its_end() {
+    let simulator = Provider::start().await;
+    let mut stage = Stage::new("pm_card_visa").await;
+    stage.providers(&[provider("stripe", simulator.address, 1)]).await;
+    let mut listener = PgListener::connect_with(stage.pool()).await.unwrap();
+    listener.listen("purser_settled").await.unwrap();
+    stage.processor(hasty());
+    let id = stage.accept("10.50", "USD").await;
+    let told = tokio::time::timeout(stage::PATIENCE, listener.recv()).await.unwrap().unwrap();
+    assert_eq!(told.payload(), id.as_uuid().to_string());
+    assert_eq!(stage.stored(id).await.status, "SUCCESS", "told after the commit");
 }
 
 #[tokio::test(flavor = "multi_thread")]

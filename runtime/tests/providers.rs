@@ -1,5 +1,7 @@
 //! The client against a provider that misbehaves on the wire, and against the simulator.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by panicking")]
+
 mod stage;
 mod support;
 

@@ -1,5 +1,7 @@
 //! The roll-up on a real PostgreSQL.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by panicking")]
+
 mod stage;
 mod support;
 
