@@ -38,6 +38,7 @@ build:
 
 generate:
 	cargo run -q -p crds --bin crdgen
+	cp crds/*.yaml charts/purser/files/crds/
 
 lint:
 	cargo fmt --all --check
