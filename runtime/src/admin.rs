@@ -1,7 +1,6 @@
 //! The port for those who look after a pod: alive, ready, metrics.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use futures::future::join_all;
 use http::{StatusCode, header};
 use runtime_contract::health::{Check, Health, names};
 use runtime_contract::paths::admin;
+use tokio::net::TcpListener;
 
 use crate::app::App;
 use crate::database;
@@ -85,17 +85,16 @@ impl Readiness {
     }
 }
 
-/// Serves the admin port until the process ends: probes are answered while it drains.
+/// Serves the admin paths until the process ends: probes are answered while it drains.
 ///
 /// # Errors
-/// When the port cannot be had.
-pub async fn serve(app: Arc<App>, checks: Vec<Readiness>, address: SocketAddr) -> std::io::Result<()> {
-    let listener = tokio::net::TcpListener::bind(address).await?;
+/// When the port breaks.
+pub async fn serve_on(app: Arc<App>, checks: Vec<Readiness>, listener: TcpListener) -> std::io::Result<()> {
     axum::serve(listener, router(app, checks)).await
 }
 
 /// The admin paths.
-pub fn router(app: Arc<App>, checks: Vec<Readiness>) -> Router {
+fn router(app: Arc<App>, checks: Vec<Readiness>) -> Router {
     Router::new()
         .route(admin::LIVE, get(|| async { "alive\n" }))
         .route(admin::READY, get(ready))

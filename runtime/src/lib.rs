@@ -21,6 +21,7 @@ pub mod gateway;
 pub mod processor;
 pub mod providers;
 pub mod queue;
+pub mod roles;
 pub mod rollup;
 pub mod simulator;
 

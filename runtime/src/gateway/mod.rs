@@ -12,7 +12,6 @@ mod users;
 mod wait;
 mod work;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,14 +34,6 @@ pub(crate) struct Gateway {
 }
 
 /// Serves the API until the process is told to stop, then finishes what is in flight.
-///
-/// # Errors
-/// When the port cannot be had.
-pub async fn serve(app: Arc<App>, address: SocketAddr) -> std::io::Result<()> {
-    serve_on(app, TcpListener::bind(address).await?).await
-}
-
-/// As [`serve`], on a port that is bound already.
 ///
 /// # Errors
 /// When the port breaks.

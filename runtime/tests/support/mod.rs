@@ -3,6 +3,7 @@
 // Every test program compiles this module whole and uses a part of it.
 #![allow(dead_code, unreachable_pub, missing_docs)]
 
+pub mod gateway;
 pub mod server;
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -90,7 +90,9 @@ pub fn postgres() -> Server {
     std::fs::write(&password, PASSWORD).unwrap();
     let mut initdb = as_user.clone();
     initdb.push(bin.join("initdb").display().to_string());
-    initdb.extend(["--no-sync", "--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "--username", USER].map(String::from));
+    initdb.extend(
+        ["--no-sync", "--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "--username", USER].map(String::from),
+    );
     initdb.extend([format!("--pwfile={}", password.display()), format!("--pgdata={}", data.display())]);
     let output = Command::new(&initdb[0]).args(&initdb[1..]).current_dir("/tmp").output().unwrap();
     assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
@@ -119,7 +121,9 @@ pub fn postgres() -> Server {
 /// A Redis without persistence.
 pub fn redis() -> Server {
     let mut server = Server::new("redis", "KILL");
-    server.command = ["redis-server", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"].map(String::from).to_vec();
+    server.command = ["redis-server", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--port"]
+        .map(String::from)
+        .to_vec();
     server.command.push(server.port.to_string());
     server.start();
     server
@@ -130,10 +134,12 @@ fn free_port() -> u16 {
 }
 
 fn postgres_bin() -> PathBuf {
-    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
+    let debian =
+        std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
     let configured = Command::new("pg_config").arg("--bindir").output().ok();
     let configured = configured.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
-    let mut found: Vec<PathBuf> = configured.into_iter().chain(debian).filter(|bin| bin.join("postgres").exists()).collect();
+    let mut found: Vec<PathBuf> =
+        configured.into_iter().chain(debian).filter(|bin| bin.join("postgres").exists()).collect();
     found.sort();
     found.pop().expect("PostgreSQL's server programs: install the package \"postgresql\"")
 }

@@ -1,0 +1,107 @@
+//! Running roles: each with its ports, its readiness and its end.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use runtime_contract::{Role, ports};
+use tokio::net::TcpListener;
+
+use crate::admin::{self, Readiness};
+use crate::app::App;
+use crate::processor::{self, ProcessorError};
+use crate::{fraud, gateway, rollup};
+
+/// Where the roles of a process listen.
+#[derive(Clone, Copy, Debug)]
+pub struct Listen {
+    /// Address of all ports.
+    pub address: IpAddr,
+    /// Port of the payment API.
+    pub gateway: u16,
+    /// Port of the fraud check.
+    pub fraud: u16,
+    /// Port of health and metrics.
+    pub admin: u16,
+}
+
+impl Listen {
+    /// The ports that the rest of the platform expects.
+    #[must_use]
+    pub const fn standard(address: IpAddr) -> Self {
+        Self { address, gateway: ports::GATEWAY, fraud: ports::FRAUD, admin: ports::ADMIN }
+    }
+}
+
+/// Why a role ended before it was told to.
+#[derive(Debug, thiserror::Error)]
+pub enum RoleError {
+    /// A port cannot be had.
+    #[error("cannot listen on {address}: {source}")]
+    Port {
+        /// Address and port.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A server broke.
+    #[error("{role}: {source}")]
+    Server {
+        /// Whose.
+        role: Role,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The processor did not start.
+    #[error(transparent)]
+    Processor(#[from] ProcessorError),
+}
+
+/// Runs roles in one process until it is told to stop, or until one of them breaks; then all end.
+///
+/// # Errors
+/// The first role that broke.
+pub async fn run(app: Arc<App>, roles: &[Role], listen: Listen) -> Result<(), RoleError> {
+    let admin = bind(listen.address, listen.admin).await?;
+    // Not part of what is waited for: probes are answered until the very end.
+    tokio::spawn(admin::serve_on(app.clone(), readiness(roles), admin));
+    let running = roles.iter().map(|role| async {
+        let ended = run_one(app.clone(), *role, listen).await;
+        app.shutdown.cancel();
+        ended
+    });
+    try_join_all(running).await?;
+    app.pool.close().await;
+    Ok(())
+}
+
+async fn run_one(app: Arc<App>, role: Role, listen: Listen) -> Result<(), RoleError> {
+    tracing::info!(%role, release = app.release, "starting");
+    let server = |source| RoleError::Server { role, source };
+    match role {
+        Role::Gateway => gateway::serve_on(app, bind(listen.address, listen.gateway).await?).await.map_err(server),
+        Role::Fraud => fraud::serve_on(app, bind(listen.address, listen.fraud).await?).await.map_err(server),
+        Role::Processor => Ok(processor::run(app).await?),
+        Role::Metrics => {
+            rollup::run(app).await;
+            Ok(())
+        }
+    }
+}
+
+async fn bind(address: IpAddr, port: u16) -> Result<TcpListener, RoleError> {
+    let address = SocketAddr::new(address, port);
+    TcpListener::bind(address).await.map_err(|source| RoleError::Port { address, source })
+}
+
+/// What these roles stand on, each thing once. A role that accepts payments takes them before settings exist:
+/// they wait. One that processes them needs the settings.
+fn readiness(roles: &[Role]) -> Vec<Readiness> {
+    let mut checks = vec![Readiness::database(), Readiness::cache()];
+    if roles.contains(&Role::Processor) {
+        checks.extend([Readiness::settings(), Readiness::fraud()]);
+    }
+    checks
+}
