@@ -193,7 +193,7 @@ impl World {
             self.observed.live.push(Live {
                 kind: object.kind,
                 name: object.name.clone(),
-                uid: format!("uid-{}", object.name),
+                uid: format!("uid-{}", self.writes),
                 release: object.body["metadata"]["labels"][labels::RELEASE].as_str().map(str::to_owned),
                 body,
             });
@@ -226,8 +226,9 @@ impl World {
             .filter(|attempt| matches!(attempt.progress, crate::jobs::Progress::Running(_)))
             .collect();
         for attempt in running {
+            let uid = self.live_mut(Kind::Job, &attempt.name).uid.clone();
             let pod = json!({
-                "metadata": { "name": attempt.name, "labels": { "batch.kubernetes.io/job-name": attempt.name } },
+                "metadata": { "name": attempt.name, "labels": { "batch.kubernetes.io/controller-uid": uid } },
                 "status": { "containerStatuses": [{
                     "name": "purser", "image": "", "imageID": "", "ready": false, "restartCount": 0,
                     "state": { "terminated": {

@@ -14,6 +14,10 @@ use crate::jobs::{Attempt, Next, next, progress};
 use crate::migration;
 use crate::owned::{Kind, Live};
 
+/// Label that Kubernetes gives to the pods of a Job. The pods of a Job that was deleted do not count for its successor
+/// of the same name.
+const JOB_UID: &str = "batch.kubernetes.io/controller-uid";
+
 /// What becomes of the migrations.
 #[derive(Clone, Debug)]
 pub struct Migration {
@@ -113,7 +117,7 @@ pub fn attempts(observed: &Observed, is_one: impl Fn(&Live) -> bool) -> Vec<Atte
     let jobs = observed.live.iter().filter(|live| live.kind == Kind::Job && is_one(live));
     jobs.filter_map(|live| {
         let job: Job = serde_json::from_value(live.body.clone()).ok()?;
-        let pods: Vec<_> = observed.pods_with("batch.kubernetes.io/job-name", &live.name).collect();
+        let pods: Vec<_> = observed.pods_with(JOB_UID, &live.uid).collect();
         Some(Attempt {
             name: live.name.clone(),
             number: live.annotation(ATTEMPT)?.parse().ok()?,
