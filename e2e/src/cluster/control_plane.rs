@@ -121,9 +121,12 @@ impl Settings {
             format!("--root-ca-file={}", pki.certificate(names::CA)),
             "--use-service-account-credentials=true".to_owned(),
         ]);
-        if self.advertised.is_none() {
-            args.push("--controllers=*,-node-ipam-controller,-node-lifecycle-controller".to_owned());
-        }
+        args.push(if self.advertised.is_some() {
+            // A new node takes pods only after the next look at it, which is five seconds away by default.
+            "--node-monitor-period=1s".to_owned()
+        } else {
+            "--controllers=*,-node-ipam-controller,-node-lifecycle-controller".to_owned()
+        });
         Ok(Component { name: CONTROLLER_MANAGER, program: programs.kubernetes(CONTROLLER_MANAGER), args })
     }
 

@@ -83,14 +83,19 @@ pub async fn up(paths: &Paths, metrics: Metrics) -> Result<()> {
     if !geteuid().is_root() {
         bail!("the local cluster needs root: it makes network interfaces and containers (or use CLUSTER=current)");
     }
-    fs::create_dir_all(&paths.state).with_context(|| format!("cannot make {}", paths.state.display()))?;
-    let _lock = lock(paths).await?;
     packages::ensure(packages::NODE).await?;
     tools::ensure(paths).await?;
     let built = programs(paths, &COMPONENTS).await?;
-    start(paths, &built).await?;
-    addons::dns(paths).await?;
+    build::coredns(paths).await?;
+    {
+        let _lock = lock(paths).await?;
+        start(paths, &built).await?;
+        addons::dns(paths).await?;
+    }
     if metrics == Metrics::Now {
+        // Built while the cluster is in use already, and not locked.
+        build::metrics_server(paths).await?;
+        let _lock = lock(paths).await?;
         addons::metrics(paths).await?;
     }
     Ok(())
@@ -108,6 +113,7 @@ pub fn kill(paths: &Paths, component: &str) -> Result<()> {
 
 /// One run at a time changes the cluster.
 async fn lock(paths: &Paths) -> Result<fs::File> {
+    fs::create_dir_all(&paths.state).with_context(|| format!("cannot make {}", paths.state.display()))?;
     // Beside the state, which `down` removes while it holds the lock.
     let file = fs::File::create(paths.state.with_extension("lock"))?;
     let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await?;
