@@ -49,6 +49,18 @@ async fn two_claimants_at_the_same_time_never_get_the_same_item() {
 }
 
 #[tokio::test]
+async fn a_claimant_passes_by_what_another_is_just_claiming() {
+    let stage = Stage::new("pm_card_visa").await;
+    accept(&stage, RELEASE, 10).await;
+    let mut other = stage.pool().begin().await.unwrap();
+    sqlx::query("select id from work_items order by run_at limit 3 for update").execute(&mut *other).await.unwrap();
+    let items = tokio::time::timeout(Duration::from_secs(2), claimed(stage.pool(), 10, First::Own)).await;
+    assert_eq!(items.expect("no waiting for the other").len(), 7);
+    other.rollback().await.unwrap();
+    assert_eq!(claimed(stage.pool(), 10, First::Own).await.len(), 3);
+}
+
+#[tokio::test]
 async fn the_own_release_comes_first_and_the_rest_fills_up() {
     let stage = Stage::new("pm_card_visa").await;
     accept(&stage, OTHER, 3).await;

@@ -60,6 +60,8 @@ pub(super) async fn advance(worker: &Worker, item: &Item) -> Result<Progress, St
                     return Ok(progress);
                 }
                 case = store::load(&worker.app.pool, item).await?;
+                // A check that was made, but not recorded because nothing was, still holds.
+                case.fraud_status = case.fraud_status.or(round.check.as_ref().map(|check| check.status));
             }
         }
     }

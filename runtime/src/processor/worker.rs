@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
 use super::advance::advance;
@@ -108,11 +108,15 @@ async fn claim_until_shutdown(worker: &Arc<Worker>, options: &Options, tasks: &m
     let claimant = Claimant { release: release.clone(), worker: name, lease: options.lease, grace: options.grace };
     let mut claims: u64 = 0;
     while !shutdown.is_cancelled() {
-        while tasks.try_join_next().is_some() {}
+        while let Some(ended) = tasks.try_join_next() {
+            report_panic(ended);
+        }
         let free = options.concurrency.saturating_sub(tasks.len());
         if free == 0 {
             let one_ended = async {
-                tasks.join_next().await;
+                if let Some(ended) = tasks.join_next().await {
+                    report_panic(ended);
+                }
                 tokio::time::sleep(GATHER).await;
             };
             tokio::select! { () = one_ended => {}, () = shutdown.cancelled() => {} }
@@ -142,7 +146,11 @@ async fn claim_until_shutdown(worker: &Arc<Worker>, options: &Options, tasks: &m
 /// Waits for what is in work; gives back what does not end in time. A payment that was sent to its provider is then
 /// asked about by the next worker, with the same key.
 async fn drain(worker: &Worker, options: &Options, tasks: &mut JoinSet<()>) {
-    let all_ended = async { while tasks.join_next().await.is_some() {} };
+    let all_ended = async {
+        while let Some(ended) = tasks.join_next().await {
+            report_panic(ended);
+        }
+    };
     if tokio::time::timeout(options.drain, all_ended).await.is_ok() {
         return;
     }
@@ -152,6 +160,15 @@ async fn drain(worker: &Worker, options: &Options, tasks: &mut JoinSet<()>) {
     tracing::warn!(payments = leases.len(), "payments are given back unfinished");
     if let Err(error) = queue::release(&worker.app.pool, &leases).await {
         tracing::warn!(%error, "not given back; their claims run out by themselves");
+    }
+}
+
+/// A payment whose task panicked is tried again when its claim runs out. Nothing is lost, but somebody must know.
+fn report_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a payment was not brought forward; it is tried again when its claim runs out");
     }
 }
 
