@@ -116,7 +116,12 @@ async fn ask(app: &Arc<App>, readiness: &Readiness) -> Check {
     let answer = tokio::time::timeout(CHECK_LIMIT, (readiness.check)(app.clone())).await;
     let late = || Err(format!("no answer within {} ms", CHECK_LIMIT.as_millis()));
     let message = answer.unwrap_or_else(|_| late()).err();
-    Check { name: readiness.name.to_owned(), ok: message.is_none(), optional: readiness.optional, message: message.unwrap_or_default() }
+    Check {
+        name: readiness.name.to_owned(),
+        ok: message.is_none(),
+        optional: readiness.optional,
+        message: message.unwrap_or_default(),
+    }
 }
 
 async fn metrics(State((app, _)): Shared) -> Response {

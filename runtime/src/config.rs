@@ -52,8 +52,8 @@ pub enum ConfigError {
 /// # Errors
 /// When it cannot be read, or says something it must not; the key is named.
 pub fn document<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+    let text =
+        std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
     serde_saphyr::from_str(&text)
         .map_err(|error| ConfigError::Document { path: path.to_owned(), message: error.to_string() })
 }
@@ -89,7 +89,8 @@ fn check(config: &RuntimeConfig) -> Result<(), ConfigError> {
 /// Whether a text names a PaymentCluster, as NAMESPACE/NAME.
 #[must_use]
 pub fn is_owner(text: &str) -> bool {
-    text.split_once('/').is_some_and(|(namespace, name)| !namespace.is_empty() && !name.is_empty() && !name.contains('/'))
+    text.split_once('/')
+        .is_some_and(|(namespace, name)| !namespace.is_empty() && !name.is_empty() && !name.contains('/'))
 }
 
 /// Where secrets are: a folder of files, and the environment for what is not in it.
@@ -136,7 +137,11 @@ impl Secrets {
         let found = std::fs::read_to_string(&path).ok().or_else(|| env::var(variable).ok());
         match found.as_deref().map(str::trim) {
             Some(value) if !value.is_empty() => Ok(SecretString::from(value)),
-            _ => Err(ConfigError::MissingSecret { name: file.display().to_string(), path, variable: variable.to_owned() }),
+            _ => Err(ConfigError::MissingSecret {
+                name: file.display().to_string(),
+                path,
+                variable: variable.to_owned(),
+            }),
         }
     }
 }
@@ -183,7 +188,10 @@ mod tests {
     #[test]
     fn a_missing_secret_says_where_it_was_looked_for() {
         let error = Secrets::new("/nowhere").provider("stripe-eu").unwrap_err().to_string();
-        assert!(error.contains("/nowhere/providers/stripe-eu") && error.contains("PURSER_PROVIDER_STRIPE_EU"), "{error}");
+        assert!(
+            error.contains("/nowhere/providers/stripe-eu") && error.contains("PURSER_PROVIDER_STRIPE_EU"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -113,7 +113,9 @@ pub async fn connect(url: &SecretString, application: &str, wait: Duration) -> R
     attempt
         .retry(patience)
         .when(|error| reason_of(error) == Reason::DatabaseUnreachable)
-        .notify(|error, after| tracing::info!(%error, retry_after_ms = after.as_millis(), "PostgreSQL does not answer yet"))
+        .notify(
+            |error, after| tracing::info!(%error, retry_after_ms = after.as_millis(), "PostgreSQL does not answer yet"),
+        )
         .await
         .map_err(|error| DatabaseError::Connect { host, message: explain(&error), reason: reason_of(&error) })
 }

@@ -83,7 +83,8 @@ async fn keep_current(pool: &Pool, sender: &watch::Sender<Arc<Settings>>) {
     let mut listener = None;
     loop {
         if listener.is_none() {
-            listener = listen(pool).await.inspect_err(|error| tracing::debug!(%error, "not listening for settings")).ok();
+            listener =
+                listen(pool).await.inspect_err(|error| tracing::debug!(%error, "not listening for settings")).ok();
         }
         // Read after listening has begun, so that no change falls between the two.
         match read(pool).await {

@@ -24,7 +24,12 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(120);
 
 /// The payment runtime.
 #[derive(Parser)]
-#[command(name = "purser", version, propagate_version = true, after_help = "RUST_LOG chooses what is logged: info, debug, runtime=debug, …")]
+#[command(
+    name = "purser",
+    version,
+    propagate_version = true,
+    after_help = "RUST_LOG chooses what is logged: info, debug, runtime=debug, …"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -141,7 +146,11 @@ struct MerchantArgs {
 }
 
 fn owner(text: &str) -> Result<String, String> {
-    if config::is_owner(text) { Ok(text.to_owned()) } else { Err("a PaymentCluster is named as NAMESPACE/NAME".to_owned()) }
+    if config::is_owner(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("a PaymentCluster is named as NAMESPACE/NAME".to_owned())
+    }
 }
 
 #[tokio::main]
@@ -179,7 +188,8 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
 async fn serve(roles: &[Role], args: RoleArgs) -> anyhow::Result<ExitCode> {
     let config = config::load(&args.config)?;
     let app = App::new(config, Secrets::new(args.secrets.folder), shutdown::on_signal()?)?;
-    let listen = Listen { address: args.address, gateway: args.gateway_port, fraud: args.fraud_port, admin: args.admin_port };
+    let listen =
+        Listen { address: args.address, gateway: args.gateway_port, fraud: args.fraud_port, admin: args.admin_port };
     roles::run(app, roles, listen).await?;
     Ok(ExitCode::SUCCESS)
 }
@@ -197,7 +207,12 @@ async fn migrate(args: &DatabaseArgs) -> JobReport {
     let patience = Patience { connect: Duration::from_secs(args.wait), lock: LOCK_PATIENCE };
     match migrate::run(&url, &args.owner, patience, Utc::now()).await {
         Ok(done) => {
-            let message = format!("schema version {}: {} migrations applied, {} partitions made", done.schema_version, done.applied, done.partitions.len());
+            let message = format!(
+                "schema version {}: {} migrations applied, {} partitions made",
+                done.schema_version,
+                done.applied,
+                done.partitions.len()
+            );
             let report = report::report(Outcome::Succeeded, Reason::Migrated, &message);
             JobReport { schema_version: Some(done.schema_version), ..report }
         }
@@ -206,7 +221,8 @@ async fn migrate(args: &DatabaseArgs) -> JobReport {
 }
 
 async fn apply_settings(args: &SettingsArgs) -> JobReport {
-    let invalid = |error: config::ConfigError| report::report(Outcome::Failed, Reason::InvalidConfiguration, &error.to_string());
+    let invalid =
+        |error: config::ConfigError| report::report(Outcome::Failed, Reason::InvalidConfiguration, &error.to_string());
     let settings: Settings = match config::document(&args.file) {
         Ok(settings) => settings,
         Err(error) => return invalid(error),
@@ -221,25 +237,37 @@ async fn apply_settings(args: &SettingsArgs) -> JobReport {
         Err(error) => Err(error.into()),
     };
     let (reason, revision, message) = match applied {
-        Ok(Applied::InForce { revision }) => (Reason::SettingsApplied, revision, format!("revision {revision} is in force")),
-        Ok(Applied::Superseded { revision }) => (Reason::SettingsSuperseded, revision, format!("the newer revision {revision} is in force")),
+        Ok(Applied::InForce { revision }) => {
+            (Reason::SettingsApplied, revision, format!("revision {revision} is in force"))
+        }
+        Ok(Applied::Superseded { revision }) => {
+            (Reason::SettingsSuperseded, revision, format!("the newer revision {revision} is in force"))
+        }
         Err(error) => return report::report(error.outcome(), error.reason(), &error.to_string()),
     };
     JobReport { settings_revision: Some(revision), ..report::report(Outcome::Succeeded, reason, &message) }
 }
 
 async fn create_merchant(args: MerchantArgs) -> anyhow::Result<ExitCode> {
-    anyhow::ensure!((Decimal::ZERO..=Decimal::ONE_HUNDRED).contains(&args.fee_percentage), "--fee-percentage must be between 0 and 100");
+    anyhow::ensure!(
+        (Decimal::ZERO..=Decimal::ONE_HUNDRED).contains(&args.fee_percentage),
+        "--fee-percentage must be between 0 and 100"
+    );
     anyhow::ensure!(args.fee_percentage.normalize().scale() <= 2, "--fee-percentage has at most two decimals");
     let url = Secrets::new(args.secrets.folder).database_url()?;
     let mut connection = database::connect(&url, "purser merchant", Duration::from_secs(10)).await?;
     let key = ApiKey::generate(&mut rand::rng());
     let new = NewMerchant { name: args.name, email: args.email, fee_percentage: args.fee_percentage };
-    let id = merchants::store::create(&mut connection, &new, &key, Utc::now()).await.context("cannot store the merchant")?;
+    let id =
+        merchants::store::create(&mut connection, &new, &key, Utc::now()).await.context("cannot store the merchant")?;
     if args.json {
         println!("{}", serde_json::json!({ "id": id, "name": new.name, "api_key": key.expose() }));
     } else {
-        println!("merchant  {id}  {}\nAPI key   {}\n\nThe key is shown this once: only its hash is stored.", new.name, key.expose());
+        println!(
+            "merchant  {id}  {}\nAPI key   {}\n\nThe key is shown this once: only its hash is stored.",
+            new.name,
+            key.expose()
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

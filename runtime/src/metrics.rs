@@ -41,17 +41,27 @@ impl Metrics {
         let maker = Maker { registry: Registry::new(), release };
         Ok(Self {
             payments: maker.counters("purser_payments_total", "Payments by the status they reached.", &["status"])?,
-            payment_seconds: maker.histograms("purser_payment_duration_seconds", "From acceptance to the end.", &["status"])?,
+            payment_seconds: maker.histograms(
+                "purser_payment_duration_seconds",
+                "From acceptance to the end.",
+                &["status"],
+            )?,
             attempt_seconds: maker.histograms(
                 "purser_provider_attempt_duration_seconds",
                 "One call to a provider.",
                 &["provider", "outcome"],
             )?,
             fraud_seconds: maker.histograms("purser_fraud_check_duration_seconds", "One fraud check.", &["status"])?,
-            fraud_deadline_missed: maker.counter("purser_fraud_deadline_missed_total", "Fraud checks without a verdict in time.")?,
+            fraud_deadline_missed: maker
+                .counter("purser_fraud_deadline_missed_total", "Fraud checks without a verdict in time.")?,
             queue_depth: maker.gauge("purser_queue_depth", "Payments that are not at their end.")?,
-            queue_oldest_seconds: maker.gauge("purser_queue_oldest_seconds", "Age of the oldest payment that is due.")?,
-            http_requests: maker.counters("purser_http_requests_total", "HTTP requests.", &["method", "route", "status"])?,
+            queue_oldest_seconds: maker
+                .gauge("purser_queue_oldest_seconds", "Age of the oldest payment that is due.")?,
+            http_requests: maker.counters(
+                "purser_http_requests_total",
+                "HTTP requests.",
+                &["method", "route", "status"],
+            )?,
             http_seconds: maker.histograms("purser_http_request_duration_seconds", "HTTP requests.", &["route"])?,
             settings_revision: maker.gauge("purser_settings_revision", "Live settings in force.")?,
             registry: maker.registry,

@@ -83,7 +83,11 @@ pub async fn apply(connection: &mut PgConnection, owner: &str, settings: &Settin
     match in_force {
         Some((revision, _)) if revision > settings.revision => return Ok(Applied::Superseded { revision }),
         Some((revision, present)) if revision == settings.revision => {
-            return if present == document { Ok(Applied::InForce { revision }) } else { Err(ApplyError::RevisionReused(revision)) };
+            return if present == document {
+                Ok(Applied::InForce { revision })
+            } else {
+                Err(ApplyError::RevisionReused(revision))
+            };
         }
         _ => {}
     }
@@ -151,10 +155,17 @@ async fn in_force(connection: &mut PgConnection) -> Result<Option<(i64, serde_js
         .execute(&mut *connection)
         .await
         .doing("could not lock the settings")?;
-    sqlx::query_as("select revision, document from platform_settings").fetch_optional(connection).await.doing("could not read the settings")
+    sqlx::query_as("select revision, document from platform_settings")
+        .fetch_optional(connection)
+        .await
+        .doing("could not read the settings")
 }
 
-async fn replace_document(connection: &mut PgConnection, revision: i64, document: &serde_json::Value) -> Result<(), DatabaseError> {
+async fn replace_document(
+    connection: &mut PgConnection,
+    revision: i64,
+    document: &serde_json::Value,
+) -> Result<(), DatabaseError> {
     sqlx::query(
         "insert into platform_settings (revision, document) values ($1, $2)
          on conflict (only_row) do update set revision = excluded.revision, document = excluded.document, updated_at = now()",

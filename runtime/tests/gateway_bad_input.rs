@@ -72,7 +72,8 @@ async fn fields_that_are_unknown_missing_or_of_the_wrong_type_are_named() {
 #[tokio::test]
 async fn bodies_that_cannot_be_read_are_refused() {
     let gateway = TestGateway::new().await;
-    let post = |body: Vec<u8>| send(gateway.request(Method::POST, "/v1/payments").header("Idempotency-Key", "k").body(body));
+    let post =
+        |body: Vec<u8>| send(gateway.request(Method::POST, "/v1/payments").header("Idempotency-Key", "k").body(body));
     assert_problem(&post(b"{\"amount\": ".to_vec()).await, 400, "invalid_json", None);
     assert_problem(&post(Vec::new()).await, 400, "invalid_json", None);
     assert_problem(&post(b"{\"amount\": \"\xff\"}".to_vec()).await, 400, "invalid_utf8", None);
@@ -105,14 +106,20 @@ async fn a_call_without_a_known_key_is_refused() {
 #[tokio::test]
 async fn a_payment_without_a_usable_idempotency_key_is_refused() {
     let gateway = TestGateway::new().await;
-    assert_problem(&gateway.post("/v1/payments", &gateway.payment()).await, 400, "idempotency_key_missing", Some("Idempotency-Key"));
+    assert_problem(
+        &gateway.post("/v1/payments", &gateway.payment()).await,
+        400,
+        "idempotency_key_missing",
+        Some("Idempotency-Key"),
+    );
     for key in ["a b", "", &"k".repeat(256)] {
         let reply = gateway.pay_with(&gateway.payment(), key, 0).await;
         assert_problem(&reply, 400, "idempotency_key_invalid", Some("Idempotency-Key"));
     }
     let reply = gateway.pay_with(&gateway.payment(), "4242424242424242", 0).await;
     assert_problem(&reply, 400, "card_number_refused", Some("Idempotency-Key"));
-    let endless = gateway.request(Method::POST, "/v1/payments").header("Idempotency-Key", "k").header("Prefer", "wait=3600");
+    let endless =
+        gateway.request(Method::POST, "/v1/payments").header("Idempotency-Key", "k").header("Prefer", "wait=3600");
     assert_problem(&send(endless.json(&gateway.payment())).await, 400, "invalid_prefer", Some("Prefer"));
     assert_nothing_written(&gateway).await;
 }
@@ -133,7 +140,12 @@ async fn a_payment_method_that_may_not_be_used_is_refused() {
     assert_problem(&gateway.pay(&body).await, 422, "user_mismatch", Some("user_id"));
 
     for (status, code) in [("SUSPENDED", "user_suspended"), ("BLOCKED", "user_blocked")] {
-        sqlx::query("update users set status = $2 where id = $1").bind(gateway.user).bind(status).execute(gateway.pool()).await.unwrap();
+        sqlx::query("update users set status = $2 where id = $1")
+            .bind(gateway.user)
+            .bind(status)
+            .execute(gateway.pool())
+            .await
+            .unwrap();
         assert_problem(&gateway.pay(&gateway.payment()).await, 422, code, Some("user_id"));
     }
     sqlx::query("update users set status = 'ACTIVE'").execute(gateway.pool()).await.unwrap();
@@ -151,7 +163,11 @@ async fn a_merchant_that_is_suspended_reads_but_takes_no_payments() {
     // A second gateway, which does not remember the merchant as active.
     let url = support::gateway::start(gateway.app.app.clone()).await;
     let client = reqwest::Client::new();
-    let post = client.post(format!("{url}/v1/payments")).bearer_auth(&gateway.key).header("Idempotency-Key", "k").json(&gateway.payment());
+    let post = client
+        .post(format!("{url}/v1/payments"))
+        .bearer_auth(&gateway.key)
+        .header("Idempotency-Key", "k")
+        .json(&gateway.payment());
     assert_problem(&send(post).await, 403, "merchant_not_active", None);
     let get = client.get(format!("{url}/v1/payments/{id}")).bearer_auth(&gateway.key);
     assert_eq!(send(get).await.status, StatusCode::OK);
@@ -163,7 +179,8 @@ async fn another_merchants_payment_looks_like_none() {
     let gateway = TestGateway::new().await;
     let id = gateway.pay(&gateway.payment()).await.json()["id"].as_str().unwrap().to_owned();
     let (_, strange_key) = merchant(gateway.pool()).await;
-    let get = |key: &str| send(reqwest::Client::new().get(format!("{}/v1/payments/{id}", gateway.url)).bearer_auth(key));
+    let get =
+        |key: &str| send(reqwest::Client::new().get(format!("{}/v1/payments/{id}", gateway.url)).bearer_auth(key));
     assert_eq!(get(&gateway.key).await.status, StatusCode::OK);
     assert_problem(&get(&strange_key).await, 404, "payment_not_found", None);
     assert_problem(&gateway.get("/v1/payments/pay_1").await, 404, "payment_not_found", None);
@@ -185,7 +202,11 @@ async fn a_card_number_is_refused_wherever_it_stands() {
     body["description"] = json!("card 4242-4242-4242-4242");
     let user = json!({"email": "a@example.com", "full_name": "5555555555554444"});
     let method = json!({"user_id": gateway.user, "type": "CREDIT_CARD", "token": "378282246310005"});
-    let replies = [gateway.pay(&body).await, gateway.post("/v1/users", &user).await, gateway.post("/v1/payment-methods", &method).await];
+    let replies = [
+        gateway.pay(&body).await,
+        gateway.post("/v1/users", &user).await,
+        gateway.post("/v1/payment-methods", &method).await,
+    ];
     for reply in replies {
         assert_problem(&reply, 400, "card_number_refused", None);
         assert!(!String::from_utf8_lossy(&reply.bytes).contains("4242"));
@@ -198,17 +219,32 @@ async fn users_and_payment_methods_are_checked() {
     let gateway = TestGateway::new().await;
     let user = json!({"email": "ada@example.com"});
     assert_eq!(gateway.post("/v1/users", &user).await.status, StatusCode::CREATED);
-    assert_problem(&gateway.post("/v1/users", &json!({"email": "ADA@example.com"})).await, 409, "email_taken", Some("email"));
+    assert_problem(
+        &gateway.post("/v1/users", &json!({"email": "ADA@example.com"})).await,
+        409,
+        "email_taken",
+        Some("email"),
+    );
     assert_problem(&gateway.post("/v1/users", &json!({"email": "ada"})).await, 422, "invalid_field", Some("email"));
 
     let (stranger, _) = merchant(gateway.pool()).await;
     let (strange_user, _) = payer(gateway.pool(), stranger).await;
     let method = |user| json!({"user_id": user, "type": "CREDIT_CARD", "token": "pm_card_visa", "last_four": "4242"});
-    assert_problem(&gateway.post("/v1/payment-methods", &method(strange_user)).await, 422, "user_not_found", Some("user_id"));
+    assert_problem(
+        &gateway.post("/v1/payment-methods", &method(strange_user)).await,
+        422,
+        "user_not_found",
+        Some("user_id"),
+    );
     let mut expired = method(gateway.user);
     expired["expiry_month"] = json!(1);
     expired["expiry_year"] = json!(2020);
-    assert_problem(&gateway.post("/v1/payment-methods", &expired).await, 422, "payment_method_expired", Some("expiry_month"));
+    assert_problem(
+        &gateway.post("/v1/payment-methods", &expired).await,
+        422,
+        "payment_method_expired",
+        Some("expiry_month"),
+    );
 }
 
 #[tokio::test]
@@ -216,7 +252,9 @@ async fn without_a_database_the_client_is_told_to_come_back() {
     let mut postgres = support::server::postgres();
     let url = support::url_on(postgres.port(), "postgres");
     let now = chrono::Utc::now();
-    runtime::migrate::run(&secrecy::SecretString::from(url.as_str()), support::OWNER, support::PATIENCE, now).await.unwrap();
+    runtime::migrate::run(&secrecy::SecretString::from(url.as_str()), support::OWNER, support::PATIENCE, now)
+        .await
+        .unwrap();
     let gateway = TestGateway::on(support::TestApp::on(&url, None, support::config())).await;
     assert_eq!(gateway.pay(&gateway.payment()).await.status, StatusCode::ACCEPTED);
 

@@ -1,5 +1,8 @@
 //! What the API accepts, and how often the same request counts.
 
+// A helper that fails is a test that fails.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::collections::HashSet;
@@ -24,13 +27,18 @@ async fn settle(gateway: &TestGateway, id: PaymentId) {
     .execute(gateway.pool())
     .await
     .unwrap();
-    sqlx::query("select pg_notify('purser_settled', $1)").bind(id.as_uuid().to_string()).execute(gateway.pool()).await.unwrap();
+    sqlx::query("select pg_notify('purser_settled', $1)")
+        .bind(id.as_uuid().to_string())
+        .execute(gateway.pool())
+        .await
+        .unwrap();
 }
 
 /// Waits for the one payment there is to be accepted.
 async fn accepted(gateway: &TestGateway) -> PaymentId {
     for _ in 0..200 {
-        let found: Option<PaymentId> = sqlx::query_scalar("select id from transactions").fetch_optional(gateway.pool()).await.unwrap();
+        let found: Option<PaymentId> =
+            sqlx::query_scalar("select id from transactions").fetch_optional(gateway.pool()).await.unwrap();
         if let Some(id) = found {
             return id;
         }
@@ -48,7 +56,10 @@ async fn what_is_accepted_is_committed_with_its_key_and_its_work() {
     let reply = gateway.pay(&body).await;
     assert_eq!(reply.status, StatusCode::ACCEPTED);
     let shown = reply.json();
-    assert_eq!((&shown["status"], &shown["amount"], &shown["currency"]), (&json!("PENDING"), &json!("10.50"), &json!("USD")));
+    assert_eq!(
+        (&shown["status"], &shown["amount"], &shown["currency"]),
+        (&json!("PENDING"), &json!("10.50"), &json!("USD"))
+    );
     assert_eq!(shown["user_id"], json!(gateway.user));
     let id: PaymentId = shown["id"].as_str().unwrap().parse().unwrap();
     assert_eq!(reply.header("location"), Some(format!("/v1/payments/{id}").as_str()));
@@ -56,14 +67,23 @@ async fn what_is_accepted_is_committed_with_its_key_and_its_work() {
 
     assert_eq!(gateway.rows().await, (1, 1, 1));
     let (created_at, t_start, release): (DateTime<Utc>, DateTime<Utc>, String) =
-        sqlx::query_as("select created_at, t_start, release from transactions").fetch_one(gateway.pool()).await.unwrap();
+        sqlx::query_as("select created_at, t_start, release from transactions")
+            .fetch_one(gateway.pool())
+            .await
+            .unwrap();
     assert_eq!((created_at, t_start, release.as_str()), (id.created_at(), id.created_at(), support::RELEASE));
     let item: (uuid::Uuid, DateTime<Utc>, i32) =
-        sqlx::query_as("select payment_id, payment_created_at, attempt from work_items").fetch_one(gateway.pool()).await.unwrap();
+        sqlx::query_as("select payment_id, payment_created_at, attempt from work_items")
+            .fetch_one(gateway.pool())
+            .await
+            .unwrap();
     assert_eq!(item, (id.as_uuid(), created_at, 0));
     assert_eq!(gateway.get(&format!("/v1/payments/{id}")).await.json(), shown);
     let stored = payments::store::load(gateway.pool(), id).await.unwrap().unwrap();
-    assert_eq!((stored.status, stored.amount.minor(), stored.ip_address.as_deref()), (Status::Pending, 1050, Some("203.0.113.7")));
+    assert_eq!(
+        (stored.status, stored.amount.minor(), stored.ip_address.as_deref()),
+        (Status::Pending, 1050, Some("203.0.113.7"))
+    );
 }
 
 #[tokio::test]
@@ -79,7 +99,10 @@ async fn a_payment_that_ends_in_time_is_answered_with_its_end() {
     assert!(begin.elapsed() < Duration::from_secs(5), "told, or rescued within a second");
     assert_eq!(reply.status, StatusCode::CREATED);
     let shown = reply.json();
-    assert_eq!((&shown["status"], &shown["fee"], &shown["latency_ms"]), (&json!("SUCCESS"), &json!("0.30"), &json!(250)));
+    assert_eq!(
+        (&shown["status"], &shown["fee"], &shown["latency_ms"]),
+        (&json!("SUCCESS"), &json!("0.30"), &json!(250))
+    );
     assert_eq!(reply.header("idempotent-replayed"), None);
 }
 
@@ -96,7 +119,8 @@ async fn those_who_wait_are_told_rather_than_left_to_look() {
             settle(&gateway, id).await;
             settled_at
         };
-        let (ended, settled_at) = tokio::join!(async { (gateway.pay_with(&body, &key, 10).await, Instant::now()) }, told);
+        let (ended, settled_at) =
+            tokio::join!(async { (gateway.pay_with(&body, &key, 10).await, Instant::now()) }, told);
         assert_eq!(ended.0.status, StatusCode::CREATED);
         took.push(ended.1 - settled_at);
         sqlx::raw_sql("truncate transactions, work_items, idempotency_keys").execute(gateway.pool()).await.unwrap();
@@ -156,10 +180,15 @@ async fn fifty_calls_with_one_key_are_one_payment_and_one_answer() {
         tokio::time::sleep(Duration::from_millis(500)).await;
         settle(&gateway, id).await;
     });
-    let answers: HashSet<(u16, Vec<u8>)> = replies.iter().map(|reply| (reply.status.as_u16(), reply.bytes.clone())).collect();
+    let answers: HashSet<(u16, Vec<u8>)> =
+        replies.iter().map(|reply| (reply.status.as_u16(), reply.bytes.clone())).collect();
     assert_eq!(answers.len(), 1, "{:?}", replies.iter().map(|reply| reply.status).collect::<Vec<_>>());
     assert_eq!(replies[0].json()["status"], "SUCCESS");
-    assert_eq!(replies.iter().filter(|reply| reply.header("idempotent-replayed").is_none()).count(), 1, "one was the first");
+    assert_eq!(
+        replies.iter().filter(|reply| reply.header("idempotent-replayed").is_none()).count(),
+        1,
+        "one was the first"
+    );
     assert_eq!(gateway.rows().await, (1, 1, 1));
 }
 
@@ -167,11 +196,17 @@ async fn fifty_calls_with_one_key_are_one_payment_and_one_answer() {
 async fn a_key_is_free_again_when_its_time_is_over() {
     let gateway = TestGateway::new().await;
     let first = gateway.pay_with(&gateway.payment(), "k", 0).await;
-    sqlx::query("update idempotency_keys set expires_at = now() - interval '1 s'").execute(gateway.pool()).await.unwrap();
+    sqlx::query("update idempotency_keys set expires_at = now() - interval '1 s'")
+        .execute(gateway.pool())
+        .await
+        .unwrap();
     let second = gateway.pay_with(&gateway.payment(), "k", 0).await;
     assert_ne!(first.json()["id"], second.json()["id"]);
     assert_eq!(gateway.rows().await, (2, 1, 2));
-    sqlx::query("update idempotency_keys set expires_at = now() - interval '1 s'").execute(gateway.pool()).await.unwrap();
+    sqlx::query("update idempotency_keys set expires_at = now() - interval '1 s'")
+        .execute(gateway.pool())
+        .await
+        .unwrap();
     assert_eq!(runtime::idempotency::store::forget_expired(gateway.pool(), Utc::now()).await.unwrap(), 1);
     assert_eq!(gateway.rows().await, (2, 0, 2));
 }
@@ -193,10 +228,11 @@ async fn a_gateway_that_is_told_to_stop_answers_those_who_wait() {
 async fn a_new_default_takes_the_place_of_the_old_one() {
     let gateway = TestGateway::new().await;
     let method = json!({"user_id": gateway.user, "type": "DEBIT_CARD", "token": "pm_card_visa", "last_four": "4242", "is_default": true});
-    let ids: Vec<Value> = [gateway.post("/v1/payment-methods", &method).await, gateway.post("/v1/payment-methods", &method).await]
-        .iter()
-        .map(|reply| reply.json()["id"].clone())
-        .collect();
+    let ids: Vec<Value> =
+        [gateway.post("/v1/payment-methods", &method).await, gateway.post("/v1/payment-methods", &method).await]
+            .iter()
+            .map(|reply| reply.json()["id"].clone())
+            .collect();
     let defaults: Vec<runtime::ids::PaymentMethodId> =
         sqlx::query_scalar("select id from payment_methods where is_default").fetch_all(gateway.pool()).await.unwrap();
     assert_eq!(json!(defaults), json!([ids[1]]));

@@ -1,5 +1,8 @@
 //! `purser migrate` against a real PostgreSQL.
 
+// A helper that fails is a test that fails.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::time::Duration;
@@ -125,8 +128,10 @@ async fn every_table_and_column_has_a_comment() {
 #[tokio::test]
 async fn the_indexes_that_the_design_names_are_there() {
     let url = migrated_database().await;
-    let query = "select indexdef from pg_indexes where schemaname = 'public' and tablename in ('transactions', 'fraud_checks')";
-    let indexes = sqlx::query_scalar::<_, String>(query).fetch_all(&mut connection(&url).await).await.unwrap().join("\n");
+    let query =
+        "select indexdef from pg_indexes where schemaname = 'public' and tablename in ('transactions', 'fraud_checks')";
+    let indexes =
+        sqlx::query_scalar::<_, String>(query).fetch_all(&mut connection(&url).await).await.unwrap().join("\n");
     for index in [
         "transactions USING btree (user_id, created_at DESC)",
         "transactions USING btree (merchant_id, created_at)",
@@ -149,9 +154,10 @@ async fn partitions_begin_at_midnight_utc_whatever_the_server_thinks() {
     assert_eq!(made.len(), 8, "{made:?}");
     assert_eq!(partitions::ensure(&mut connection, now).await.unwrap(), Vec::<String>::new());
     sqlx::query("set timezone = 'UTC'").execute(&mut connection).await.unwrap();
-    let row = sqlx::query("select pg_get_expr(relpartbound, oid) from pg_class where relname = 'transactions_p20310501'")
-        .fetch_one(&mut connection)
-        .await
-        .unwrap();
+    let row =
+        sqlx::query("select pg_get_expr(relpartbound, oid) from pg_class where relname = 'transactions_p20310501'")
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
     assert_eq!(row.get::<String, _>(0), "FOR VALUES FROM ('2031-05-01 00:00:00+00') TO ('2031-06-01 00:00:00+00')");
 }

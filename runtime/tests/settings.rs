@@ -1,5 +1,8 @@
 //! `purser settings apply`, and how running processes learn of it.
 
+// A helper that fails is a test that fails.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::time::Duration;
@@ -28,7 +31,10 @@ fn settings(revision: i64, providers: Vec<ProviderSettings>) -> Settings {
 }
 
 async fn providers(connection: &mut PgConnection) -> Vec<(String, bool, i32)> {
-    sqlx::query_as("select resource, is_active, priority from payment_providers order by priority, resource").fetch_all(connection).await.unwrap()
+    sqlx::query_as("select resource, is_active, priority from payment_providers order by priority, resource")
+        .fetch_all(connection)
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -61,7 +67,11 @@ async fn appliers_at_the_same_time_leave_the_newest() {
     let url = migrated_database().await;
     let applies = (1..=8).map(|revision| {
         let url = url.clone();
-        async move { apply(&mut connection(&url).await, OWNER, &settings(revision, vec![provider("stripe", revision as i32)])).await.unwrap() }
+        async move {
+            apply(&mut connection(&url).await, OWNER, &settings(revision, vec![provider("stripe", revision as i32)]))
+                .await
+                .unwrap()
+        }
     });
     futures::future::join_all(applies).await;
     assert_eq!(providers(&mut connection(&url).await).await, [("stripe".into(), true, 8)]);
@@ -78,7 +88,10 @@ async fn what_must_not_be_applied_changes_nothing() {
     };
     for (document, key) in [
         (settings(0, vec![]), "revision"),
-        (Settings { cache_ttl: CacheTtl { user_s: 0, ..settings(1, vec![]).cache_ttl }, ..settings(1, vec![]) }, "cacheTtl.userS"),
+        (
+            Settings { cache_ttl: CacheTtl { user_s: 0, ..settings(1, vec![]).cache_ttl }, ..settings(1, vec![]) },
+            "cacheTtl.userS",
+        ),
         (settings(1, vec![provider("stripe", 1), provider("stripe", 2)]), "providers[1].resource"),
         (bad(|p| p.api_endpoint = "stripe".into()), "providers[0].apiEndpoint"),
         (bad(|p| p.max_latency_ms = 0), "providers[0].maxLatencyMs"),
@@ -90,10 +103,12 @@ async fn what_must_not_be_applied_changes_nothing() {
     }
     let error = apply(&mut connection, "tests/another", &settings(1, vec![])).await.unwrap_err();
     assert_eq!((error.reason(), error.outcome()), (Reason::DatabaseOwnedByAnother, Outcome::Failed));
-    let error = apply(&mut support::connection(&empty_database().await).await, OWNER, &settings(1, vec![])).await.unwrap_err();
+    let error =
+        apply(&mut support::connection(&empty_database().await).await, OWNER, &settings(1, vec![])).await.unwrap_err();
     assert_eq!((error.reason(), error.outcome()), (Reason::SchemaMismatch, Outcome::Retry));
     assert_eq!(providers(&mut connection).await, []);
-    let rows: i64 = sqlx::query_scalar("select count(*) from platform_settings").fetch_one(&mut connection).await.unwrap();
+    let rows: i64 =
+        sqlx::query_scalar("select count(*) from platform_settings").fetch_one(&mut connection).await.unwrap();
     assert_eq!(rows, 0);
 }
 

@@ -28,9 +28,11 @@ impl Caller {
     pub(super) fn active(self) -> Result<Merchant, Problem> {
         match self.0.status {
             Status::Active => Ok(self.0),
-            Status::Suspended | Status::Inactive => {
-                Err(Problem::new(StatusCode::FORBIDDEN, "merchant_not_active", "this merchant may read, but takes no payments now"))
-            }
+            Status::Suspended | Status::Inactive => Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "merchant_not_active",
+                "this merchant may read, but takes no payments now",
+            )),
         }
     }
 }
@@ -39,7 +41,8 @@ impl FromRequestParts<Arc<Gateway>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Arc<Gateway>) -> Result<Self, Problem> {
-        let refuse = |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail).param("Authorization");
+        let refuse =
+            |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail).param("Authorization");
         let given = parts.headers.get(header::AUTHORIZATION);
         let given = given.ok_or_else(|| refuse("an API key is needed: \"Authorization: Bearer psk_…\""))?;
         let (scheme, key) = given.to_str().ok().and_then(|value| value.split_once(' ')).unwrap_or_default();

@@ -34,7 +34,8 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Document<T> {
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
     let given = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
-    let is_json = |text: &str| text.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
+    let is_json =
+        |text: &str| text.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"));
     if given.is_none_or(is_json) {
         return Ok(());
     }

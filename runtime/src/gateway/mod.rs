@@ -33,14 +33,24 @@ pub(crate) struct Gateway {
     bell: work::Bell,
 }
 
+impl Gateway {
+    fn new(app: Arc<App>) -> Arc<Self> {
+        Arc::new(Self {
+            app,
+            callers: auth::Callers::default(),
+            waiters: wait::Waiters::default(),
+            bell: work::Bell::default(),
+        })
+    }
+}
+
 /// Serves the API until the process is told to stop, then finishes what is in flight.
 ///
 /// # Errors
 /// When the port breaks.
 pub async fn serve_on(app: Arc<App>, listener: TcpListener) -> std::io::Result<()> {
-    let waiters = wait::Waiters::default();
-    let bell = work::Bell::default();
-    let gateway = Arc::new(Gateway { app: app.clone(), callers: auth::Callers::default(), waiters: waiters.clone(), bell: bell.clone() });
+    let gateway = Gateway::new(app.clone());
+    let (waiters, bell) = (gateway.waiters.clone(), gateway.bell.clone());
     tracing::info!(address = %listener.local_addr()?, "taking payments");
     let stop = app.shutdown.clone();
     let server = axum::serve(listener, router::router(gateway)).with_graceful_shutdown(stop.cancelled_owned());

@@ -60,7 +60,10 @@ impl<'a> PaymentJson<'a> {
                 .fraud_status
                 .as_deref()
                 .map(|status| FraudJson { status, score: payment.fraud_score.map(|score| score.to_string()) }),
-            error: payment.error_code.as_deref().map(|code| ErrorJson { code, message: payment.error_message.as_deref() }),
+            error: payment
+                .error_code
+                .as_deref()
+                .map(|code| ErrorJson { code, message: payment.error_message.as_deref() }),
             description: payment.description.as_deref(),
             t_start: payment.t_start,
             t_end: payment.t_end,

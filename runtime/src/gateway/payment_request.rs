@@ -76,7 +76,9 @@ impl PaymentRequest {
         })?;
         let amount = Money::parse(&self.amount, currency)
             .map_err(|error| Problem::unprocessable(code(&error), error.to_string()).param("amount"))?;
-        let bounded = |text: &Option<String>, max: usize| text.as_ref().is_none_or(|text| (1..=max).contains(&text.chars().count()));
+        let bounded = |text: &Option<String>, max: usize| {
+            text.as_ref().is_none_or(|text| (1..=max).contains(&text.chars().count()))
+        };
         if !bounded(&self.description, 500) {
             return Err(("description", "must be between 1 and 500 characters").into());
         }
@@ -116,10 +118,15 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<IdempotencyKey, Pro
     let mut given = headers.get_all("idempotency-key").iter();
     let refuse = |code, detail: &str| Problem::bad_request(code, detail).param("Idempotency-Key");
     let Some(value) = given.next() else {
-        return Err(refuse("idempotency_key_missing", "an Idempotency-Key is needed: a text that is new for each payment"));
+        return Err(refuse(
+            "idempotency_key_missing",
+            "an Idempotency-Key is needed: a text that is new for each payment",
+        ));
     };
     let key = IdempotencyKey::parse(value.as_bytes()).filter(|_| given.next().is_none());
-    let key = key.ok_or_else(|| refuse("idempotency_key_invalid", "one Idempotency-Key of 1 to 255 visible ASCII characters is needed"))?;
+    let key = key.ok_or_else(|| {
+        refuse("idempotency_key_invalid", "one Idempotency-Key of 1 to 255 visible ASCII characters is needed")
+    })?;
     if card_number::stands_in_text(key.as_str()) {
         return Err(refuse("card_number_refused", "the key looks like a card number"));
     }
@@ -131,12 +138,19 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<IdempotencyKey, Pro
 /// # Errors
 /// When N is no number of 0 to 30.
 pub(super) fn wait(headers: &HeaderMap) -> Result<Duration, Problem> {
-    let preferences = headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split([',', ';']));
-    let wanted = preferences.filter_map(|preference| preference.trim().split_once('=')).find(|(name, _)| name.trim().eq_ignore_ascii_case("wait"));
+    let preferences = headers
+        .get_all("prefer")
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split([',', ';']));
+    let wanted = preferences
+        .filter_map(|preference| preference.trim().split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("wait"));
     let Some((_, seconds)) = wanted else { return Ok(Duration::from_secs(WAIT_DEFAULT_S)) };
     match seconds.trim().trim_matches('"').parse() {
         Ok(seconds @ 0..=WAIT_MAX_S) => Ok(Duration::from_secs(seconds)),
-        _ => Err(Problem::bad_request("invalid_prefer", "Prefer: wait=N takes a number of seconds from 0 to 30").param("Prefer")),
+        _ => Err(Problem::bad_request("invalid_prefer", "Prefer: wait=N takes a number of seconds from 0 to 30")
+            .param("Prefer")),
     }
 }
 
@@ -167,9 +181,12 @@ mod tests {
             let request: PaymentRequest = serde_json::from_str(json).unwrap();
             crate::idempotency::RequestHash::of(&request.check().unwrap_or_else(|_| panic!("{json}"))).unwrap()
         };
-        let one = hash(r#"{"amount":"10.5","currency":"USD","payment_method_id":"pm_0199f2a4c6d87b1e8f3a5b7c9d1e2f3a"}"#);
-        let two = hash(r#"{"payment_method_id":"pm_0199f2a4c6d87b1e8f3a5b7c9d1e2f3a", "currency":"USD", "amount":"10.50"}"#);
-        let other = hash(r#"{"amount":"10.51","currency":"USD","payment_method_id":"pm_0199f2a4c6d87b1e8f3a5b7c9d1e2f3a"}"#);
+        let one =
+            hash(r#"{"amount":"10.5","currency":"USD","payment_method_id":"pm_0199f2a4c6d87b1e8f3a5b7c9d1e2f3a"}"#);
+        let two =
+            hash(r#"{"payment_method_id":"pm_0199f2a4c6d87b1e8f3a5b7c9d1e2f3a", "currency":"USD", "amount":"10.50"}"#);
+        let other =
+            hash(r#"{"amount":"10.51","currency":"USD","payment_method_id":"pm_0199f2a4c6d87b1e8f3a5b7c9d1e2f3a"}"#);
         assert_eq!(one, two);
         assert_ne!(one, other);
     }

@@ -95,7 +95,13 @@ async fn accept(
 
 /// Waits for the payment's end and makes the answer. It is kept before it is given; if another request with the
 /// same key was answered meanwhile, that answer is given here too.
-async fn answer_for(gateway: &Gateway, merchant: MerchantId, key: &IdempotencyKey, id: PaymentId, until: Instant) -> Result<Answer, Problem> {
+async fn answer_for(
+    gateway: &Gateway,
+    merchant: MerchantId,
+    key: &IdempotencyKey,
+    id: PaymentId,
+    until: Instant,
+) -> Result<Answer, Problem> {
     let payment = settled(gateway, id, until).await?;
     let status = if payment.status.is_settled() { StatusCode::CREATED } else { StatusCode::ACCEPTED };
     let body = serde_json::to_vec(&PaymentJson::of(&payment)).map_err(|_| Problem::internal())?;
@@ -138,8 +144,13 @@ fn respond(answer: Answer, replayed: bool, wait: Duration) -> Response {
 }
 
 /// One payment of the merchant that calls.
-pub(super) async fn read(State(gateway): State<Arc<Gateway>>, Caller(merchant): Caller, Path(id): Path<String>) -> Result<Response, Problem> {
-    let id: PaymentId = id.parse().map_err(|error: crate::ids::IdError| Problem::not_found("payment_not_found", error.to_string()))?;
+pub(super) async fn read(
+    State(gateway): State<Arc<Gateway>>,
+    Caller(merchant): Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let id: PaymentId =
+        id.parse().map_err(|error: crate::ids::IdError| Problem::not_found("payment_not_found", error.to_string()))?;
     let found = payments::store::find(&gateway.app.pool, id, merchant.id).await?;
     let payment = found.ok_or_else(|| Problem::not_found("payment_not_found", "this merchant has no such payment"))?;
     Ok(axum::Json(PaymentJson::of(&payment)).into_response())
@@ -152,16 +163,29 @@ fn mismatch() -> Problem {
 
 impl Checked {
     /// Who pays, if this payment method and its user may.
-    fn payer(&self, found: Option<&payment_methods::PaymentMethod>, today: chrono::NaiveDate) -> Result<crate::ids::UserId, Problem> {
-        let missing = || Problem::unprocessable("payment_method_not_found", "this merchant has no such payment method").param("payment_method_id");
+    fn payer(
+        &self,
+        found: Option<&payment_methods::PaymentMethod>,
+        today: chrono::NaiveDate,
+    ) -> Result<crate::ids::UserId, Problem> {
+        let missing = || {
+            Problem::unprocessable("payment_method_not_found", "this merchant has no such payment method")
+                .param("payment_method_id")
+        };
         let method = found.ok_or_else(missing)?;
         if self.user_id.is_some_and(|user| user != method.user_id) {
-            return Err(Problem::unprocessable("user_mismatch", "the payment method belongs to another user").param("user_id"));
+            return Err(
+                Problem::unprocessable("user_mismatch", "the payment method belongs to another user").param("user_id")
+            );
         }
         match method.user_status {
             users::Status::Active => {}
-            users::Status::Suspended => return Err(Problem::unprocessable("user_suspended", "this user is suspended").param("user_id")),
-            users::Status::Blocked => return Err(Problem::unprocessable("user_blocked", "this user is blocked").param("user_id")),
+            users::Status::Suspended => {
+                return Err(Problem::unprocessable("user_suspended", "this user is suspended").param("user_id"));
+            }
+            users::Status::Blocked => {
+                return Err(Problem::unprocessable("user_blocked", "this user is blocked").param("user_id"));
+            }
         }
         if method.is_expired(today) {
             let detail = format!("the payment method {} is expired", method.masked());

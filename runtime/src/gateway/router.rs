@@ -84,3 +84,64 @@ fn request_id(headers: &HeaderMap) -> String {
     };
     given.filter(fit).map_or_else(|| format!("req_{}", Uuid::now_v7().simple()), str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use runtime_contract::{Environment, FraudConfig, OnDeadline, RuntimeConfig};
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::app::App;
+    use crate::config::Secrets;
+
+    /// A gateway whose database is where nothing listens.
+    fn gateway() -> Arc<Gateway> {
+        let secrets = tempfile::tempdir().unwrap();
+        std::fs::write(secrets.path().join("database-url"), "postgres://purser@127.0.0.1:1/purser").unwrap();
+        let fraud = FraudConfig { url: "http://127.0.0.1:1".into(), deadline_ms: 50, on_deadline: OnDeadline::Flag };
+        let config = RuntimeConfig {
+            owner: "tests/payments".into(),
+            release: "0.1.0".into(),
+            environment: Environment::Staging,
+            fraud,
+        };
+        let app = App::new(config, Secrets::new(secrets.path()), CancellationToken::new()).unwrap();
+        Gateway::new(app)
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_that_tells_nothing_of_itself() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let gateway = gateway();
+        let paths = Router::new().route("/v1/panic", get(async || -> &'static str { panic!("with a secret") }));
+        let router = surround(paths, gateway.clone());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/v1/panic", listener.local_addr().unwrap());
+        tokio::spawn(async { axum::serve(listener, router).await });
+
+        let request = reqwest::Client::new().get(&url).header("x-request-id", "mine-1");
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers()["x-request-id"], "mine-1");
+        let body = response.text().await.unwrap();
+        let problem: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(
+            (problem["code"].as_str(), problem["request_id"].as_str()),
+            (Some("internal_error"), Some("mine-1"))
+        );
+        assert!(!body.contains("secret"));
+        // The process goes on, and has counted it.
+        assert_eq!(reqwest::get(&url).await.unwrap().status(), 500);
+        let counted = gateway.app.metrics.http_requests.with_label_values(&["GET", "/v1/panic", "500"]).get();
+        assert_eq!(counted, 2);
+    }
+
+    #[test]
+    fn a_request_id_that_cannot_stand_in_a_log_is_replaced() {
+        let id = |value: &str| request_id(&HeaderMap::from_iter([(REQUEST_ID, value.parse().unwrap())]));
+        assert_eq!(id("trace-1:2.3_4"), "trace-1:2.3_4");
+        for bad in ["", "a b", "a\"b", "4242424242424242", &"x".repeat(129)] {
+            assert!(id(bad).starts_with("req_"), "{bad}");
+        }
+    }
+}

@@ -12,8 +12,8 @@ use super::Gateway;
 use super::auth::Caller;
 use super::body::Document;
 use super::problem::Problem;
-use crate::users::store::{self, CreateError};
 use crate::users::NewUser;
+use crate::users::store::{self, CreateError};
 
 /// Makes a user of the merchant that calls.
 pub(super) async fn create(

@@ -72,7 +72,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_key_is_not_looked_up() {
-        for text in ["", "psk_", "psk_short", "sk_0123456789012345678901234567890123456789012", "psk_012345678901234567890123456789012345678901 "] {
+        for text in [
+            "",
+            "psk_",
+            "psk_short",
+            "sk_0123456789012345678901234567890123456789012",
+            "psk_012345678901234567890123456789012345678901 ",
+        ] {
             assert!(ApiKey::parse(text).is_none(), "{text:?}");
         }
     }

@@ -54,7 +54,9 @@ mod tests {
             status: Status::Active,
             fee_percentage: Decimal::new(290, 2),
         };
-        for (amount, currency, fee) in [("10.50", "USD", "0.30"), ("1000", "JPY", "29"), ("1.500", "KWD", "0.044"), ("0.01", "USD", "0.00")] {
+        for (amount, currency, fee) in
+            [("10.50", "USD", "0.30"), ("1000", "JPY", "29"), ("1.500", "KWD", "0.044"), ("0.01", "USD", "0.00")]
+        {
             let amount = Money::parse(amount, currency.parse().unwrap()).unwrap();
             assert_eq!(merchant.calculate_fee(amount).unwrap().to_string(), fee, "{amount} {currency}");
         }

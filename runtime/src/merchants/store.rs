@@ -22,7 +22,12 @@ pub struct NewMerchant {
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn create(executor: impl PgExecutor<'_>, new: &NewMerchant, key: &ApiKey, now: DateTime<Utc>) -> Result<MerchantId, sqlx::Error> {
+pub async fn create(
+    executor: impl PgExecutor<'_>,
+    new: &NewMerchant,
+    key: &ApiKey,
+    now: DateTime<Utc>,
+) -> Result<MerchantId, sqlx::Error> {
     let id = MerchantId::at(now);
     sqlx::query(
         "insert into merchants (id, name, email, api_key, api_key_prefix, fee_percentage, created_at)
@@ -56,5 +61,8 @@ pub async fn find_by_key(executor: impl PgExecutor<'_>, key_hash: &str) -> Resul
 /// # Errors
 /// When the database does not answer.
 pub async fn find(executor: impl PgExecutor<'_>, id: MerchantId) -> Result<Option<Merchant>, sqlx::Error> {
-    sqlx::query_as("select id, name, status, fee_percentage from merchants where id = $1").bind(id).fetch_optional(executor).await
+    sqlx::query_as("select id, name, status, fee_percentage from merchants where id = $1")
+        .bind(id)
+        .fetch_optional(executor)
+        .await
 }

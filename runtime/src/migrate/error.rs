@@ -74,7 +74,9 @@ impl MigrateError {
 
 fn cause(error: &sqlx::migrate::MigrateError) -> Option<&sqlx::Error> {
     match error {
-        sqlx::migrate::MigrateError::Execute(error) | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => Some(error),
+        sqlx::migrate::MigrateError::Execute(error) | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => {
+            Some(error)
+        }
         _ => None,
     }
 }

@@ -52,7 +52,12 @@ pub struct Patience {
 ///
 /// # Errors
 /// [`MigrateError`]; whatever was applied before the failing file stays, each file being one transaction.
-pub async fn run(url: &SecretString, owner: &str, patience: Patience, now: DateTime<Utc>) -> Result<Migrated, MigrateError> {
+pub async fn run(
+    url: &SecretString,
+    owner: &str,
+    patience: Patience,
+    now: DateTime<Utc>,
+) -> Result<Migrated, MigrateError> {
     let mut connection = database::connect(url, "purser migrate", patience.connect).await?;
     take_lock(&mut connection, patience.lock).await?;
     check_owner(&mut connection, owner).await?;
@@ -111,7 +116,10 @@ async fn check_owner(connection: &mut PgConnection, owner: &str) -> Result<(), M
 /// # Errors
 /// When the database does not answer, or has no schema yet.
 pub async fn owner_of(connection: &mut PgConnection) -> Result<Option<String>, database::DatabaseError> {
-    sqlx::query_scalar("select owner from platform_owner").fetch_optional(connection).await.doing("could not read the owner")
+    sqlx::query_scalar("select owner from platform_owner")
+        .fetch_optional(connection)
+        .await
+        .doing("could not read the owner")
 }
 
 async fn claim(connection: &mut PgConnection, owner: &str) -> Result<(), MigrateError> {
@@ -147,7 +155,9 @@ async fn apply_one(connection: &mut PgConnection, file: &sqlx::migrate::Migratio
                 tracing::info!(version = file.version, took_ms, "applied: {}", file.description);
                 return Ok(());
             }
-            Err(source) => MigrateError::File { version: file.version, description: file.description.to_string(), source },
+            Err(source) => {
+                MigrateError::File { version: file.version, description: file.description.to_string(), source }
+            }
         };
         let lock_not_had = error.outcome() == runtime_contract::Outcome::Retry
             && error.reason() == runtime_contract::Reason::MigrationFailed;

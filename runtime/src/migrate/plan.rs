@@ -31,7 +31,10 @@ pub enum Mismatch {
 ///
 /// # Errors
 /// When the history in the database is not the beginning of the files.
-pub(super) fn pending<'a>(files: &'a [Migration], applied: &[AppliedMigration]) -> Result<Vec<&'a Migration>, Mismatch> {
+pub(super) fn pending<'a>(
+    files: &'a [Migration],
+    applied: &[AppliedMigration],
+) -> Result<Vec<&'a Migration>, Mismatch> {
     let program = files.iter().map(|file| file.version).max().unwrap_or(0);
     for done in applied {
         let file = files.iter().find(|file| file.version == done.version);
@@ -72,7 +75,10 @@ mod tests {
     #[test]
     fn a_database_from_the_future_is_refused() {
         let newer = done(&file(2, "b"));
-        assert_eq!(pending(&[file(1, "a")], &[newer]).unwrap_err(), Mismatch::DatabaseIsNewer { database: 2, program: 1 });
+        assert_eq!(
+            pending(&[file(1, "a")], &[newer]).unwrap_err(),
+            Mismatch::DatabaseIsNewer { database: 2, program: 1 }
+        );
     }
 
     #[test]

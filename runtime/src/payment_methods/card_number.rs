@@ -26,7 +26,10 @@ pub fn stands_in_text(text: &str) -> bool {
     if Uuid::try_parse(text).is_ok() {
         return false;
     }
-    let readable: String = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| is_hash(word)).fold(text.to_owned(), |text, hash| text.replace(hash, "#"));
+    let readable: String = text
+        .split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|word| is_hash(word))
+        .fold(text.to_owned(), |text, hash| text.replace(hash, "#"));
     runs(&readable).iter().any(|run| DIGITS.contains(&run.len()) && is_luhn(run))
 }
 

@@ -132,11 +132,17 @@ impl NewPaymentMethod {
     /// # Errors
     /// The field's name and a sentence.
     pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
-        let too_long = |text: &Option<String>, max: usize| text.as_ref().is_some_and(|text| text.is_empty() || text.chars().count() > max);
+        let too_long = |text: &Option<String>, max: usize| {
+            text.as_ref().is_some_and(|text| text.is_empty() || text.chars().count() > max)
+        };
         if self.token.is_empty() || self.token.len() > 255 || !self.token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(("token", "must be the provider's token: 1 to 255 visible ASCII characters"));
         }
-        if self.last_four.as_ref().is_some_and(|four| four.len() != 4 || !four.bytes().all(|byte| byte.is_ascii_digit())) {
+        if self
+            .last_four
+            .as_ref()
+            .is_some_and(|four| four.len() != 4 || !four.bytes().all(|byte| byte.is_ascii_digit()))
+        {
             return Err(("last_four", "must be exactly four digits"));
         }
         if too_long(&self.provider, 50) {

@@ -10,16 +10,22 @@ use crate::ids::{MerchantId, PaymentMethodId};
 ///
 /// # Errors
 /// When the database refuses.
-pub async fn create<'a>(database: impl Acquire<'a, Database = Postgres>, new: &NewPaymentMethod, now: DateTime<Utc>) -> Result<PaymentMethodId, sqlx::Error> {
+pub async fn create<'a>(
+    database: impl Acquire<'a, Database = Postgres>,
+    new: &NewPaymentMethod,
+    now: DateTime<Utc>,
+) -> Result<PaymentMethodId, sqlx::Error> {
     let id = PaymentMethodId::at(now);
     let mut transaction = database.begin().await?;
     if new.is_default {
         // The user's row is the lock: of two new defaults at once, the later one stays.
         sqlx::query("select from users where id = $1 for update").bind(new.user_id).execute(&mut *transaction).await?;
-        sqlx::query("update payment_methods set is_default = false, updated_at = now() where user_id = $1 and is_default")
-            .bind(new.user_id)
-            .execute(&mut *transaction)
-            .await?;
+        sqlx::query(
+            "update payment_methods set is_default = false, updated_at = now() where user_id = $1 and is_default",
+        )
+        .bind(new.user_id)
+        .execute(&mut *transaction)
+        .await?;
     }
     sqlx::query(
         "insert into payment_methods (id, user_id, type, token, provider, last_four, expiry_month, expiry_year,
@@ -48,7 +54,11 @@ pub async fn create<'a>(database: impl Acquire<'a, Database = Postgres>, new: &N
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn find(executor: impl PgExecutor<'_>, id: PaymentMethodId, merchant: MerchantId) -> Result<Option<PaymentMethod>, sqlx::Error> {
+pub async fn find(
+    executor: impl PgExecutor<'_>,
+    id: PaymentMethodId,
+    merchant: MerchantId,
+) -> Result<Option<PaymentMethod>, sqlx::Error> {
     sqlx::query_as(
         "select m.id, m.user_id, u.status as user_status, m.type, m.last_four, m.expiry_month, m.expiry_year, m.token
          from payment_methods m join users u on u.id = m.user_id

@@ -184,7 +184,9 @@ mod tests {
     fn transitions_are_these_and_no_others() {
         let table: Vec<String> = Status::ALL
             .into_iter()
-            .flat_map(|from| Status::ALL.into_iter().filter(move |to| from.can_become(*to)).map(move |to| format!("{from}>{to}")))
+            .flat_map(|from| {
+                Status::ALL.into_iter().filter(move |to| from.can_become(*to)).map(move |to| format!("{from}>{to}"))
+            })
             .collect();
         assert_eq!(
             table,

@@ -102,7 +102,9 @@ const COLUMNS: &str = "t.id, t.merchant_id, t.user_id, t.payment_method_id, t.am
 /// # Errors
 /// When the database does not answer, or holds what is no payment.
 pub async fn load(executor: impl PgExecutor<'_>, id: PaymentId) -> Result<Option<Payment>, sqlx::Error> {
-    let sql = format!("select {COLUMNS} from transactions t left join payment_providers p on p.id = t.payment_provider_id where t.id = $1 and t.created_at = $2");
+    let sql = format!(
+        "select {COLUMNS} from transactions t left join payment_providers p on p.id = t.payment_provider_id where t.id = $1 and t.created_at = $2"
+    );
     // Only constants are put into the text.
     let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).bind(id.created_at()).fetch_optional(executor).await?;
     row.as_ref().map(payment).transpose()
@@ -112,13 +114,18 @@ pub async fn load(executor: impl PgExecutor<'_>, id: PaymentId) -> Result<Option
 ///
 /// # Errors
 /// As [`load`].
-pub async fn find(executor: impl PgExecutor<'_>, id: PaymentId, merchant: MerchantId) -> Result<Option<Payment>, sqlx::Error> {
+pub async fn find(
+    executor: impl PgExecutor<'_>,
+    id: PaymentId,
+    merchant: MerchantId,
+) -> Result<Option<Payment>, sqlx::Error> {
     Ok(load(executor, id).await?.filter(|payment| payment.merchant_id == merchant))
 }
 
 fn payment(row: &PgRow) -> Result<Payment, sqlx::Error> {
     let currency: Currency = parsed(row.try_get("currency")?)?;
-    let money = |major: Decimal| Money::from_decimal(major, currency).map_err(|error| sqlx::Error::Decode(error.into()));
+    let money =
+        |major: Decimal| Money::from_decimal(major, currency).map_err(|error| sqlx::Error::Decode(error.into()));
     Ok(Payment {
         id: row.try_get("id")?,
         merchant_id: row.try_get("merchant_id")?,

@@ -21,7 +21,12 @@ pub enum CreateError {
 ///
 /// # Errors
 /// [`CreateError`].
-pub async fn create(executor: impl PgExecutor<'_>, merchant: MerchantId, new: &NewUser, now: DateTime<Utc>) -> Result<User, CreateError> {
+pub async fn create(
+    executor: impl PgExecutor<'_>,
+    merchant: MerchantId,
+    new: &NewUser,
+    now: DateTime<Utc>,
+) -> Result<User, CreateError> {
     let id = UserId::at(now);
     sqlx::query_as(
         "insert into users (id, merchant_id, email, full_name, phone, created_at) values ($1, $2, $3, $4, $5, $6)
@@ -45,7 +50,11 @@ pub async fn create(executor: impl PgExecutor<'_>, merchant: MerchantId, new: &N
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn belongs_to(executor: impl PgExecutor<'_>, user: UserId, merchant: MerchantId) -> Result<bool, sqlx::Error> {
+pub async fn belongs_to(
+    executor: impl PgExecutor<'_>,
+    user: UserId,
+    merchant: MerchantId,
+) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar("select exists (select from users where id = $1 and merchant_id = $2)")
         .bind(user)
         .bind(merchant)

@@ -73,7 +73,9 @@ impl NewUser {
         if self.full_name.as_ref().is_some_and(|name| name.trim().is_empty() || name.chars().count() > 255) {
             return Err(("full_name", "must be between 1 and 255 characters"));
         }
-        let is_number = |phone: &str| (3..=20).contains(&phone.len()) && phone.bytes().all(|b| b.is_ascii_digit() || b" +-()".contains(&b));
+        let is_number = |phone: &str| {
+            (3..=20).contains(&phone.len()) && phone.bytes().all(|b| b.is_ascii_digit() || b" +-()".contains(&b))
+        };
         if self.phone.as_ref().is_some_and(|phone| !is_number(phone)) {
             return Err(("phone", "must be a telephone number of 3 to 20 digits, spaces, or + - ( )"));
         }
@@ -84,7 +86,8 @@ impl NewUser {
 /// Only what every address has in common: whether it is real, nobody knows before a message arrived there.
 fn is_address(text: &str) -> bool {
     let plain = text.chars().count() <= 255 && !text.chars().any(|c| c.is_whitespace() || c.is_control());
-    plain && text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'))
+    plain
+        && text.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'))
 }
 
 #[cfg(test)]
@@ -93,7 +96,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_stored_is_named_by_its_field() {
-        let good = NewUser { email: "ada@example.com".into(), full_name: Some("Ada".into()), phone: Some("+1 (709) 555-0100".into()) };
+        let good = NewUser {
+            email: "ada@example.com".into(),
+            full_name: Some("Ada".into()),
+            phone: Some("+1 (709) 555-0100".into()),
+        };
         assert_eq!(good.check(), Ok(()));
         let field = |change: fn(&mut NewUser)| {
             let mut user = good.clone();

@@ -96,7 +96,11 @@ impl TestGateway {
 
 pub async fn send(request: reqwest::RequestBuilder) -> Reply {
     let response = request.send().await.unwrap();
-    Reply { status: response.status(), headers: response.headers().clone(), bytes: response.bytes().await.unwrap().to_vec() }
+    Reply {
+        status: response.status(),
+        headers: response.headers().clone(),
+        bytes: response.bytes().await.unwrap().to_vec(),
+    }
 }
 
 /// Starts a gateway: its URL.
@@ -110,7 +114,8 @@ pub async fn start(app: Arc<App>) -> String {
 /// A merchant and its key.
 pub async fn merchant(pool: &PgPool) -> (MerchantId, String) {
     let key = ApiKey::generate(&mut rand::rng());
-    let new = NewMerchant { name: "Shop".into(), email: "shop@example.com".into(), fee_percentage: Decimal::new(290, 2) };
+    let new =
+        NewMerchant { name: "Shop".into(), email: "shop@example.com".into(), fee_percentage: Decimal::new(290, 2) };
     (merchants::store::create(pool, &new, &key, Utc::now()).await.unwrap(), key.expose().to_owned())
 }
 

@@ -1,9 +1,10 @@
 //! What the tests of this crate stand on: a real PostgreSQL and a real Redis per test process, a database per test.
 
-// Every test program compiles this module whole and uses a part of it.
-#![allow(dead_code, unreachable_pub, missing_docs)]
+// Every test program compiles this module whole and uses a part of it. A failure in it is a failed test.
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used)]
 
 pub mod gateway;
+pub mod process;
 pub mod server;
 
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,64 +1,12 @@
 //! Money: whole minor units of one currency. No float comes near it.
 
+mod currency;
+
 use std::fmt;
-use std::str::FromStr;
 
 use rust_decimal::{Decimal, RoundingStrategy};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An ISO 4217 currency that payments can be made in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Currency {
-    code: iso_currency::Currency,
-    exponent: u32,
-}
-
-impl Currency {
-    /// The three letters.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        self.code.code()
-    }
-
-    /// How many decimals the currency has: 0 for JPY, 2 for USD, 3 for KWD.
-    #[must_use]
-    pub const fn exponent(self) -> u32 {
-        self.exponent
-    }
-}
-
-impl FromStr for Currency {
-    type Err = MoneyError;
-
-    fn from_str(code: &str) -> Result<Self, MoneyError> {
-        let unknown = || MoneyError::UnknownCurrency(code.chars().take(3).collect());
-        let iso = iso_currency::Currency::from_code(code).ok_or_else(unknown)?;
-        // Gold, test codes, units of account and money of the past are in the standard, but nobody pays with them.
-        let payable = !iso.is_special() && !iso.is_fund() && iso.is_superseded().is_none();
-        match iso.exponent() {
-            Some(exponent) if payable => Ok(Self { code: iso, exponent: u32::from(exponent) }),
-            _ => Err(unknown()),
-        }
-    }
-}
-
-impl fmt::Display for Currency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
-    }
-}
-
-impl Serialize for Currency {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.code())
-    }
-}
-
-impl<'de> Deserialize<'de> for Currency {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
+pub use currency::Currency;
 
 /// An amount in whole minor units of a currency: cents of USD, yen of JPY, fils of KWD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -125,11 +73,11 @@ impl Money {
         if negative {
             return Err(MoneyError::Negative);
         }
-        if text.contains('.') && fraction.len() > currency.exponent as usize {
+        if text.contains('.') && fraction.len() > currency.exponent() as usize {
             return Err(MoneyError::TooManyDecimals { currency });
         }
-        let fraction = if currency.exponent == 0 { "" } else { fraction };
-        let minor = format!("{whole}{fraction:0<width$}", width = currency.exponent as usize);
+        let fraction = if currency.exponent() == 0 { "" } else { fraction };
+        let minor = format!("{whole}{fraction:0<width$}", width = currency.exponent() as usize);
         Self::within_limit(minor.parse().unwrap_or(i64::MAX), currency)
     }
 
@@ -139,7 +87,7 @@ impl Money {
     /// When it has more decimals than its currency, or is beyond `i64`.
     pub fn from_decimal(major: Decimal, currency: Currency) -> Result<Self, MoneyError> {
         let minor = major
-            .checked_mul(Decimal::from(10_i64.pow(currency.exponent)))
+            .checked_mul(Decimal::from(10_i64.pow(currency.exponent())))
             .ok_or(MoneyError::TooLarge { max: Self::max(currency) })?
             .normalize();
         if minor.scale() > 0 {
@@ -164,7 +112,7 @@ impl Money {
     /// Major units, as SQL keeps them.
     #[must_use]
     pub fn to_decimal(self) -> Decimal {
-        Decimal::new(self.minor, self.currency.exponent)
+        Decimal::new(self.minor, self.currency.exponent())
     }
 
     /// The sum.
@@ -175,7 +123,8 @@ impl Money {
         if self.currency != other.currency {
             return Err(MoneyError::CurrencyMismatch(self.currency, other.currency));
         }
-        let minor = self.minor.checked_add(other.minor).ok_or(MoneyError::TooLarge { max: Self::max(self.currency) })?;
+        let minor =
+            self.minor.checked_add(other.minor).ok_or(MoneyError::TooLarge { max: Self::max(self.currency) })?;
         Ok(Self { minor, ..self })
     }
 
@@ -260,15 +209,10 @@ mod tests {
     }
 
     #[test]
-    fn only_currencies_that_people_pay_with_are_known() {
-        for code in ["USDX", "usd", "ZZZ", "", "XAU", "XTS", "CLF", "HRK"] {
-            assert!(code.parse::<Currency>().is_err(), "{code}");
-        }
-    }
-
-    #[test]
     fn an_amount_is_written_with_all_decimals_of_its_currency() {
-        for (minor, currency, text) in [(1050, "USD", "10.50"), (500, "JPY", "500"), (1500, "KWD", "1.500"), (1, "USD", "0.01")] {
+        for (minor, currency, text) in
+            [(1050, "USD", "10.50"), (500, "JPY", "500"), (1500, "KWD", "1.500"), (1, "USD", "0.01")]
+        {
             assert_eq!(Money::from_minor(minor, currency.parse().unwrap()).to_string(), text);
         }
     }
@@ -277,7 +221,10 @@ mod tests {
     fn an_amount_from_sql_loses_nothing() {
         let kwd: Currency = "KWD".parse().unwrap();
         assert_eq!(Money::from_decimal(Decimal::new(15_000, 4), kwd).map(Money::minor), Ok(1500));
-        assert_eq!(Money::from_decimal(Decimal::new(15_001, 4), kwd), Err(MoneyError::TooManyDecimals { currency: kwd }));
+        assert_eq!(
+            Money::from_decimal(Decimal::new(15_001, 4), kwd),
+            Err(MoneyError::TooManyDecimals { currency: kwd })
+        );
     }
 
     #[test]
