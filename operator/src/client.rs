@@ -42,7 +42,6 @@ pub async fn connect() -> Result<Clients> {
 }
 
 /// A client for pods and providers. It follows no redirect: the question is whether the one that was asked answers.
-#[must_use]
 pub fn http() -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())

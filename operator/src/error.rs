@@ -14,7 +14,7 @@ pub enum Error {
     Observe(#[source] kube::Error),
     /// The resource is not what its definition says.
     #[error("the resource cannot be read: {0}")]
-    Malformed(#[source] InvalidObject),
+    Malformed(#[source] Box<InvalidObject>),
     /// An object could not be written.
     #[error("cannot write {kind:?} \"{name}\": {source}")]
     Apply {

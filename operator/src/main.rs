@@ -1,5 +1,6 @@
 //! `purser-operator`: see `--help`.
 
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 /// After a signal the process ends within this time, whatever hangs. Kubernetes would kill it a little later.
 const STOP_WITHIN: Duration = Duration::from_secs(9);
 
-fn main() -> Result<()> {
+fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     telemetry::start();
     rustls::crypto::ring::default_provider()
@@ -26,7 +27,11 @@ fn main() -> Result<()> {
     let outcome = runtime.block_on(run(arguments));
     // A task that hangs in a system call must not keep the process.
     runtime.shutdown_timeout(Duration::from_millis(500));
-    outcome
+    if let Err(error) = outcome {
+        tracing::error!(error = format!("{error:#}"), "the operator cannot go on");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn run(arguments: Arguments) -> Result<()> {

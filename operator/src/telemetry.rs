@@ -11,6 +11,6 @@ pub fn start() {
     if std::io::stdout().is_terminal() {
         logs.init();
     } else {
-        logs.json().flatten_event(true).with_current_span(false).init();
+        logs.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
     }
 }

@@ -14,6 +14,8 @@ const NOTE_BYTES_MAX: usize = 1_000;
 pub struct Announcement {
     /// Whether a person should look.
     pub is_warning: bool,
+    /// What it is about. Kubernetes counts events of the same reason and action as one.
+    pub about: String,
     /// One word.
     pub reason: String,
     /// A sentence.
@@ -32,7 +34,7 @@ impl Announcement {
             type_: if self.is_warning { EventType::Warning } else { EventType::Normal },
             reason: self.reason.clone(),
             note: Some(self.note[..end].to_owned()),
-            action: "Reconcile".into(),
+            action: self.about.clone(),
             secondary: None,
         }
     }
@@ -56,6 +58,7 @@ fn of_condition(before: Option<&Condition>, after: &Condition) -> Option<Announc
     let is_on_its_way = matches!(after.reason.as_str(), "Starting" | "Applying" | "Migrating");
     let tell = |is_warning| Announcement {
         is_warning,
+        about: after.type_.clone(),
         reason: after.reason.clone(),
         note: format!("{}: {}", after.type_, after.message),
     };
@@ -121,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_long_note_is_cut_between_letters() {
-        let told = Announcement { is_warning: true, reason: "R".into(), note: "ä".repeat(900) };
+        let told = Announcement { is_warning: true, about: "A".into(), reason: "R".into(), note: "ä".repeat(900) };
         assert_eq!(told.event().note.unwrap().len(), NOTE_BYTES_MAX);
     }
 }

@@ -10,7 +10,7 @@ use super::diagnosis::{self, Trouble};
 use super::observe::Observed;
 use super::plan::{Plan, rollout_of};
 use super::providers;
-use super::step::Verdict;
+use super::step::{Truth, Verdict};
 use super::validate;
 use crate::names::Release;
 use crate::workloads::rollout::Rollout;
@@ -177,7 +177,7 @@ fn ready(observed: &Observed, plan: &Plan, concerns: &[(&str, Verdict)]) -> Verd
         cluster::SECRETS_AVAILABLE | cluster::SCHEMA_READY => !serves && !verdict.is_true(),
         cluster::SETTINGS_APPLIED => plan.settings.is_none(),
         cluster::PROVIDERS_READY => !providers::is_any_usable(&observed.providers),
-        cluster::DATABASE_REACHABLE => verdict.truth == super::step::Truth::False,
+        cluster::DATABASE_REACHABLE => verdict.truth == Truth::False,
         cluster::CACHE_REACHABLE => false,
         _ => !verdict.is_true(),
     });
@@ -188,7 +188,7 @@ fn ready(observed: &Observed, plan: &Plan, concerns: &[(&str, Verdict)]) -> Verd
         (Some((name, verdict)), _) => Verdict::no(&verdict.reason, format!("{name}: {}", verdict.message)),
         (None, None) => Verdict::no(plan.stage.as_str(), "the first release is on its way"),
         (None, Some(current)) => {
-            match concerns.iter().find(|(_, verdict)| !verdict.is_true() || verdict.reason == "Degraded") {
+            match concerns.iter().find(|(_, verdict)| verdict.truth == Truth::False || verdict.reason == "Degraded") {
                 Some((name, verdict)) => {
                     Verdict::yes("Serving", format!("release {current} takes payments; {name}: {}", verdict.message))
                 }
@@ -206,7 +206,6 @@ mod tests {
     use super::*;
     use crate::cluster::fixtures::{self, World};
     use crate::cluster::plan;
-    use crate::cluster::step::Truth;
     use crate::secrets::SecretState;
 
     fn verdicts(observed: &Observed) -> Vec<(&'static str, Verdict)> {
@@ -237,10 +236,7 @@ mod tests {
     #[test]
     fn a_finished_platform_is_ready_and_at_rest() {
         let world = World::finished();
-        assert_eq!(
-            one(&world.observed, "Ready"),
-            Verdict::yes("Serving", "release 0.1.0 takes payments; DatabaseReachable: no pod has said anything yet")
-        );
+        assert_eq!(one(&world.observed, "Ready"), Verdict::yes("Serving", "release 0.1.0 takes payments"));
         assert_eq!(one(&world.observed, "Reconciling").reason, "Finished");
         assert_eq!(one(&world.observed, "Stalled").truth, Truth::False);
     }

@@ -78,7 +78,7 @@ async fn read(context: &Context, namespace: &str, name: &str) -> Result<Option<P
     let api: Api<DeserializeGuard<PaymentCluster>> = Api::namespaced(context.client.clone(), namespace);
     match api.get_opt(name).await.map_err(Error::Observe)? {
         None => Ok(None),
-        Some(DeserializeGuard(Err(invalid))) => Err(Error::Malformed(invalid)),
+        Some(DeserializeGuard(Err(invalid))) => Err(Error::Malformed(Box::new(invalid))),
         Some(DeserializeGuard(Ok(cluster))) => {
             Ok(Some(cluster).filter(|cluster| cluster.metadata.deletion_timestamp.is_none()))
         }

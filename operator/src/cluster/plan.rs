@@ -159,7 +159,7 @@ fn deploying(
     let (stage, waiting_on) = match progress.waiting_on {
         Some(waiting_on) => (Stage::Deploying, Some(waiting_on)),
         None if rolls => (Stage::Deploying, None),
-        None if !has_shifted => (Stage::Shifting, Some(WaitingOn::Traffic)),
+        None if !progress.serves && !has_shifted => (Stage::Shifting, Some(WaitingOn::Traffic)),
         None => (Stage::Finished, None),
     };
     if stage == Stage::Finished {
@@ -185,6 +185,8 @@ fn deploying(
 }
 
 struct Progress {
+    /// Whether it has the traffic.
+    serves: bool,
     /// Whether the release can take the traffic, or has it.
     is_ready: bool,
     waiting_on: Option<WaitingOn>,
@@ -204,7 +206,7 @@ fn progress(cluster: &Validated, observed: &Observed, has_settings: bool, curren
         None if !has_settings => Some(WaitingOn::Settings),
         None => None,
     };
-    Progress { is_ready: serves || waiting_on.is_none(), waiting_on }
+    Progress { serves, is_ready: serves || waiting_on.is_none(), waiting_on }
 }
 
 /// A Deployment in figures; nothing at all when it is not there.

@@ -204,7 +204,8 @@ mod tests {
 
     #[test]
     fn what_the_api_server_would_have_refused_is_refused_with_the_field_s_name() {
-        let cases: [(fn(&mut PaymentClusterSpec), &str); 4] = [
+        type Change = fn(&mut PaymentClusterSpec);
+        let cases: [(Change, &str); 4] = [
             (|spec| spec.version = "latest".into(), "spec.version"),
             (|spec| spec.cache.ttl.user = "0s".into(), "spec.cache.ttl.user"),
             (|spec| spec.cache.ttl.metrics = "10ms".into(), "spec.cache.ttl.metrics"),

@@ -3,7 +3,7 @@
 pub mod difference;
 
 use k8s_openapi::api::{apps, autoscaling, batch, core, policy};
-use kube::api::{ApiResource, DynamicObject};
+use kube::api::{ApiResource, DynamicObject, TypeMeta};
 use kube::{Resource, ResourceExt};
 use runtime_contract::labels;
 use serde_json::{Value, json};
@@ -116,7 +116,10 @@ pub struct Live {
 impl Live {
     /// An object as the API server gave it.
     #[must_use]
-    pub fn new(kind: Kind, object: DynamicObject) -> Self {
+    pub fn new(kind: Kind, mut object: DynamicObject) -> Self {
+        // The items of a list come without their type.
+        let resource = kind.api_resource();
+        object.types = Some(TypeMeta { api_version: resource.api_version, kind: resource.kind });
         Self {
             kind,
             name: object.name_any(),

@@ -34,7 +34,7 @@ pub async fn reconcile(
     let api: Api<DeserializeGuard<PaymentProvider>> = Api::namespaced(context.client.clone(), namespace);
     let provider = match api.get_opt(name).await.map_err(Error::Observe)? {
         None => return Ok(Action::await_change()),
-        Some(DeserializeGuard(Err(invalid))) => return Err(Error::Malformed(invalid)),
+        Some(DeserializeGuard(Err(invalid))) => return Err(Error::Malformed(Box::new(invalid))),
         Some(DeserializeGuard(Ok(provider))) => provider,
     };
     if provider.metadata.deletion_timestamp.is_some() {

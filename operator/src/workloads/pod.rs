@@ -31,6 +31,9 @@ pub fn container(cluster: &Validated, arguments: &[&str], mounts: &[Value], reso
         "imagePullPolicy": cluster.spec.image.pull_policy.as_str(),
         "command": ["purser"],
         "args": arguments,
+        // Nothing comes by environment: what somebody adds there by hand is put right.
+        "env": [],
+        "envFrom": [],
         "volumeMounts": mounts,
         "resources": resources,
         // A container that dies without a report leaves the end of its log as its last words.
@@ -58,6 +61,7 @@ pub fn spec(cluster: &Validated, container: &Value, volumes: &[Value]) -> Value 
             "fsGroup": USER,
             "seccompProfile": { "type": "RuntimeDefault" },
         },
+        "initContainers": [],
         "containers": [container],
         "volumes": volumes,
     });
