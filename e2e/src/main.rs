@@ -4,9 +4,9 @@ use std::{env, process::ExitCode, time::Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
-use e2e::{cluster, images, paths::Paths, progress::seconds, tools};
+use e2e::{cluster, images, paths::Paths, platform, progress::seconds, tools};
 
-/// The local Kubernetes cluster and the images that run on it.
+/// The platform of the quickstart, the local Kubernetes cluster, and the images that run on it.
 ///
 /// The cluster is a real one: Kubernetes, etcd and CoreDNS built from their modules, on containerd and runc.
 /// With CLUSTER=current nothing of it is built or started, and the cluster of the current kubeconfig is used.
@@ -19,6 +19,10 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Bring up the whole platform, take a first payment, and say how to go on.
+    Up,
+    /// Remove the platform, and the local cluster with it.
+    Down,
     /// Start, stop and look at the local cluster.
     #[command(subcommand)]
     Cluster(Cluster),
@@ -76,8 +80,10 @@ async fn main() -> ExitCode {
 async fn run(command: Command) -> Result<ExitCode> {
     let paths = Paths::from_env()?;
     match command {
+        Command::Up => platform_up(&paths).await?,
+        Command::Down => platform_down(&paths).await?,
         Command::Tools => println!("{}", tools::ensure(&paths).await?.display()),
-        Command::Images(command) => run_images(&paths, command).await?,
+        Command::Images(command) => run_images(&paths, command).await.map(drop)?,
         Command::Cluster(command) if uses_current()? => run_current(&paths, &command).await?,
         Command::Cluster(Cluster::Up { defer_metrics }) => up(&paths, defer_metrics).await?,
         Command::Cluster(Cluster::Down) => timed("cluster down", cluster::down(&paths)).await?,
@@ -110,12 +116,12 @@ async fn up(paths: &Paths, defer_metrics: bool) -> Result<()> {
     Ok(())
 }
 
-async fn timed(what: &str, work: impl Future<Output = Result<()>>) -> Result<()> {
+async fn timed<T>(what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
     let started = Instant::now();
     println!("{what}");
-    work.await?;
+    let done = work.await?;
     println!("{what}: done in {}", seconds(started.elapsed()));
-    Ok(())
+    Ok(done)
 }
 
 async fn run_current(paths: &Paths, command: &Cluster) -> Result<()> {
@@ -133,7 +139,36 @@ async fn run_current(paths: &Paths, command: &Cluster) -> Result<()> {
     Ok(())
 }
 
-async fn run_images(paths: &Paths, command: Images) -> Result<()> {
+/// From nothing to a first payment. What only autoscaling needs comes after it.
+async fn platform_up(paths: &Paths) -> Result<()> {
+    let local = !uses_current()?;
+    if local {
+        timed("cluster up", cluster::up(paths, cluster::Metrics::Later)).await?;
+    } else {
+        run_current(paths, &Cluster::Status).await?;
+    }
+    let new_images = run_images(paths, Images::Load).await?;
+    let registry = registry()?;
+    let options = platform::Options { root: &paths.repository, local, registry: registry.as_deref(), new_images };
+    platform::up(&platform::Kubectl::new(paths, local), options).await?;
+    if local {
+        println!();
+        timed("metrics server, for autoscaling", cluster::up(paths, cluster::Metrics::Now)).await?;
+    }
+    Ok(())
+}
+
+async fn platform_down(paths: &Paths) -> Result<()> {
+    if uses_current()? {
+        tools::ensure(paths).await?;
+        return timed("platform down", platform::down(&platform::Kubectl::new(paths, false))).await;
+    }
+    // Everything of the platform lives on the cluster, and goes with it.
+    timed("cluster down", cluster::down(paths)).await
+}
+
+/// Returns whether the cluster got an image that it did not have.
+async fn run_images(paths: &Paths, command: Images) -> Result<bool> {
     let registry = registry()?;
     if matches!(command, Images::Load) && uses_current()? && registry.is_none() {
         bail!(
@@ -145,10 +180,10 @@ async fn run_images(paths: &Paths, command: Images) -> Result<()> {
     }
     let work = async {
         let images = images::build(paths).await?;
-        if matches!(command, Images::Load) {
-            images::load(paths, &images, registry.as_deref()).await?;
+        match command {
+            Images::Build => Ok(false),
+            Images::Load => images::load(paths, &images, registry.as_deref()).await,
         }
-        Ok(())
     };
     timed("images", work).await
 }

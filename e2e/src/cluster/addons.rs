@@ -15,7 +15,7 @@ use crate::{
 /// Makes the image of the pods' parent process available to the node.
 pub(crate) async fn pause(paths: &Paths) -> Result<()> {
     let image = images::pause(paths).await?;
-    images::import(paths, &image).await
+    images::import(paths, &image).await.map(drop)
 }
 
 /// Applies DNS and volumes, and waits for DNS.

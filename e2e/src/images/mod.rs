@@ -120,31 +120,33 @@ pub(crate) async fn program(paths: &Paths, name: &str, program: &Path) -> Result
     recipe.build(paths).await
 }
 
-/// Imports an image into the local cluster's containerd unless it is there.
-pub(crate) async fn import(paths: &Paths, image: &Image) -> Result<()> {
+/// Imports an image into the local cluster's containerd unless it is there. Returns whether it was not.
+pub(crate) async fn import(paths: &Paths, image: &Image) -> Result<bool> {
     let name = short_name(&image.name);
     let record = paths.state.join("images").join(name);
     let archive = image.archive.display().to_string();
     if fs::read_to_string(&record).is_ok_and(|loaded| loaded == archive) {
-        return Ok(());
+        return Ok(false);
     }
     let runtime = Containerd::new(&paths.state);
     step(format!("load image {name}"), async { runtime.ctr(&["images", "import", &archive]).await }).await?;
-    config_files::write(&record, &archive)
+    config_files::write(&record, &archive)?;
+    Ok(true)
 }
 
-/// Gives the images of the product and of the quickstart to the cluster.
+/// Gives the images of the product and of the quickstart to the cluster. Returns whether any of them was new to it.
 ///
 /// # Errors
 /// When they are not built, or the cluster's container runtime or registry does not take them.
-pub async fn load(paths: &Paths, images: &[Image], registry: Option<&str>) -> Result<()> {
+pub async fn load(paths: &Paths, images: &[Image], registry: Option<&str>) -> Result<bool> {
+    let mut any_new = false;
     for image in images {
-        match registry {
+        any_new |= match registry {
             None => import(paths, image).await?,
-            Some(registry) => push(paths, image, registry).await?,
-        }
+            Some(registry) => push(paths, image, registry).await.map(|()| true)?,
+        };
     }
-    Ok(())
+    Ok(any_new)
 }
 
 async fn push(paths: &Paths, image: &Image, registry: &str) -> Result<()> {

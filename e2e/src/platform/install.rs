@@ -21,9 +21,21 @@ pub async fn operator(kubectl: &Kubectl, root: &Path, registry: Option<&str>) ->
     Ok(())
 }
 
-/// Starts the operator's pods anew: a local image keeps its name when its content changes.
-pub async fn restart_operator(kubectl: &Kubectl) -> Result<()> {
-    kubectl.run(&["-n", OPERATOR_NAMESPACE, "rollout", "restart", "deployment/purser-operator"]).await?;
+/// Starts the pods of our images anew: an image keeps its name when its content changes, and nothing else would tell.
+pub async fn restart(kubectl: &Kubectl) -> Result<()> {
+    let managed = "app.kubernetes.io/managed-by=purser-operator";
+    let restart = ["rollout", "restart", "deployment"];
+    for target in [
+        &["-n", OPERATOR_NAMESPACE, "purser-operator"][..],
+        &["-n", NAMESPACE, "provider-simulator"],
+        &["-n", NAMESPACE, "-l", managed],
+    ] {
+        let listed =
+            kubectl.run(&[&["get", "deployment", "--ignore-not-found", "-o", "name"], target].concat()).await?;
+        if !listed.trim().is_empty() {
+            kubectl.run(&[&restart[..], target].concat()).await?;
+        }
+    }
     Ok(())
 }
 

@@ -10,7 +10,7 @@ mod up;
 pub use gateway::Gateway;
 pub use kubectl::Kubectl;
 pub use merchant::Merchant;
-pub use up::{down, up};
+pub use up::{Options, down, up};
 
 /// Where the quickstart lives.
 pub const NAMESPACE: &str = "payments";

@@ -8,10 +8,30 @@ use serde_json::Value;
 
 use super::{CLUSTER, Gateway, Kubectl, Merchant, NAMESPACE, install, narrate};
 
+/// What [`up`] stands on.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    /// The checkout.
+    pub root: &'a Path,
+    /// Whether the cluster is this machine's.
+    pub local: bool,
+    /// Where the cluster pulls images from, when it is not.
+    pub registry: Option<&'a str>,
+    /// Whether the cluster has just got other images under the same names.
+    pub new_images: bool,
+}
+
 /// From a running cluster, with its images loaded, to a first payment.
-pub async fn up(kubectl: &Kubectl, root: &Path, local: bool, registry: Option<&str>) -> Result<()> {
+///
+/// # Errors
+/// When the platform does not become Ready, or the payment does not succeed.
+pub async fn up(kubectl: &Kubectl, options: Options<'_>) -> Result<()> {
+    let Options { root, local, registry, new_images } = options;
     let started = Instant::now();
     println!("==> Installing the operator (chart charts/purser) and applying examples/quickstart");
+    if new_images {
+        install::restart(kubectl).await?;
+    }
     install::operator(kubectl, root, registry).await?;
     install::quickstart(kubectl, root, registry).await?;
     println!("==> Waiting for PaymentCluster {NAMESPACE}/{CLUSTER}");
