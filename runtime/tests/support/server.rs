@@ -8,7 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Runs a server until its standard input closes, which happens when the test process is gone, even by SIGKILL.
+/// What ends the tests from a terminal or a time limit reaches this shell too; it must live to clean up.
 const WATCHDOG: &str = r#"
+trap '' INT TERM HUP
 signal=$1 folder=$2; shift 2
 "$@" >"$folder/log" 2>&1 &
 pid=$!
