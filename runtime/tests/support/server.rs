@@ -3,14 +3,13 @@
 use std::io::Write;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Runs a server until its standard input closes, which happens when the test process is gone, even by SIGKILL.
-/// What ends the tests from a terminal or a time limit reaches this shell too; it must live to clean up.
 const WATCHDOG: &str = r#"
-trap '' INT TERM HUP
 signal=$1 folder=$2; shift 2
 "$@" >"$folder/log" 2>&1 &
 pid=$!
@@ -43,7 +42,9 @@ impl Server {
 
     pub fn start(&mut self) {
         assert!(self.watchdog.is_none(), "started twice");
+        // Its own process group: what ends the tests from a terminal or a time limit must not keep it from cleaning up.
         let mut command = Command::new("sh");
+        command.process_group(0);
         command.args(["-c", WATCHDOG, "sh", self.signal]).arg(&self.folder).args(&self.command);
         self.watchdog = Some(command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap());
         let begin = Instant::now();
