@@ -3,6 +3,7 @@
 //! Events come from the difference of two statuses and from nothing else, so there is one for each change and none
 //! for each look.
 
+use crds::Stage;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
@@ -55,7 +56,8 @@ fn of_condition(before: Option<&Condition>, after: &Condition) -> Option<Announc
     let reason_before = before.map_or("", |before| before.reason.as_str());
     let changed = status_before != after.status || reason_before != after.reason;
     // What merely has not happened yet is no news.
-    let is_on_its_way = matches!(after.reason.as_str(), "Starting" | "Applying" | "Migrating");
+    let is_on_its_way = matches!(after.reason.as_str(), "Starting" | "Applying" | "Migrating" | "Configuring")
+        || Stage::ALL.iter().any(|stage| stage.as_str() == after.reason);
     let tell = |is_warning| Announcement {
         is_warning,
         about: after.type_.clone(),
@@ -63,7 +65,7 @@ fn of_condition(before: Option<&Condition>, after: &Condition) -> Option<Announc
         note: format!("{}: {}", after.type_, after.message),
     };
     match (after.type_.as_str(), after.status.as_str()) {
-        ("Reconciling", "True") => (changed && after.reason == "ApplyFailed").then(|| tell(true)),
+        ("Reconciling", "True") => (changed && !is_on_its_way).then(|| tell(true)),
         ("Reconciling", _) | ("Stalled", "False") => None,
         ("Stalled", "True") => changed.then(|| tell(true)),
         ("Ready", "True") => (status_before != "True").then(|| tell(false)),

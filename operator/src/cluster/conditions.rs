@@ -10,7 +10,7 @@ use super::diagnosis::{self, Trouble};
 use super::observe::Observed;
 use super::plan::{Plan, rollout_of};
 use super::providers;
-use super::step::{Truth, Verdict};
+use super::step::{Truth, Verdict, WaitingOn};
 use super::validate;
 use crate::names::Release;
 use crate::workloads::rollout::Rollout;
@@ -33,7 +33,7 @@ pub fn of(observed: &Observed, plan: &Plan, failure: Option<&str>) -> Vec<(&'sta
     concerns.push((cluster::CACHE_REACHABLE, reachable(observed, names::CACHE, "Redis", None)));
     let mut all = vec![
         (conditions::READY, ready(observed, plan, &concerns)),
-        (conditions::RECONCILING, reconciling(plan, &concerns, failure)),
+        (conditions::RECONCILING, reconciling(observed, plan, failure)),
         (conditions::STALLED, stalled(plan)),
     ];
     all.extend(concerns);
@@ -68,24 +68,29 @@ pub fn shown_rollout(observed: &Observed, plan: &Plan, role: Role) -> Rollout {
 
 fn role_verdict(observed: &Observed, plan: &Plan, role: Role) -> Verdict {
     let rollout = shown_rollout(observed, plan, role);
-    let trouble = trouble(observed, role);
+    let trouble = shown_release(plan).and_then(|release| trouble(observed, role, &release.version));
     let Rollout { wanted, available, .. } = rollout;
+    let is_moving = plan.stage != Stage::Finished;
     match (available, trouble) {
         (0, Some(trouble)) => Verdict::no(trouble.reason, trouble.message),
-        (0, None) if plan.stage == Stage::Finished => Verdict::no("Unavailable", "no pod is ready"),
-        (0, None) => Verdict::no("Starting", "no pod is ready yet"),
+        (0, None) if is_moving => Verdict::no("Starting", "no pod is ready yet"),
+        (0, None) => Verdict::no("Unavailable", "no pod is ready"),
         (some, Some(trouble)) if some < wanted || rollout.in_progress => {
             Verdict::yes("Degraded", format!("{some} of {wanted} pods serve; another does not: {}", trouble.message))
         }
+        (some, _) if some < wanted && is_moving => Verdict::yes("Starting", format!("{some} of {wanted} pods serve")),
         (some, _) if some < wanted => Verdict::yes("Degraded", format!("{some} of {wanted} pods serve")),
         (_, _) => Verdict::yes("Available", format!("{wanted} of {wanted} pods serve")),
     }
 }
 
-/// What keeps pods of a role from serving, the gravest first.
-fn trouble(observed: &Observed, role: Role) -> Option<Trouble> {
-    let pods =
-        || observed.pods_with(labels::COMPONENT, role.as_str()).filter(|pod| pod.metadata.deletion_timestamp.is_none());
+/// What keeps pods of a role in a release from serving, the gravest first.
+fn trouble(observed: &Observed, role: Role, release: &str) -> Option<Trouble> {
+    let pods = || {
+        let of_role = observed.pods_with(labels::COMPONENT, role.as_str());
+        let of_release = of_role.filter(|pod| pod.labels().get(labels::RELEASE).is_some_and(|found| found == release));
+        of_release.filter(|pod| pod.metadata.deletion_timestamp.is_none())
+    };
     pods().find_map(diagnosis::of_pod).or_else(|| {
         let health = pods().filter_map(|pod| observed.health.get(&pod.name_any()));
         health.into_iter().find_map(diagnosis::of_health)
@@ -143,7 +148,7 @@ fn stalled(plan: &Plan) -> Verdict {
     }
 }
 
-fn reconciling(plan: &Plan, concerns: &[(&str, Verdict)], failure: Option<&str>) -> Verdict {
+fn reconciling(observed: &Observed, plan: &Plan, failure: Option<&str>) -> Verdict {
     if let Some(failure) = failure {
         return Verdict::yes("ApplyFailed", failure);
     }
@@ -151,22 +156,38 @@ fn reconciling(plan: &Plan, concerns: &[(&str, Verdict)], failure: Option<&str>)
         return Verdict::no("Stalled", "see the condition Stalled");
     }
     let target = plan.release.target.as_deref().unwrap_or_default();
-    if plan.stage != Stage::Finished {
-        let waiting_on = plan.waiting_on.as_ref().map_or_else(String::new, |waiting| format!(": {waiting}"));
-        let trouble = concerns.iter().find_map(|(_, verdict)| trouble_on_the_way(verdict));
-        let trouble = trouble.map_or_else(String::new, |trouble| format!(" ({trouble})"));
-        return Verdict::yes(plan.stage.as_str(), format!("release {target}{waiting_on}{trouble}"));
+    if plan.stage == Stage::Finished && plan.settings_verdict.is_true() {
+        return Verdict::no("Finished", format!("release {target} serves"));
     }
-    if !plan.settings_verdict.is_true() {
+    if plan.stage == Stage::Finished {
         return Verdict::yes("Configuring", plan.settings_verdict.message.clone());
     }
-    Verdict::no("Finished", format!("release {target} serves"))
+    let waiting_on = plan.waiting_on.as_ref().map_or_else(String::new, |waiting| format!(": {waiting}"));
+    let on_its_way = format!("release {target}{waiting_on}");
+    match held_up(observed, plan, target) {
+        Some((reason, trouble)) => Verdict::yes(&reason, format!("{on_its_way} ({trouble})")),
+        None => Verdict::yes(plan.stage.as_str(), on_its_way),
+    }
 }
 
-fn trouble_on_the_way(verdict: &Verdict) -> Option<&str> {
-    let usual = ["Starting", "Applying", "Migrating", "NotAsked", "NotMigrated", "NotApplied"];
-    let degraded = verdict.reason == "Degraded";
-    ((!verdict.is_true() && !usual.contains(&verdict.reason.as_str())) || degraded).then_some(verdict.message.as_str())
+/// What holds up that which the release waits for, as a reason and a sentence.
+fn held_up(observed: &Observed, plan: &Plan, target: &str) -> Option<(String, String)> {
+    let unless_usual = |verdict: &Verdict| {
+        let usual = verdict.is_true()
+            || matches!(verdict.reason.as_str(), "Applying" | "Migrating" | "NotMigrated" | "NotApplied");
+        (!usual).then(|| (verdict.reason.clone(), verdict.message.clone()))
+    };
+    match plan.waiting_on.as_ref()? {
+        // The pods of a release on its way show nowhere else while another one serves.
+        WaitingOn::Workload(role) => {
+            trouble(observed, *role, target).map(|trouble| (trouble.reason.to_owned(), trouble.message))
+        }
+        WaitingOn::Migration | WaitingOn::MigrationRetry | WaitingOn::MigrationCorrection => {
+            unless_usual(&plan.schema_verdict)
+        }
+        WaitingOn::Settings => unless_usual(&plan.settings_verdict),
+        WaitingOn::Correction(_) | WaitingOn::Traffic => None,
+    }
 }
 
 /// Whether the platform takes payments to their end. What was once put in force stays so while its successor is on
@@ -266,6 +287,26 @@ mod tests {
         );
         let ready = one(&world.observed, "Ready");
         assert!(ready.truth == Truth::False && ready.message.contains("connection refused"), "{ready:?}");
+    }
+
+    #[test]
+    fn a_release_whose_image_is_missing_is_told_while_the_one_before_it_serves() {
+        let mut world = World::finished();
+        world.observed.cluster.spec.version = "9.9.9".into();
+        world.run_until(|plan| plan.stage == crds::Stage::Deploying);
+        let pod = json!({
+            "metadata": { "name": "p", "labels": { labels::COMPONENT: "gateway", labels::RELEASE: "9.9.9" } },
+            "spec": { "containers": [{ "name": "purser", "image": "purser:9.9.9" }] },
+            "status": { "containerStatuses": [{
+                "name": "purser", "image": "", "imageID": "", "restartCount": 0, "ready": false,
+                "state": { "waiting": { "reason": "ImagePullBackOff" } },
+            }] },
+        });
+        world.observed.pods.push(serde_json::from_value(pod).unwrap());
+        let reconciling = one(&world.observed, "Reconciling");
+        assert!(reconciling.message.contains("\"purser:9.9.9\" cannot be pulled"), "{reconciling:?}");
+        assert!(one(&world.observed, "Ready").is_true());
+        assert_eq!(one(&world.observed, "GatewayAvailable").reason, "Available");
     }
 
     #[test]

@@ -105,12 +105,6 @@ fn announcements(before: &PaymentClusterStatus, after: &PaymentClusterStatus) ->
         let note = format!("release {target} is {}", stage.as_str());
         all.push(Announcement { is_warning: false, about: "Stage".into(), reason: stage.as_str().into(), note });
     }
-    if after.settings != before.settings
-        && let Some(settings) = &after.settings
-    {
-        let note = format!("revision {} of the live settings is in force", settings.revision);
-        all.push(Announcement { is_warning: false, about: "Settings".into(), reason: "SettingsApplied".into(), note });
-    }
     all.extend(announce::of_conditions(&before.conditions, &after.conditions));
     all
 }
