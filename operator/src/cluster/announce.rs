@@ -99,6 +99,12 @@ mod tests {
             // before, after, (warning, reason) or nothing
             (None, ("CacheReachable", "Unknown", "NotAsked"), None),
             (None, ("GatewayAvailable", "False", "Starting"), None),
+            (None, ("Reconciling", "True", "Deploying"), None),
+            (
+                Some(("Reconciling", "True", "Deploying")),
+                ("Reconciling", "True", "ImagePullFailed"),
+                Some((true, "ImagePullFailed")),
+            ),
             (None, ("Stalled", "True", "SecretMissing"), Some((true, "SecretMissing"))),
             (Some(("Stalled", "True", "SecretMissing")), ("Stalled", "True", "SecretMissing"), None),
             (Some(("Stalled", "True", "SecretMissing")), ("Stalled", "False", "NotStalled"), None),

@@ -293,7 +293,7 @@ mod tests {
     fn a_release_whose_image_is_missing_is_told_while_the_one_before_it_serves() {
         let mut world = World::finished();
         world.observed.cluster.spec.version = "9.9.9".into();
-        world.run_until(|plan| plan.stage == crds::Stage::Deploying);
+        world.run_until(|plan| plan.stage == Stage::Deploying);
         let pod = json!({
             "metadata": { "name": "p", "labels": { labels::COMPONENT: "gateway", labels::RELEASE: "9.9.9" } },
             "spec": { "containers": [{ "name": "purser", "image": "purser:9.9.9" }] },
