@@ -22,11 +22,7 @@ impl DurationText {
             "h" => 3_600_000,
             _ => return None,
         };
-        digits
-            .parse::<u64>()
-            .ok()?
-            .checked_mul(factor)
-            .filter(|millis| *millis > 0)
+        digits.parse::<u64>().ok()?.checked_mul(factor).filter(|millis| *millis > 0)
     }
 }
 

@@ -7,9 +7,8 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 pub use parts::{
-    Autoscaling, Cache, CacheTtls, Database, Environment, Fraud, Gateway, GatewayService, Image,
-    LabelSelector, LocalReference, Metrics, OnDeadline, Processor, Providers, PullPolicy,
-    ServiceType,
+    Autoscaling, Cache, CacheTtls, Database, Environment, Fraud, Gateway, GatewayService, Image, LabelSelector,
+    LocalReference, Metrics, OnDeadline, Processor, Providers, PullPolicy, ServiceType,
 };
 pub use status::{PaymentClusterStatus, ReleaseStatus, ReplicasStatus, SettingsStatus, Stage};
 

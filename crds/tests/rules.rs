@@ -47,22 +47,10 @@ fn a_minimal_cluster_is_accepted_and_gets_the_defaults_of_the_design() {
     cluster.validate_cel().unwrap();
     assert_eq!(cluster.spec.fraud.deadline.as_millis(), Some(50));
     assert_eq!(cluster.spec.cache.ttl.user.as_millis(), Some(300_000));
-    assert_eq!(
-        cluster.spec.cache.ttl.payment_method.as_millis(),
-        Some(600_000)
-    );
-    assert_eq!(
-        cluster.spec.cache.ttl.fraud_rules.as_millis(),
-        Some(3_600_000)
-    );
+    assert_eq!(cluster.spec.cache.ttl.payment_method.as_millis(), Some(600_000));
+    assert_eq!(cluster.spec.cache.ttl.fraud_rules.as_millis(), Some(3_600_000));
     assert_eq!(cluster.spec.cache.ttl.metrics.as_millis(), Some(60_000));
-    assert_eq!(
-        (
-            cluster.spec.processor.replicas,
-            cluster.spec.metrics.replicas
-        ),
-        (2, 1)
-    );
+    assert_eq!((cluster.spec.processor.replicas, cluster.spec.metrics.replicas), (2, 1));
 }
 
 #[test]
@@ -72,58 +60,23 @@ fn a_bad_cluster_is_refused_with_a_sentence_that_helps() {
         ("/spec/version", json!("latest"), "semantic version"),
         ("/spec/version", json!("1.0.0+build"), "semantic version"),
         ("/spec/version", json!("1.0.0-RC1"), "semantic version"),
-        (
-            "/spec/image",
-            json!({ "repository": "purser:0.1.0" }),
-            "takes no tag",
-        ),
-        (
-            "/spec/image",
-            json!({ "repository": "purser@sha256:00" }),
-            "takes no tag",
-        ),
+        ("/spec/image", json!({ "repository": "purser:0.1.0" }), "takes no tag"),
+        ("/spec/image", json!({ "repository": "purser@sha256:00" }), "takes no tag"),
         ("/spec/cache/ttl", json!({ "user": "0s" }), ttl),
         ("/spec/cache/ttl", json!({ "paymentMethod": "25h" }), ttl),
         ("/spec/cache/ttl", json!({ "fraudRules": "5" }), ttl),
         ("/spec/cache/ttl", json!({ "metrics": "10ms" }), ttl),
-        (
-            "/spec/gateway",
-            json!({ "autoscaling": { "minReplicas": 5, "maxReplicas": 3 } }),
-            "must not be greater",
-        ),
-        (
-            "/spec/gateway",
-            json!({ "autoscaling": { "maxReplicas": 3, "targetCpuUtilization": 0 } }),
-            "percentage",
-        ),
-        (
-            "/spec/gateway",
-            json!({ "autoscaling": { "maxReplicas": 3, "targetCpuUtilization": 101 } }),
-            "percentage",
-        ),
-        (
-            "/spec/gateway",
-            json!({ "service": { "nodePort": 30080 } }),
-            "needs gateway.service.type NodePort",
-        ),
+        ("/spec/gateway", json!({ "autoscaling": { "minReplicas": 5, "maxReplicas": 3 } }), "must not be greater"),
+        ("/spec/gateway", json!({ "autoscaling": { "maxReplicas": 3, "targetCpuUtilization": 0 } }), "percentage"),
+        ("/spec/gateway", json!({ "autoscaling": { "maxReplicas": 3, "targetCpuUtilization": 101 } }), "percentage"),
+        ("/spec/gateway", json!({ "service": { "nodePort": 30080 } }), "needs gateway.service.type NodePort"),
         ("/spec/fraud", json!({ "deadline": "2s" }), "from 5ms to 1s"),
-        (
-            "/spec/providers/selector/matchLabels",
-            json!({}),
-            "at least one label",
-        ),
-        (
-            "/metadata/name",
-            json!("a-name-that-is-one-letter-too-lo"),
-            "at most 30 characters",
-        ),
+        ("/spec/providers/selector/matchLabels", json!({}), "at least one label"),
+        ("/metadata/name", json!("a-name-that-is-one-letter-too-lo"), "at most 30 characters"),
     ];
     for (pointer, value, sentence) in cases {
         let bad = cluster(|manifest| *at(manifest, pointer) = value.clone());
-        let refusal = bad
-            .validate_cel()
-            .expect_err(&format!("{pointer} = {value}"))
-            .to_string();
+        let refusal = bad.validate_cel().expect_err(&format!("{pointer} = {value}")).to_string();
         assert!(refusal.contains(sentence), "{pointer} = {value}: {refusal}");
     }
 }
@@ -131,8 +84,7 @@ fn a_bad_cluster_is_refused_with_a_sentence_that_helps() {
 #[test]
 fn the_database_reference_cannot_change() {
     let before = cluster(|_| {});
-    let after =
-        cluster(|manifest| *at(manifest, "/spec/database/urlSecretRef/name") = json!("another"));
+    let after = cluster(|manifest| *at(manifest, "/spec/database/urlSecretRef/name") = json!("another"));
     let refusal = after.validate_cel_update(&before).unwrap_err().to_string();
     assert!(refusal.contains("database is immutable"), "{refusal}");
     before.validate_cel_update(&before).unwrap();
@@ -142,46 +94,19 @@ fn the_database_reference_cannot_change() {
 fn a_bad_provider_is_refused_with_a_sentence_that_helps() {
     provider(|_| {}).validate_cel().unwrap();
     let cases: [(&str, Value, &str); 9] = [
-        (
-            "/spec/apiEndpoint",
-            json!("http://simulator:8090"),
-            "must be https://",
-        ),
-        (
-            "/spec/apiEndpoint",
-            json!("https://user:password@host"),
-            "must be a URL",
-        ),
+        ("/spec/apiEndpoint", json!("http://simulator:8090"), "must be https://"),
+        ("/spec/apiEndpoint", json!("https://user:password@host"), "must be a URL"),
         ("/spec/apiEndpoint", json!("stripe"), "must be a URL"),
         ("/spec/maxLatency", json!("0s"), "from 50ms to 60s"),
         ("/spec/maxLatency", json!("61s"), "from 50ms to 60s"),
-        (
-            "/spec/successRateThreshold",
-            json!("100.01"),
-            "percentage in quotes",
-        ),
-        (
-            "/spec/successRateThreshold",
-            json!("95.123"),
-            "percentage in quotes",
-        ),
-        (
-            "/spec/successRateThreshold",
-            json!("-1"),
-            "percentage in quotes",
-        ),
-        (
-            "/metadata/name",
-            json!("dots.are.not.for.files"),
-            "credential file",
-        ),
+        ("/spec/successRateThreshold", json!("100.01"), "percentage in quotes"),
+        ("/spec/successRateThreshold", json!("95.123"), "percentage in quotes"),
+        ("/spec/successRateThreshold", json!("-1"), "percentage in quotes"),
+        ("/metadata/name", json!("dots.are.not.for.files"), "credential file"),
     ];
     for (pointer, value, sentence) in cases {
         let bad = provider(|manifest| *at(manifest, pointer) = value.clone());
-        let refusal = bad
-            .validate_cel()
-            .expect_err(&format!("{pointer} = {value}"))
-            .to_string();
+        let refusal = bad.validate_cel().expect_err(&format!("{pointer} = {value}")).to_string();
         assert!(refusal.contains(sentence), "{pointer} = {value}: {refusal}");
     }
 }

@@ -26,11 +26,7 @@ pub struct Image {
 
 impl Default for Image {
     fn default() -> Self {
-        Self {
-            repository: "purser".into(),
-            pull_policy: PullPolicy::IfNotPresent,
-            pull_secrets: Vec::new(),
-        }
+        Self { repository: "purser".into(), pull_policy: PullPolicy::IfNotPresent, pull_secrets: Vec::new() }
     }
 }
 
@@ -123,12 +119,7 @@ fn ttl_rule() -> serde_json::Value {
 
 impl Default for CacheTtls {
     fn default() -> Self {
-        Self {
-            user: "5m".into(),
-            payment_method: "10m".into(),
-            fraud_rules: "1h".into(),
-            metrics: "1m".into(),
-        }
+        Self { user: "5m".into(), payment_method: "10m".into(), fraud_rules: "1h".into(), metrics: "1m".into() }
     }
 }
 
@@ -154,11 +145,7 @@ impl LabelSelector {
     /// Whether an object with these labels is selected.
     #[must_use]
     pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
-        !self.match_labels.is_empty()
-            && self
-                .match_labels
-                .iter()
-                .all(|(key, value)| labels.get(key) == Some(value))
+        !self.match_labels.is_empty() && self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
     }
 }
 
@@ -180,12 +167,7 @@ pub struct Gateway {
 
 impl Default for Gateway {
     fn default() -> Self {
-        Self {
-            replicas: 2,
-            resources: Resources::default(),
-            autoscaling: None,
-            service: GatewayService::default(),
-        }
+        Self { replicas: 2, resources: Resources::default(), autoscaling: None, service: GatewayService::default() }
     }
 }
 
@@ -307,10 +289,7 @@ pub struct Processor {
 
 impl Default for Processor {
     fn default() -> Self {
-        Self {
-            replicas: 2,
-            resources: Resources::default(),
-        }
+        Self { replicas: 2, resources: Resources::default() }
     }
 }
 
@@ -327,9 +306,6 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self {
-            replicas: 1,
-            resources: Resources::default(),
-        }
+        Self { replicas: 1, resources: Resources::default() }
     }
 }

@@ -57,13 +57,7 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in order.
-    pub const ALL: [Self; 5] = [
-        Self::Validating,
-        Self::Migrating,
-        Self::Deploying,
-        Self::Shifting,
-        Self::Finished,
-    ];
+    pub const ALL: [Self; 5] = [Self::Validating, Self::Migrating, Self::Deploying, Self::Shifting, Self::Finished];
 
     /// The stage as it is shown.
     #[must_use]

@@ -32,9 +32,14 @@ pub async fn until_ready(kubectl: &Kubectl, namespace: &str, name: &str, limit: 
     }
 }
 
-/// Whether Ready is True and speaks of the newest spec.
+/// Whether Ready is True and speaks of the newest spec, and nothing is on its way any more.
 #[must_use]
 pub fn is_ready(resource: &Value) -> bool {
+    let settled = condition(resource, "Reconciling").is_some_and(|reconciling| reconciling["status"] == "False");
+    settled && has_taken_up(resource)
+}
+
+fn has_taken_up(resource: &Value) -> bool {
     condition(resource, "Ready").is_some_and(|ready| {
         ready["status"] == "True" && ready["observedGeneration"] == resource["metadata"]["generation"]
     })
@@ -64,7 +69,10 @@ mod tests {
     fn a_ready_condition_of_an_older_generation_is_not_ready() {
         let mut resource = json!({
             "metadata": {"generation": 2},
-            "status": {"conditions": [{"type": "Ready", "status": "True", "observedGeneration": 1}]},
+            "status": {"conditions": [
+                {"type": "Ready", "status": "True", "observedGeneration": 1},
+                {"type": "Reconciling", "status": "False", "observedGeneration": 1},
+            ]},
         });
         assert!(!is_ready(&resource));
         resource["status"]["conditions"][0]["observedGeneration"] = json!(2);

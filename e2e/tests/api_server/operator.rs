@@ -49,11 +49,16 @@ impl Operator {
 
     /// SIGTERM; how long it took to end.
     pub(crate) fn stop(&mut self) -> Result<Duration> {
-        let started = Instant::now();
         kill(Pid::from_raw(i32::try_from(self.process.id())?), Signal::SIGTERM)?;
+        self.until_ended(Duration::from_secs(15))
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) fn until_ended(&mut self, limit: Duration) -> Result<Duration> {
+        let started = Instant::now();
         while self.process.try_wait()?.is_none() {
-            if started.elapsed() > Duration::from_secs(15) {
-                bail!("the operator has not ended 15 s after SIGTERM");
+            if started.elapsed() > limit {
+                bail!("the operator has not ended after {limit:?}");
             }
             std::thread::sleep(Duration::from_millis(20));
         }
