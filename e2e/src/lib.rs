@@ -9,7 +9,7 @@ pub mod cluster;
 mod command;
 pub mod control_plane;
 pub mod images;
-mod packages;
+pub mod packages;
 pub mod paths;
 pub mod platform;
 pub mod progress;

@@ -4,7 +4,7 @@ use std::{env, process::ExitCode, time::Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::{Parser, Subcommand};
-use e2e::{cluster, images, paths::Paths, platform, progress::seconds, tools};
+use e2e::{cluster, images, packages, paths::Paths, platform, progress::seconds, tools};
 
 /// The platform of the quickstart, the local Kubernetes cluster, and the images that run on it.
 ///
@@ -31,6 +31,8 @@ enum Command {
     Images(Images),
     /// Fetch kubectl and helm, and print the folder that holds them, for PATH.
     Tools,
+    /// Install the PostgreSQL and the Redis that the runtime's tests start by themselves.
+    TestServers,
 }
 
 #[derive(Subcommand)]
@@ -82,6 +84,7 @@ async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Up => platform_up(&paths).await?,
         Command::Down => platform_down(&paths).await?,
+        Command::TestServers => packages::ensure(packages::TEST_SERVERS).await?,
         Command::Tools => println!("{}", tools::ensure(&paths).await?.display()),
         Command::Images(command) => run_images(&paths, command).await.map(drop)?,
         Command::Cluster(command) if uses_current()? => run_current(&paths, &command).await?,

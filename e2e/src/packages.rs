@@ -1,4 +1,4 @@
-//! Debian packages that the local cluster stands on.
+//! Debian packages that the local cluster and the tests stand on.
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
@@ -15,11 +15,17 @@ pub(crate) const IMAGES: &[&str] = &["buildah", "mmdebstrap", "gcc", "libc6-dev"
 /// What fetching tools needs.
 pub(crate) const PYTHON: &[&str] = &["python3", "python3-pip"];
 
+/// What the runtime's tests start by themselves, each on ports and folders of its own.
+pub const TEST_SERVERS: &[&str] = &["postgresql", "redis-server"];
+
 /// Tells packages' scripts not to start what they install.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs those of `wanted` that are missing, without starting any service of theirs.
-pub(crate) async fn ensure(wanted: &[&str]) -> Result<()> {
+///
+/// # Errors
+/// When a package cannot be installed, or may not be for lack of rights.
+pub async fn ensure(wanted: &[&str]) -> Result<()> {
     let mut missing = Vec::new();
     for package in wanted {
         if !installed(package).await {

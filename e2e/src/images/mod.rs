@@ -74,7 +74,7 @@ async fn cargo_build(paths: &Paths) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = command::command(&cargo);
     // The whole workspace, as the Makefile builds it: another selection would compile dependencies anew.
-    build.current_dir(&paths.repository).args(["build", "--release", "--workspace", "--bins"]);
+    build.current_dir(&paths.repository).args(["build", "--release", "--workspace", "--bins", "--locked"]);
     command::logged(&mut build, &paths.cache.join("logs/cargo-build.log")).await?;
     let manifest = paths.repository.join("Cargo.toml").display().to_string();
     let args = ["metadata", "--no-deps", "--format-version=1", "--manifest-path", &manifest];
