@@ -54,8 +54,18 @@ pub enum ConfigError {
 pub fn document<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
     let text =
         std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    serde_saphyr::from_str(&text)
-        .map_err(|error| ConfigError::Document { path: path.to_owned(), message: error.to_string() })
+    let wrong = |message: String| ConfigError::Document { path: path.to_owned(), message };
+    let mut unknown = None;
+    let document = serde_saphyr::with_deserializer_from_str(&text, |deserializer| {
+        serde_ignored::deserialize(deserializer, |key| {
+            unknown.get_or_insert_with(|| key.to_string());
+        })
+    });
+    let document = document.map_err(|error| wrong(error.to_string()))?;
+    match unknown {
+        Some(key) => Err(wrong(format!("unknown field `{key}`"))),
+        None => Ok(document),
+    }
 }
 
 /// Reads and checks the configuration of a role.
@@ -176,6 +186,22 @@ mod tests {
         ] {
             let error = load_text(&GOOD.replace(was, is)).unwrap_err().to_string();
             assert!(error.contains(key), "{key} is not named in: {error}");
+        }
+    }
+
+    #[test]
+    fn who_applies_settings_is_told_of_a_field_that_does_not_exist() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("settings.yaml");
+        let good = "revision: 1\ncacheTtl: {userS: 1, paymentMethodS: 1, fraudRulesS: 1, metricsS: 1}\nproviders: []\n";
+        std::fs::write(&path, good).unwrap();
+        assert_eq!(document::<runtime_contract::Settings>(&path).unwrap().revision, 1);
+        for (is, key) in
+            [("metricsS: 1, metricS: 2", "cacheTtl.metricS"), ("metricsS: 1}\nprovider: {a: 1", "provider")]
+        {
+            std::fs::write(&path, good.replace("metricsS: 1", is)).unwrap();
+            let error = document::<runtime_contract::Settings>(&path).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("unknown field `{key}`")), "{error}");
         }
     }
 

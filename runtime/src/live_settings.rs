@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime_contract::{CacheTtl, Settings};
+use runtime_contract::{CacheTtl, ProviderSettings, Settings};
+use serde::Deserialize;
+use serde_json::Value;
 use sqlx::postgres::PgListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -87,7 +89,8 @@ async fn keep_current(pool: &Pool, sender: &watch::Sender<Arc<Settings>>) {
                 listen(pool).await.inspect_err(|error| tracing::debug!(%error, "not listening for settings")).ok();
         }
         // Read after listening has begun, so that no change falls between the two.
-        match read(pool).await {
+        let in_force = sender.borrow().revision;
+        match read_newer(pool, in_force).await {
             Ok(Some(settings)) => publish(sender, settings),
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "settings not read; those in force stay"),
@@ -129,15 +132,30 @@ async fn listen(pool: &Pool) -> Result<PgListener, DatabaseError> {
     Ok(listener)
 }
 
-/// The settings in the database; none before they were first applied.
+/// The settings in the database, if they are newer than this revision.
 ///
 /// # Errors
 /// When the database does not answer, or holds a document that this release cannot read.
-pub async fn read(pool: &Pool) -> Result<Option<Settings>, SettingsError> {
-    let row: Option<(i64, serde_json::Value)> = sqlx::query_as("select revision, document from platform_settings")
-        .fetch_optional(pool)
-        .await
-        .doing("could not read the settings")?;
+pub async fn read_newer(pool: &Pool, than: i64) -> Result<Option<Settings>, SettingsError> {
+    let row: Option<(i64, Value)> =
+        sqlx::query_as("select revision, document from platform_settings where revision > $1")
+            .bind(than)
+            .fetch_optional(pool)
+            .await
+            .doing("could not read the settings")?;
     let Some((revision, document)) = row else { return Ok(None) };
-    serde_json::from_value(document).map(Some).map_err(|source| SettingsError::Unreadable { revision, source })
+    understood(document).map(Some).map_err(|source| SettingsError::Unreadable { revision, source })
+}
+
+/// What this release understands of a document that a newer one may have written. A provider that it cannot read,
+/// such as one of a kind it has no adapter for, must not take the others out of force.
+fn understood(mut document: Value) -> Result<Settings, serde_json::Error> {
+    if let Some(providers) = document.get_mut("providers").and_then(Value::as_array_mut) {
+        providers.retain(|provider| {
+            let read = ProviderSettings::deserialize(provider);
+            read.inspect_err(|error| tracing::warn!(%error, "a provider that this release cannot read is left out"))
+                .is_ok()
+        });
+    }
+    serde_json::from_value(document)
 }

@@ -126,5 +126,29 @@ async fn a_running_process_has_new_settings_at_once() {
         tokio::time::timeout(Duration::from_secs(2), following.changed()).await.expect("told within two seconds");
         assert_eq!(*following.current(), document);
     }
-    assert_eq!(live_settings::read(app.pool()).await.unwrap().unwrap().revision, 3);
+    assert_eq!(live_settings::read_newer(app.pool(), 2).await.unwrap().unwrap().revision, 3);
+}
+
+/// During an upgrade the newer release's document is read by pods of the older one.
+#[tokio::test]
+async fn a_newer_releases_document_is_read_as_far_as_it_is_understood() {
+    let app = TestApp::new().await;
+    let mut document = serde_json::to_value(settings(7, vec![provider("stripe", 3)])).unwrap();
+    document["rateLimits"] = serde_json::json!({"perSecond": 100});
+    document["cacheTtl"]["geolocationS"] = 60.into();
+    document["providers"][0]["regions"] = serde_json::json!(["eu"]);
+    let mut unheard_of = document["providers"][0].clone();
+    unheard_of["name"] = "KLARNA".into();
+    unheard_of["resource"] = "klarna".into();
+    document["providers"].as_array_mut().unwrap().insert(0, unheard_of);
+    sqlx::query("insert into platform_settings (revision, document) values (7, $1)")
+        .bind(&document)
+        .execute(app.pool())
+        .await
+        .unwrap();
+    sqlx::query("select pg_notify('purser_settings', '7')").execute(app.pool()).await.unwrap();
+
+    let mut following = app.app.settings.clone();
+    tokio::time::timeout(Duration::from_secs(10), following.changed()).await.expect("the new document is read");
+    assert_eq!(*following.current(), settings(7, vec![provider("stripe", 3)]));
 }

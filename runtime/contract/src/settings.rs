@@ -1,6 +1,9 @@
 //! Live settings: what reaches running pods within seconds and without a restart.
 //!
 //! The operator writes the document, a Job puts it into the database, PostgreSQL tells every pod.
+//!
+//! During an upgrade pods of two releases read one document. So these types pass over fields that they do not know,
+//! and a field that is added here takes `#[serde(default)]`. Only who applies a document refuses unknown fields.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +11,7 @@ use crate::ProviderName;
 
 /// The whole of the live settings; applying it replaces what was there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Settings {
     /// Grows with every change. An older document never replaces a newer one, however late its Job runs.
     pub revision: i64,
@@ -20,7 +23,7 @@ pub struct Settings {
 
 /// Time to live per kind of cached value, in seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct CacheTtl {
     /// Users.
     pub user_s: u32,
@@ -34,7 +37,7 @@ pub struct CacheTtl {
 
 /// One provider, as routing sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct ProviderSettings {
     /// Name of the PaymentProvider resource; also the name of its credential file.
     pub resource: String,
