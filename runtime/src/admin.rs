@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::extract::State;
@@ -70,6 +71,14 @@ impl Readiness {
                 0 => Err("no settings were applied yet".to_owned()),
                 _ => Ok(()),
             }
+        })
+    }
+
+    /// The first payment would find connections and rules at hand, and so be in time.
+    #[must_use]
+    pub fn warm(flag: fn(&App) -> &AtomicBool, missing: &'static str) -> Self {
+        Self::required(names::WARM, move |app| async move {
+            if flag(&app).load(Ordering::Relaxed) { Ok(()) } else { Err(missing.to_owned()) }
         })
     }
 

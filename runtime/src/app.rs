@@ -1,6 +1,7 @@
 //! What every part of a role stands on, built once.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use runtime_contract::RuntimeConfig;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +33,10 @@ pub struct App {
     pub release: String,
     /// Cancelled when the process is to end.
     pub shutdown: CancellationToken,
+    /// Whether the fraud workload of this process has made a check that was no payment's.
+    pub fraud_warm: AtomicBool,
+    /// Whether the processor of this process has tried its way to the fraud workload.
+    pub processor_warm: AtomicBool,
 }
 
 /// Why a role cannot start.
@@ -63,6 +68,18 @@ impl App {
         let settings = LiveSettings::follow(pool.clone(), shutdown.clone());
         let metrics = Metrics::new(&config.release)?;
         let release = config.release.clone();
-        Ok(Arc::new(Self { config, pool, cache, settings, metrics, secrets, release, shutdown }))
+        let (fraud_warm, processor_warm) = (AtomicBool::default(), AtomicBool::default());
+        Ok(Arc::new(Self {
+            config,
+            pool,
+            cache,
+            settings,
+            metrics,
+            secrets,
+            release,
+            shutdown,
+            fraud_warm,
+            processor_warm,
+        }))
     }
 }

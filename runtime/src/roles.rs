@@ -97,11 +97,15 @@ async fn bind(address: IpAddr, port: u16) -> Result<TcpListener, RoleError> {
 }
 
 /// What these roles stand on, each thing once. A role that accepts payments takes them before settings exist:
-/// they wait. One that processes them needs the settings.
+/// they wait. One that processes them needs the settings. Payments are taken once nothing is cold any more.
 fn readiness(roles: &[Role]) -> Vec<Readiness> {
     let mut checks = vec![Readiness::database(), Readiness::cache()];
     if roles.contains(&Role::Processor) {
-        checks.extend([Readiness::settings(), Readiness::fraud()]);
+        let warm = Readiness::warm(|app| &app.processor_warm, "the way to the fraud check was not tried yet");
+        checks.extend([Readiness::settings(), Readiness::fraud(), warm]);
+    }
+    if roles.contains(&Role::Fraud) {
+        checks.push(Readiness::warm(|app| &app.fraud_warm, "the fraud rules were not read yet"));
     }
     checks
 }

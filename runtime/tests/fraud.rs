@@ -5,6 +5,7 @@
 mod stage;
 mod support;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -177,4 +178,25 @@ async fn a_wrong_request_is_refused_with_the_reason() {
         .unwrap();
     assert_eq!(response.status(), 422);
     assert!(response.text().await.unwrap().contains("payment_id"));
+}
+
+#[tokio::test]
+async fn a_workload_says_that_it_is_warm_once_rules_are_read_and_redis_is_connected() {
+    let (test, url) = workload(Some(&support::redis_url())).await;
+    let client = client(&url, 50);
+    assert!(client.warm_up(Duration::from_secs(20)).await);
+    assert!(test.app.fraud_warm.load(Ordering::Relaxed));
+    // Nothing of it counts for anybody, and what is asked next is within its deadline.
+    let check = client.check(&request(UserId::at(Utc::now()), PaymentId::at(Utc::now()), 100)).await;
+    assert_eq!(check.verdict.map(|verdict| (verdict.status, verdict.degraded)), Some((Status::Passed, false)));
+}
+
+#[tokio::test]
+async fn a_workload_without_its_rules_is_not_warm() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let test = TestApp::on("postgres://purser@127.0.0.1:1/purser", None, support::config());
+    tokio::spawn(fraud::serve_on(test.app.clone(), listener));
+    assert!(!client(&url, 50).warm_up(Duration::from_secs(1)).await);
+    assert!(!test.app.fraud_warm.load(Ordering::Relaxed));
 }

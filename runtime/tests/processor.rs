@@ -384,3 +384,18 @@ async fn many_payments_on_two_workers_are_each_charged_once() {
     assert_eq!(stage.count(success, any).await, 100);
     assert_eq!(simulator.charges().await.len(), 100);
 }
+
+/// Pods of one release start together, the processor often first.
+#[tokio::test]
+async fn a_payment_is_not_claimed_before_the_fraud_workload_is_up() {
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let mut stage = Stage::without_fraud_yet("pm_card_visa", listener.local_addr().unwrap()).await;
+    let provider = Provider::start().await;
+    stage.providers(&[stage::provider("stripe", provider.address, 1)]).await;
+    let id = stage.accept("10.50", "USD").await;
+    stage.processor(Options::default());
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::spawn(runtime::fraud::serve_on(stage.test.app.clone(), listener));
+    let stored = stage.settled(id).await;
+    assert_eq!((stored.fraud_status.as_deref(), stored.fraud_score), (Some("PASSED"), Some(Decimal::ZERO)));
+}

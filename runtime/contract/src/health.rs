@@ -40,4 +40,6 @@ pub mod names {
     pub const SETTINGS: &str = "settings";
     /// The fraud workload.
     pub const FRAUD: &str = "fraud";
+    /// What the first payment needs is at hand already: connections, rules.
+    pub const WARM: &str = "warm";
 }

@@ -27,4 +27,6 @@ pub mod admin {
 pub mod fraud {
     /// Scores one payment.
     pub const CHECK: &str = "/v1/check";
+    /// Goes the way of a check without a payment: 204 once a check would be answered in time.
+    pub const WARM: &str = "/v1/warm";
 }

@@ -10,11 +10,17 @@ use super::wire::{CheckRequest, Status, Verdict};
 /// A pod that goes away leaves a broken connection behind, and the next one is a few milliseconds away.
 const RETRY_PAUSE: Duration = Duration::from_millis(5);
 
+/// Time between two looks for a workload that comes up.
+const WARM_PAUSE: Duration = Duration::from_millis(100);
+/// One look.
+const WARM_LIMIT: Duration = Duration::from_secs(1);
+
 /// Asks the fraud workload.
 #[derive(Clone)]
 pub struct FraudClient {
     http: reqwest::Client,
     url: String,
+    warm_url: String,
     deadline: Duration,
     on_deadline: OnDeadline,
 }
@@ -45,9 +51,10 @@ impl FraudClient {
     /// When the HTTP client cannot be set up.
     pub fn new(config: &FraudConfig) -> Result<Self, reqwest::Error> {
         let deadline = Duration::from_millis(u64::from(config.deadline_ms));
-        let url = format!("{}{}", config.url.trim_end_matches('/'), paths::fraud::CHECK);
+        let base = config.url.trim_end_matches('/');
+        let (url, warm_url) = (format!("{base}{}", paths::fraud::CHECK), format!("{base}{}", paths::fraud::WARM));
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-        Ok(Self { http, url, deadline, on_deadline: config.on_deadline })
+        Ok(Self { http, url, warm_url, deadline, on_deadline: config.on_deadline })
     }
 
     /// A verdict, or the policy's decision at the deadline.
@@ -56,6 +63,22 @@ impl FraudClient {
         let verdict = tokio::time::timeout(self.deadline, self.ask_until_answered(request)).await.ok();
         let status = verdict.as_ref().map_or_else(|| without_verdict(self.on_deadline), |verdict| verdict.status);
         Check { verdict, status, duration: began.elapsed() }
+    }
+
+    /// Goes the way of a check once, so that the next one finds its connection made. Whether a check would be answered.
+    pub async fn warm(&self) -> bool {
+        let asked = tokio::time::timeout(WARM_LIMIT, self.http.get(&self.warm_url).send()).await;
+        asked.is_ok_and(|answer| answer.is_ok_and(|response| response.status().is_success()))
+    }
+
+    /// Waits for a workload that comes up, for so long. Whether it did.
+    pub async fn warm_up(&self, limit: Duration) -> bool {
+        let up = async {
+            while !self.warm().await {
+                tokio::time::sleep(WARM_PAUSE).await;
+            }
+        };
+        tokio::time::timeout(limit, up).await.is_ok()
     }
 
     /// A check changes nothing but a count, and counts once, so it may be asked for as often as the deadline allows.

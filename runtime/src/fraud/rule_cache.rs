@@ -26,6 +26,12 @@ impl RuleCache {
         Self(receiver)
     }
 
+    /// Waits until rules are in force.
+    pub async fn first(&mut self) {
+        // Fails only when the reader is gone, which lives as long as any handle.
+        let _ = self.0.wait_for(Option::is_some).await;
+    }
+
     /// The rules in force.
     #[must_use]
     pub fn current(&self) -> Option<Arc<Vec<Rule>>> {

@@ -1,26 +1,34 @@
 //! The fraud workload's HTTP side.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use runtime_contract::{paths, ports};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
 use super::assess::assess;
 use super::rule_cache::RuleCache;
-use super::signals;
+use super::signals::{self, Signals};
 use super::wire::{CheckRequest, Verdict};
 use crate::app::App;
+use crate::ids::{PaymentId, UserId};
 use crate::money::Money;
 
 /// A check lives for milliseconds; a connection that outlives this after the stop belongs to nobody.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How long Redis is waited for at the start. Without it checks are degraded, but they are checks.
+const REDIS_AWAITED: Duration = Duration::from_secs(5);
+/// Time between two looks for it.
+const REDIS_PAUSE: Duration = Duration::from_millis(50);
 
 struct Fraud {
     app: Arc<App>,
@@ -44,7 +52,10 @@ pub async fn serve(app: Arc<App>) -> std::io::Result<()> {
 pub async fn serve_on(app: Arc<App>, listener: TcpListener) -> std::io::Result<()> {
     let shutdown = app.shutdown.clone();
     let rules = RuleCache::follow(app.pool.clone(), app.settings.clone());
-    let router = Router::new().route(paths::fraud::CHECK, post(check)).with_state(Arc::new(Fraud { app, rules }));
+    let fraud = Arc::new(Fraud { app, rules });
+    tokio::spawn(warm_up(fraud.clone()));
+    let router =
+        Router::new().route(paths::fraud::CHECK, post(check)).route(paths::fraud::WARM, get(warm)).with_state(fraud);
     let serving = axum::serve(listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     let too_long = async {
         shutdown.cancelled().await;
@@ -53,6 +64,43 @@ pub async fn serve_on(app: Arc<App>, listener: TcpListener) -> std::io::Result<(
     tokio::select! {
         ended = serving => ended,
         () = too_long => Ok(()),
+    }
+}
+
+/// Reads the rules, connects to Redis and loads the script there, so that no payment's check waits for that.
+async fn warm_up(fraud: Arc<Fraud>) {
+    let has_redis = fraud.app.cache.connection().is_some();
+    let warming = async {
+        fraud.rules.clone().first().await;
+        let redis = async {
+            while has_redis && fraud.gather_for_nobody().await.degraded {
+                tokio::time::sleep(REDIS_PAUSE).await;
+            }
+        };
+        if tokio::time::timeout(REDIS_AWAITED, redis).await.is_err() {
+            tracing::warn!("Redis does not answer; checks begin without it");
+        }
+        fraud.app.fraud_warm.store(true, Ordering::Relaxed);
+    };
+    tokio::select! {
+        () = warming => {}
+        () = fraud.app.shutdown.cancelled() => {}
+    }
+}
+
+async fn warm(State(fraud): State<Arc<Fraud>>) -> StatusCode {
+    if !fraud.app.fraud_warm.load(Ordering::Relaxed) {
+        return StatusCode::SERVICE_UNAVAILABLE;
+    }
+    fraud.gather_for_nobody().await;
+    StatusCode::NO_CONTENT
+}
+
+impl Fraud {
+    /// One payment of one user that do not exist: counted again and again, they stay one entry in Redis.
+    async fn gather_for_nobody(&self) -> Signals {
+        let (user, payment) = (UserId::from_uuid(Uuid::nil()), PaymentId::from_uuid(Uuid::nil()));
+        signals::gather(&self.app.cache, &self.app.pool, user, payment).await
     }
 }
 

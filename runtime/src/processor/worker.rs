@@ -1,6 +1,7 @@
 //! The loop: claim what is due, bring it forward, keep the claims alive, and end in order.
 
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ use crate::queue::{First, Item, Lease, Wake, backoff};
 const STRAYS_FIRST_EVERY: u64 = 8;
 /// When every place is taken, one place alone is not worth a claim: others become free within this time.
 const GATHER: Duration = Duration::from_millis(2);
+/// A connection to the fraud workload that rests longer may be gone, and making one takes a part of the deadline.
+const KEEP_WARM_EVERY: Duration = Duration::from_secs(20);
 /// The database is away: look again after this.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -37,6 +40,8 @@ pub struct Options {
     pub poll: Duration,
     /// How long payments in work are waited for at the end.
     pub drain: Duration,
+    /// How long the fraud workload is waited for at the start. Then its policy for missed deadlines decides.
+    pub warm_up: Duration,
 }
 
 impl Default for Options {
@@ -47,6 +52,7 @@ impl Default for Options {
             grace: Duration::from_secs(10),
             poll: Duration::from_millis(500),
             drain: Duration::from_secs(10),
+            warm_up: Duration::from_secs(10),
         }
     }
 }
@@ -86,12 +92,14 @@ pub async fn run_with(app: Arc<App>, options: Options) -> Result<(), ProcessorEr
     let worker = Arc::new(Worker { fraud, providers: Client::new()?, settled, in_flight: Mutex::default(), app });
     let work = async {
         let mut tasks = JoinSet::new();
+        warm_up(&worker, &options).await;
         claim_until_shutdown(&worker, &options, &mut tasks).await;
         drain(&worker, &options, &mut tasks).await;
     };
     tokio::select! {
         () = work => {}
         () = keep_claims(&worker, options.lease) => {}
+        () = keep_warm(&worker) => {}
     }
     // The announcer ends with the worker, after it has told what it knows.
     drop(worker);
@@ -99,6 +107,27 @@ pub async fn run_with(app: Arc<App>, options: Options) -> Result<(), ProcessorEr
         tracing::debug!("ended before everything was announced");
     }
     Ok(())
+}
+
+/// Pods of one release start together: a payment that is claimed before the fraud workload is up would get no verdict.
+async fn warm_up(worker: &Worker, options: &Options) {
+    let App { shutdown, processor_warm, .. } = &*worker.app;
+    tokio::select! {
+        up = worker.fraud.warm_up(options.warm_up) => if !up {
+            tracing::warn!("the fraud workload does not answer; payments begin without it");
+        },
+        () = shutdown.cancelled() => {}
+    }
+    processor_warm.store(true, Ordering::Relaxed);
+}
+
+async fn keep_warm(worker: &Worker) {
+    loop {
+        tokio::time::sleep(KEEP_WARM_EVERY).await;
+        if !worker.fraud.warm().await {
+            tracing::warn!("the fraud workload does not answer");
+        }
+    }
 }
 
 async fn claim_until_shutdown(worker: &Arc<Worker>, options: &Options, tasks: &mut JoinSet<()>) {

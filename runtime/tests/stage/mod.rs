@@ -72,6 +72,14 @@ impl Stage {
         Self::furnish(TestApp::on(&support::migrated_database().await, None, config), token).await
     }
 
+    /// With a fraud workload at this address, once somebody serves it.
+    pub async fn without_fraud_yet(token: &str, address: SocketAddr) -> Self {
+        let mut config = support::config();
+        config.fraud.url = format!("http://{address}");
+        let test = TestApp::on(&support::migrated_database().await, Some(&support::redis_url()), config);
+        Self::furnish(test, token).await
+    }
+
     async fn furnish(test: TestApp, token: &str) -> Self {
         let now = Utc::now();
         let (merchant, user, method) = (MerchantId::at(now), UserId::at(now), PaymentMethodId::at(now));
@@ -197,7 +205,8 @@ impl Stage {
 
 /// Options under which a dead worker is noticed soon.
 pub fn hasty() -> Options {
-    Options { lease: Duration::from_secs(2), poll: Duration::from_millis(100), ..Options::default() }
+    let (lease, poll) = (Duration::from_secs(2), Duration::from_millis(100));
+    Options { lease, poll, warm_up: Duration::from_secs(2), ..Options::default() }
 }
 
 pub fn provider(resource: &str, address: SocketAddr, priority: i32) -> ProviderSettings {
