@@ -227,6 +227,7 @@ impl World {
             .collect();
         for attempt in running {
             let uid = self.live_mut(Kind::Job, &attempt.name).uid.clone();
+            self.observed.pods.retain(|pod| pod.metadata.name.as_deref() != Some(&attempt.name));
             let pod = json!({
                 "metadata": { "name": attempt.name, "labels": { "batch.kubernetes.io/controller-uid": uid } },
                 "status": { "containerStatuses": [{
@@ -240,6 +241,33 @@ impl World {
             });
             self.observed.pods.push(serde_json::from_value(pod).unwrap());
         }
+    }
+
+    /// The pod of this Job is at work.
+    pub(crate) fn job_runs(&mut self, name: &str) {
+        let job = self.live_mut(Kind::Job, name);
+        let mut pod_labels = job.body.pointer("/spec/template/metadata/labels").cloned().unwrap();
+        pod_labels["batch.kubernetes.io/controller-uid"] = job.uid.clone().into();
+        let pod = json!({
+            "metadata": { "name": name, "labels": pod_labels },
+            "status": { "phase": "Running", "containerStatuses": [{
+                "name": "purser", "image": "", "imageID": "", "ready": true, "restartCount": 0,
+                "state": { "running": {} },
+            }] },
+        });
+        self.observed.pods.push(serde_json::from_value(pod).unwrap());
+    }
+
+    /// A processor of a release is at work.
+    pub(crate) fn processor_runs(&mut self, release: &str) {
+        let pod = json!({
+            "metadata": {
+                "name": format!("processor-{release}"),
+                "labels": { labels::COMPONENT: "processor", labels::RELEASE: release, ROLE: "true" },
+            },
+            "status": { "phase": "Running" },
+        });
+        self.observed.pods.push(serde_json::from_value(pod).unwrap());
     }
 
     /// A pod of a role that says this of what it stands on.

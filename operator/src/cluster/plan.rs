@@ -67,13 +67,23 @@ pub fn plan(validated: Result<&Validated, &Problem>, observed: &Observed, now: T
     let migration = plan_migration::plan(cluster, observed, &before, now);
     let serving = Release { version: before.current.clone().unwrap_or_else(|| cluster.release.version.clone()) };
     if !migration.is_done {
-        return migrating(cluster, observed, migration, &serving);
+        return migrating(cluster, observed, migration, &serving, now);
     }
     deploying(cluster, observed, migration, &serving, now)
 }
 
 fn release_before(observed: &Observed) -> ReleaseStatus {
-    observed.cluster.status.as_ref().and_then(|status| status.release.clone()).unwrap_or_default()
+    let told = observed.cluster.status.as_ref().and_then(|status| status.release.clone());
+    told.unwrap_or_else(|| ReleaseStatus { current: release_that_serves(observed), ..ReleaseStatus::default() })
+}
+
+/// The release that serves as the objects tell it, for a status that was lost, as after a restore from a backup. A
+/// release has a Deployment only after its migrations.
+fn release_that_serves(observed: &Observed) -> Option<String> {
+    let version = traffic_release(observed)?.to_owned();
+    let release = Release { version };
+    observed.find(Kind::Deployment, &observed.identity.deployment(Role::Gateway, &release))?;
+    Some(release.version)
 }
 
 fn settings_before(observed: &Observed) -> Option<SettingsStatus> {
@@ -118,21 +128,39 @@ fn new_target(cluster: &Validated, observed: &Observed, before: ReleaseStatus) -
     }
 }
 
-fn migrating(cluster: &Validated, observed: &Observed, migration: Migration, serving: &Release) -> Plan {
-    let Migration { steps, keep, verdict, waiting_on, stalled, release, is_done: _ } = migration;
+fn migrating(
+    cluster: &Validated,
+    observed: &Observed,
+    migration: Migration,
+    serving: &Release,
+    now: Timestamp,
+) -> Plan {
+    let Migration { steps, mut keep, verdict, waiting_on, stalled, release, is_done: _ } = migration;
     let shared = workloads::shared(cluster, serving);
     let mut all = differences(cluster, observed, &shared);
     all.extend(steps);
+    let before = settings_before(observed);
+    let mut settings_verdict = plan_settings::verdict_at_rest(before.as_ref());
+    let mut settings = before;
+    // However long a migration takes or fails, a provider of the release that serves can be switched off.
+    let serves = release.current.is_some();
+    if serves {
+        let of_serving = Validated { release: serving.clone(), ..cluster.clone() };
+        let part = plan_settings::plan(&of_serving, observed, settings.as_ref(), now);
+        all.extend(part.steps);
+        keep.extend(part.keep);
+        settings_verdict = part.verdict;
+        settings = part.status;
+    }
     let kept_releases = [Some(serving.version.as_str()), Some(cluster.release.version.as_str())];
-    all.extend(prune::steps(observed, &shared, &keep, &kept_releases, None));
-    let settings = settings_before(observed);
+    all.extend(prune::steps(observed, &shared, &keep, &kept_releases, None, serves));
     Plan {
         stage: Stage::Migrating,
         waiting_on,
         steps: all,
         release,
         schema_verdict: verdict,
-        settings_verdict: plan_settings::verdict_at_rest(settings.as_ref()),
+        settings_verdict,
         settings,
         stalled,
         next_look: NEXT_LOOK_MOVING,
@@ -169,7 +197,7 @@ fn deploying(
     let kept_releases = [current.or(Some(&serving.version)), Some(cluster.release.version.as_str())];
     let keep = [migration.keep, settings.keep].concat();
     steps.extend(settings.steps);
-    steps.extend(prune::steps(observed, &wanted, &keep, &kept_releases, Some(&cluster.release.version)));
+    steps.extend(prune::steps(observed, &wanted, &keep, &kept_releases, Some(&cluster.release.version), true));
     let at_rest = stage == Stage::Finished && steps.is_empty() && settings.verdict.is_true();
     Plan {
         stage,

@@ -3,6 +3,7 @@
 use crds::payment_cluster::ReleaseStatus;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use runtime_contract::labels;
 
@@ -46,10 +47,13 @@ pub fn plan(cluster: &Validated, observed: &Observed, before: &ReleaseStatus, no
             && job.release.as_deref() == Some(&cluster.release.version)
     });
     let latest = attempt::latest(&attempts).map(|latest| (Kind::Job, latest.name.clone()));
+    // A migration that runs is never stopped half-way, whatever is wanted in the meantime, and never gets company.
+    let running = running(observed, now);
+    let still_runs: Vec<_> = running.iter().filter_map(|pod| job_of(observed, pod)).collect();
     let mut part = Migration {
         is_done: true,
         steps: Vec::new(),
-        keep: latest.into_iter().collect(),
+        keep: latest.into_iter().chain(still_runs).collect(),
         verdict: verdict_at_rest(before),
         waiting_on: None,
         stalled: None,
@@ -62,7 +66,16 @@ pub fn plan(cluster: &Validated, observed: &Observed, before: &ReleaseStatus, no
     part.is_done = false;
     part.waiting_on = Some(WaitingOn::Migration);
     match next(&attempts, &migration::inputs(cluster), now) {
-        Next::Start(number) => start(&mut part, cluster, number),
+        Next::Start(number) => match running.first() {
+            Some(pod) => {
+                let message = format!(
+                    "pod \"{}\" runs an earlier migration; it is left to its end before that of this release starts",
+                    pod.name_any()
+                );
+                part.verdict = Verdict::no("Migrating", message);
+            }
+            None => start(&mut part, cluster, number),
+        },
         Next::Wait(None) => part.verdict = Verdict::no("Migrating", "the migration Job runs"),
         Next::Wait(Some(trouble)) => {
             part.verdict = Verdict::no(trouble.reason, format!("the migration Job cannot start: {}", trouble.message));
@@ -78,8 +91,13 @@ pub fn plan(cluster: &Validated, observed: &Observed, before: &ReleaseStatus, no
         Next::Stuck(report) => {
             let reason = format!("{:?}", report.reason);
             part.waiting_on = Some(WaitingOn::MigrationCorrection);
-            part.stalled = Some((reason.clone(), report.message.clone()));
-            part.verdict = Verdict::no(&reason, report.message);
+            let message = format!(
+                "{}; once the cause is gone, give the PaymentCluster's annotation {} a new value",
+                report.message,
+                migration::RETRY
+            );
+            part.stalled = Some((reason.clone(), message.clone()));
+            part.verdict = Verdict::no(&reason, message);
         }
         Next::Done(report) => {
             part.is_done = true;
@@ -97,6 +115,24 @@ fn start(part: &mut Migration, cluster: &Validated, number: u32) {
     part.keep = vec![(Kind::Job, job.name.clone())];
     part.steps.push(Step::Apply { object: Box::new(job), is_new: true });
     part.verdict = Verdict::no("Migrating", "the migration Job runs");
+}
+
+/// The pods of migrations that are at work. One whose time to end is over is on a node that is gone.
+fn running(observed: &Observed, now: Timestamp) -> Vec<&Pod> {
+    let is_running = |pod: &&Pod| {
+        let containers = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+        let mut states = containers.filter_map(|container| container.state.as_ref());
+        states.any(|state| state.running.is_some())
+            && pod.metadata.deletion_timestamp.as_ref().is_none_or(|end| end.0 > now)
+    };
+    observed.pods_with(labels::COMPONENT, migration::COMPONENT).filter(is_running).collect()
+}
+
+/// The Job of a pod.
+fn job_of(observed: &Observed, pod: &Pod) -> Option<(Kind, String)> {
+    let uid = pod.labels().get(JOB_UID)?;
+    let job = observed.live.iter().find(|live| live.kind == Kind::Job && live.uid == *uid)?;
+    Some((Kind::Job, job.name.clone()))
 }
 
 /// SchemaReady as far as the status knows.

@@ -6,12 +6,15 @@ use serde_json::json;
 use crate::cluster::validate::Validated;
 use crate::owned::{Desired, Kind};
 
+/// Label of the configuration of a release.
+pub(crate) const COMPONENT: &str = "config";
+
 pub(super) fn of_release(cluster: &Validated) -> Desired {
     let (identity, release) = (&cluster.identity, &cluster.release);
     // JSON is YAML, and its keys come in a fixed order: equal configuration is equal text.
     let document = json!(runtime_config(cluster)).to_string();
     let content = json!({ "data": { file_name(paths::CONFIG): document } });
-    Desired::new(Kind::ConfigMap, identity, identity.config(release), "config", Some(release), content)
+    Desired::new(Kind::ConfigMap, identity, identity.config(release), COMPONENT, Some(release), content)
 }
 
 /// The document that the pods of the release read at start.

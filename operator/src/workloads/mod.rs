@@ -1,7 +1,7 @@
 //! The objects of a PaymentCluster, as values. ★ Pure: a spec goes in, objects come out.
 
 mod autoscaler;
-mod config_map;
+pub(crate) mod config_map;
 mod deployment;
 mod disruption_budget;
 pub mod pod;
