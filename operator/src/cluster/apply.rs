@@ -4,13 +4,13 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use runtime_contract::labels;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::step::Step;
 use crate::context::Context;
 use crate::error::Error;
 use crate::names::Identity;
-use crate::owned::difference::contains;
+use crate::owned::difference::{contains, replacement};
 use crate::owned::{Desired, Kind, is_owned};
 
 /// Field manager of the number of pods that an autoscaler takes over.
@@ -52,16 +52,22 @@ async fn write(context: &Context, identity: &Identity, object: &Desired, is_new:
     let live = serde_json::to_value(&applied).unwrap_or_default();
     // A Job cannot be changed once it is there, and nobody can have added to one that is new.
     if kind != Kind::Job && !contains(&live, &object.body) {
-        replace_lists(context, identity, object).await?;
+        replace_additions(context, identity, object, &live).await?;
     }
     tracing::info!(kind = ?kind, name, namespace = identity.namespace, is_new, "applied");
     Ok(())
 }
 
-/// Server-side apply leaves list items in place that somebody else added, say a container. A merge patch does not.
-async fn replace_lists(context: &Context, identity: &Identity, object: &Desired) -> Result<(), Error> {
+/// Server-side apply leaves in place what somebody else added, say a container, or a label in a selector. A merge patch
+/// does not.
+async fn replace_additions(
+    context: &Context,
+    identity: &Identity,
+    object: &Desired,
+    live: &Value,
+) -> Result<(), Error> {
     let (kind, name) = (object.kind, &object.name);
-    let spec = json!({ "spec": object.body.get("spec") });
+    let spec = json!({ "spec": replacement(&live["spec"], &object.body["spec"]) });
     let params = PatchParams { field_manager: Some(labels::MANAGED_BY_PURSER.into()), ..PatchParams::default() };
     let patched = api(context, identity, kind)
         .patch(name, &params, &Patch::Merge(&spec))

@@ -24,6 +24,10 @@ pub fn contains(live: &Value, wanted: &Value) -> bool {
 }
 
 fn is_same(key: &str, live: &Value, wanted: &Value) -> bool {
+    // One label too many in a selector, and it selects nothing any more.
+    if key == "selector" {
+        return live == wanted;
+    }
     contains(live, wanted) || (matches!(key, "cpu" | "memory" | "sizeLimit") && is_same_quantity(live, wanted))
 }
 
@@ -74,6 +78,29 @@ pub fn thousandths(quantity: &str) -> Option<u128> {
     whole.checked_add(fraction)?.checked_mul(factor).map(|scaled| scaled / fraction_factor)
 }
 
+/// A merge patch that makes the `wanted` spec of an object of it, with what somebody added to its selector removed.
+#[must_use]
+pub fn replacement(live: &Value, wanted: &Value) -> Value {
+    let mut patch = wanted.clone();
+    if let (Some(live), Some(patch)) = (live.get("selector"), patch.get_mut("selector")) {
+        remove_others(live, patch);
+    }
+    patch
+}
+
+/// In a merge patch, null removes a key.
+fn remove_others(live: &Value, patch: &mut Value) {
+    let (Some(live), Some(patch)) = (live.as_object(), patch.as_object_mut()) else { return };
+    for (key, live) in live {
+        match patch.get_mut(key) {
+            Some(patch) => remove_others(live, patch),
+            None => {
+                patch.insert(key.clone(), Value::Null);
+            }
+        }
+    }
+}
+
 /// Puts the keys of `over` into `base`, map by map; anything but a map is replaced.
 pub fn overlay(base: &mut Value, over: Value) {
     match (base, over) {
@@ -117,6 +144,18 @@ mod tests {
         ] {
             assert!(!contains(&live, &wanted), "{live}");
         }
+    }
+
+    #[test]
+    fn a_label_that_somebody_adds_to_a_selector_is_a_difference_and_is_removed() {
+        let wanted = json!({ "selector": { "a": "1", "matchLabels": { "b": "2" } }, "ports": [] });
+        let live = json!({ "selector": { "a": "1", "x": "y", "matchLabels": { "b": "2", "c": "3" } }, "ports": [] });
+        assert!(!contains(&live, &wanted));
+        let patch = json!({
+            "selector": { "a": "1", "x": null, "matchLabels": { "b": "2", "c": null } },
+            "ports": [],
+        });
+        assert_eq!(replacement(&live, &wanted), patch);
     }
 
     #[test]
