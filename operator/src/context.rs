@@ -1,10 +1,13 @@
 //! What every reconcile is given.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, Recorder};
 
 use crate::metrics::Metrics;
+use crate::provider::probe::Prober;
 
 /// What every reconcile is given. It holds no knowledge of the cluster.
 #[derive(Clone)]
@@ -14,7 +17,7 @@ pub struct Context {
     /// For pods: they are in the cluster, and never behind a proxy.
     pub pods_http: reqwest::Client,
     /// For the endpoints of providers.
-    pub providers_http: reqwest::Client,
+    pub prober: Arc<Prober>,
     /// For Events.
     pub recorder: Recorder,
     /// For figures.

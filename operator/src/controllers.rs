@@ -17,7 +17,6 @@ use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::controller::{self, Action, Controller};
-use kube::runtime::events::{Event, EventType};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::utils::PredicateConfig;
 use kube::runtime::watcher::{self, ExponentialBackoff, watcher};
@@ -27,6 +26,7 @@ use runtime_contract::labels;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
+use crate::cluster::announce::Announcement;
 use crate::config::Arguments;
 use crate::context::Context;
 use crate::error::Error;
@@ -114,10 +114,7 @@ pub async fn run(context: Context, watches: Client, arguments: &Arguments, stop:
     let scope = Scope { client: watches, namespace: arguments.watch_namespace.clone() };
     let context = Arc::new(context);
     let both = async {
-        tokio::join!(
-            clusters(&scope, context.clone(), stop.clone()),
-            providers(&scope, context.clone(), arguments.probe_interval(), stop.clone()),
-        )
+        tokio::join!(clusters(&scope, context.clone(), stop.clone()), providers(&scope, context.clone(), stop.clone()),)
     };
     // A watch whose first list never comes would hold a graceful end back for ever.
     let drained = async {
@@ -157,7 +154,7 @@ async fn clusters(scope: &Scope, context: Arc<Context>, stop: CancellationToken)
     drive_controller("PaymentCluster", controller, drive, context, reconcile).await;
 }
 
-async fn providers(scope: &Scope, context: Arc<Context>, probe_interval: Duration, stop: CancellationToken) {
+async fn providers(scope: &Scope, context: Arc<Context>, stop: CancellationToken) {
     let (store, triggers, drive) = shared::<PaymentProvider>(scope);
     let instances = store.clone();
     let controller = Controller::for_shared_stream(triggers, store)
@@ -167,8 +164,8 @@ async fn providers(scope: &Scope, context: Arc<Context>, probe_interval: Duratio
             neighbours(&instances, &cluster)
         })
         .graceful_shutdown_on(stop.cancelled_owned());
-    let reconcile = move |namespace: String, name: String, context: Arc<Context>| async move {
-        provider::reconcile(&context, &namespace, &name, probe_interval).await
+    let reconcile = |namespace: String, name: String, context: Arc<Context>| async move {
+        provider::reconcile(&context, &namespace, &name).await
     };
     drive_controller("PaymentProvider", controller, drive, context, reconcile).await;
 }
@@ -279,14 +276,13 @@ where
         let cause = std::error::Error::source(error).map(ToString::to_string);
         tracing::warn!(kind, namespace, name, step = result, %error, cause, "a pass failed and is done again");
         if matches!(error, Error::Malformed(_)) {
-            let event = Event {
-                type_: EventType::Warning,
+            let told = Announcement {
+                is_warning: true,
+                about: "Reconcile".into(),
                 reason: "Malformed".into(),
-                note: Some(error.to_string()),
-                action: "Reconcile".into(),
-                secondary: None,
+                note: error.to_string(),
             };
-            context.publish(&event, &resource.object_ref(&())).await;
+            context.publish(&told.event(), &resource.object_ref(&())).await;
         }
     }
     outcome

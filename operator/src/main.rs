@@ -1,6 +1,7 @@
 //! `purser-operator`: see `--help`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -10,6 +11,7 @@ use operator::config::Arguments;
 use operator::context::Context;
 use operator::lease::Lease;
 use operator::metrics::Metrics;
+use operator::provider::probe::Prober;
 use operator::{admin, client, controllers, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -43,7 +45,7 @@ async fn run(arguments: Arguments) -> Result<()> {
     let context = Context {
         client: clients.requests.clone(),
         pods_http: client::http().no_proxy().build()?,
-        providers_http: client::http().build()?,
+        prober: Arc::new(Prober::new(client::http().build()?, arguments.probe_interval())),
         recorder: Recorder::new(clients.requests, reporter),
         metrics: metrics.clone(),
     };

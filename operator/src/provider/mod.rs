@@ -5,8 +5,6 @@ pub mod judge;
 pub mod probe;
 pub mod selection;
 
-use std::time::Duration;
-
 use crds::{PaymentCluster, PaymentProvider};
 use futures::future::try_join;
 use jiff::Timestamp;
@@ -21,16 +19,11 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::{secrets, status};
 
-/// Looks at one PaymentProvider, and again after `probe_interval`.
+/// Looks at one PaymentProvider, and again when the next probe of its endpoint is due.
 ///
 /// # Errors
 /// When the API server does not answer, or the resource cannot be read.
-pub async fn reconcile(
-    context: &Context,
-    namespace: &str,
-    name: &str,
-    probe_interval: Duration,
-) -> Result<Action, Error> {
+pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result<Action, Error> {
     let api: Api<DeserializeGuard<PaymentProvider>> = Api::namespaced(context.client.clone(), namespace);
     let provider = match api.get_opt(name).await.map_err(Error::Observe)? {
         None => return Ok(Action::await_change()),
@@ -47,7 +40,7 @@ pub async fn reconcile(
     )
     .await
     .map_err(Error::Observe)?;
-    let endpoint = probe::probe(&context.providers_http, &provider.spec.api_endpoint).await;
+    let (endpoint, next_probe) = context.prober.ask(&provider.spec.api_endpoint).await;
     let used_by = selection::owner(&provider, &clusters).map(ResourceExt::name_any);
     let after = judge::status(&provider, &credentials, &endpoint, used_by, Timestamp::now());
     let before = provider.status.clone().unwrap_or_default();
@@ -57,5 +50,5 @@ pub async fn reconcile(
             context.publish(&announcement.event(), &provider.object_ref(&())).await;
         }
     }
-    Ok(Action::requeue(probe_interval))
+    Ok(Action::requeue(next_probe))
 }

@@ -1,7 +1,9 @@
 //! Whether anybody answers at a provider's endpoint.
 
+use std::collections::HashMap;
 use std::error::Error as _;
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// An endpoint that does not answer in this time counts as gone.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -20,8 +22,45 @@ pub enum Probe {
     },
 }
 
+/// Asks endpoints, each of them once per interval however often it is looked at: an answer that changes is a status
+/// that changes, which is a reason to look again.
+#[derive(Debug)]
+pub struct Prober {
+    http: reqwest::Client,
+    interval: Duration,
+    /// When each endpoint was asked last, and what came of it. Whoever starts anew merely asks once more.
+    asked: Mutex<HashMap<String, (Instant, Probe)>>,
+}
+
+impl Prober {
+    /// Asks by this client, at most once per interval.
+    #[must_use]
+    pub fn new(http: reqwest::Client, interval: Duration) -> Self {
+        Self { http, interval, asked: Mutex::default() }
+    }
+
+    /// What became of the last probe, and how soon the next one is due.
+    pub async fn ask(&self, endpoint: &str) -> (Probe, Duration) {
+        if let Some(known) = self.known(endpoint) {
+            return known;
+        }
+        let probe = probe(&self.http, endpoint).await;
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.retain(|_, (at, _)| at.elapsed() < self.interval);
+        asked.insert(endpoint.to_owned(), (Instant::now(), probe.clone()));
+        (probe, self.interval)
+    }
+
+    fn known(&self, endpoint: &str) -> Option<(Probe, Duration)> {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, probe) = asked.get(endpoint)?;
+        let due = self.interval.checked_sub(at.elapsed()).filter(|due| !due.is_zero())?;
+        Some((probe.clone(), due))
+    }
+}
+
 /// Asks once. No credential travels with it, and no redirect is followed.
-pub async fn probe(http: &reqwest::Client, endpoint: &str) -> Probe {
+async fn probe(http: &reqwest::Client, endpoint: &str) -> Probe {
     match http.get(endpoint).timeout(TIMEOUT).send().await {
         Ok(_) => Probe::Answered,
         Err(error) => {
