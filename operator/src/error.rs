@@ -16,7 +16,7 @@ pub enum Error {
     #[error("the resource cannot be read: {0}")]
     Malformed(#[source] Box<InvalidObject>),
     /// An object could not be written.
-    #[error("cannot write {kind:?} \"{name}\": {source}")]
+    #[error("cannot write {kind:?} \"{name}\": {}", sentence(source))]
     Apply {
         /// Its kind.
         kind: Kind,
@@ -36,6 +36,14 @@ pub enum Error {
     /// The status could not be written.
     #[error("cannot write the status")]
     Report(#[source] kube::Error),
+}
+
+/// What the API server said, without the structure around it.
+fn sentence(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => status.message.clone(),
+        other => other.to_string(),
+    }
 }
 
 impl Error {

@@ -2,6 +2,7 @@
 
 use crds::Stage;
 use crds::conditions::{self, cluster};
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use runtime_contract::health::names;
 use runtime_contract::{Reason, Role, labels};
@@ -13,7 +14,8 @@ use super::providers;
 use super::step::{Truth, Verdict, WaitingOn};
 use super::validate;
 use crate::names::Release;
-use crate::workloads::rollout::Rollout;
+use crate::owned::Kind;
+use crate::workloads::rollout::{self, Rollout};
 
 /// Every condition, by name, in the order in which they are shown.
 #[must_use]
@@ -91,9 +93,22 @@ fn trouble(observed: &Observed, role: Role, release: &str) -> Option<Trouble> {
         let of_release = of_role.filter(|pod| pod.labels().get(labels::RELEASE).is_some_and(|found| found == release));
         of_release.filter(|pod| pod.metadata.deletion_timestamp.is_none())
     };
-    pods().find_map(diagnosis::of_pod).or_else(|| {
+    let found = pods().find_map(diagnosis::of_pod).or_else(|| {
         let health = pods().filter_map(|pod| observed.health.get(&pod.name_any()));
         health.into_iter().find_map(diagnosis::of_health)
+    });
+    found.or_else(|| refused(observed, role, release))
+}
+
+/// A pod that is refused leaves no trace of itself, only a word in its Deployment.
+fn refused(observed: &Observed, role: Role, release: &str) -> Option<Trouble> {
+    let name = observed.identity.deployment(role, &Release { version: release.to_owned() });
+    let live = observed.find(Kind::Deployment, &name)?;
+    let deployment: Deployment = serde_json::from_value(live.body.clone()).ok()?;
+    let words = rollout::refusal(&deployment)?;
+    Some(Trouble {
+        reason: "PodsRefused",
+        message: format!("Kubernetes refuses pods of Deployment \"{name}\": {words}"),
     })
 }
 

@@ -37,6 +37,14 @@ pub fn of(deployment: &Deployment, least: i32) -> Rollout {
     }
 }
 
+/// Why Kubernetes refuses to make pods, say because of a quota or a policy; `None` when it does not.
+#[must_use]
+pub fn refusal(deployment: &Deployment) -> Option<&str> {
+    let conditions = deployment.status.as_ref()?.conditions.as_ref()?;
+    let refused = conditions.iter().find(|found| found.type_ == "ReplicaFailure" && found.status == "True")?;
+    refused.message.as_deref()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
