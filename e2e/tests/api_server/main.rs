@@ -7,3 +7,4 @@ mod puppet;
 mod reconcile;
 mod refusals;
 mod survival;
+mod trouble;

@@ -149,7 +149,12 @@ impl Stage {
         Self::empty().await?.made_ready().await
     }
 
-    /// The same on a control plane that may be taken away.
+    /// [`Self::empty`] on a control plane that may be broken.
+    pub(crate) async fn empty_on_own_plane() -> Result<Self> {
+        Self::on(own_control_plane().await?).await
+    }
+
+    /// [`Self::ready`] on a control plane that may be taken away.
     pub(crate) async fn with_own_plane() -> Result<(Self, Operator)> {
         Self::on(own_control_plane().await?).await?.made_ready().await
     }
