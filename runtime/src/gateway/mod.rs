@@ -2,6 +2,7 @@
 
 mod auth;
 mod body;
+mod connections;
 mod payment_json;
 mod payment_methods;
 mod payment_request;
@@ -53,13 +54,13 @@ pub async fn serve_on(app: Arc<App>, listener: TcpListener) -> std::io::Result<(
     let (waiters, bell) = (gateway.waiters.clone(), gateway.bell.clone());
     tracing::info!(address = %listener.local_addr()?, "taking payments");
     let stop = app.shutdown.clone();
-    let server = axum::serve(listener, router::router(gateway)).with_graceful_shutdown(stop.cancelled_owned());
+    let serving = connections::serve(listener, router::router(gateway), stop, connections::Limits::default());
     let drained = async {
         app.shutdown.cancelled().await;
         tokio::time::sleep(DRAIN).await;
     };
     tokio::select! {
-        result = server.into_future() => result,
+        () = serving => Ok(()),
         () = drained => {
             tracing::warn!("requests were still in flight after {} s; they are cut off", DRAIN.as_secs());
             Ok(())
