@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use reqwest::StatusCode;
+use runtime::idempotency::{self, Answer, IdempotencyKey};
 use runtime::ids::PaymentId;
 use runtime::payments::{self, Status};
 use serde_json::{Value, json};
@@ -207,8 +208,28 @@ async fn a_key_is_free_again_when_its_time_is_over() {
         .execute(gateway.pool())
         .await
         .unwrap();
-    assert_eq!(runtime::idempotency::store::forget_expired(gateway.pool(), Utc::now()).await.unwrap(), 1);
+    assert_eq!(idempotency::store::forget_expired(gateway.pool(), Utc::now()).await.unwrap(), 1);
     assert_eq!(gateway.rows().await, (2, 0, 2));
+}
+
+/// A day-old request that was never answered is repeated at the very moment its key runs out.
+#[tokio::test]
+async fn an_answer_that_comes_too_late_for_its_key_does_not_become_another_payments_answer() {
+    let gateway = TestGateway::new().await;
+    let late = Answer { status: 201, location: "/v1/payments/old".into(), body: b"old".to_vec() };
+    let key = IdempotencyKey::parse(b"k").unwrap();
+    let keep =
+        async |payment| idempotency::store::answer_once(gateway.pool(), gateway.merchant, &key, payment, &late).await;
+    let old = PaymentId::at(Utc::now());
+    assert_eq!(keep(old).await.unwrap(), late, "the key was forgotten");
+    let body = gateway.payment();
+    let new = gateway.pay_with(&body, "k", 0).await;
+    sqlx::query("update idempotency_keys set response_status = null, response_headers = null, response_body = null")
+        .execute(gateway.pool())
+        .await
+        .unwrap();
+    assert_eq!(keep(old).await.unwrap(), late, "the key stands for another payment");
+    assert_eq!(gateway.pay_with(&body, "k", 0).await.json()["id"], new.json()["id"]);
 }
 
 #[tokio::test]

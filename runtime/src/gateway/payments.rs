@@ -106,7 +106,7 @@ async fn answer_for(
     let status = if payment.status.is_settled() { StatusCode::CREATED } else { StatusCode::ACCEPTED };
     let body = serde_json::to_vec(&PaymentJson::of(&payment)).map_err(|_| Problem::internal())?;
     let answer = Answer { status: status.as_u16(), location: format!("/v1/payments/{id}"), body };
-    Ok(idempotency::store::answer_once(&gateway.app.pool, merchant, key, &answer).await?)
+    Ok(idempotency::store::answer_once(&gateway.app.pool, merchant, key, id, &answer).await?)
 }
 
 /// The payment, at its end or when time is up, or when this process is told to stop.

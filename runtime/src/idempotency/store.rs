@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgExecutor, Row};
 
 use super::{Answer, IdempotencyKey, Known, RequestHash};
-use crate::ids::MerchantId;
+use crate::ids::{MerchantId, PaymentId};
 
 /// What is known of a merchant's key.
 ///
@@ -36,7 +36,8 @@ pub async fn find(
     })
 }
 
-/// Keeps the first answer given to a key and returns it: the one given here, or the one that came before.
+/// Keeps the first answer given to a key and returns it: the one given here, or the one that came before. A key that
+/// was forgotten meanwhile, or stands for another payment by now, is left as it is.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -44,6 +45,7 @@ pub async fn answer_once(
     executor: impl PgExecutor<'_>,
     merchant: MerchantId,
     key: &IdempotencyKey,
+    payment: PaymentId,
     answer_now: &Answer,
 ) -> Result<Answer, sqlx::Error> {
     // A row is returned either way, so that this is one statement and there is no moment between writing and reading.
@@ -52,7 +54,7 @@ pub async fn answer_once(
              response_status = coalesce(response_status, $3),
              response_headers = coalesce(response_headers, $4),
              response_body = coalesce(response_body, $5)
-         where merchant_id = $1 and key = $2
+         where merchant_id = $1 and key = $2 and payment_id = $6
          returning response_status, response_headers, response_body",
     )
     .bind(merchant)
@@ -60,9 +62,11 @@ pub async fn answer_once(
     .bind(i32::from(answer_now.status))
     .bind(serde_json::json!({ "location": answer_now.location }))
     .bind(&answer_now.body)
-    .fetch_one(executor)
+    .bind(payment)
+    .fetch_optional(executor)
     .await?;
-    Ok(answer(&row)?.unwrap_or_else(|| answer_now.clone()))
+    let kept = row.as_ref().map(answer).transpose()?.flatten();
+    Ok(kept.unwrap_or_else(|| answer_now.clone()))
 }
 
 fn answer(row: &sqlx::postgres::PgRow) -> Result<Option<Answer>, sqlx::Error> {
