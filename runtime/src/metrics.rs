@@ -24,6 +24,10 @@ pub struct Metrics {
     pub queue_depth: IntGauge,
     /// Age of the oldest of them that is due, in seconds.
     pub queue_oldest_seconds: IntGauge,
+    /// Seconds since the oldest of all of them was accepted.
+    pub queue_oldest_payment_seconds: IntGauge,
+    /// Those that wait for a person.
+    pub queue_parked: IntGauge,
     /// HTTP requests by method, route and status.
     pub http_requests: IntCounterVec,
     /// Seconds of an HTTP request, by route.
@@ -57,6 +61,9 @@ impl Metrics {
             queue_depth: maker.gauge("purser_queue_depth", "Payments that are not at their end.")?,
             queue_oldest_seconds: maker
                 .gauge("purser_queue_oldest_seconds", "Age of the oldest payment that is due.")?,
+            queue_oldest_payment_seconds: maker
+                .gauge("purser_queue_oldest_payment_seconds", "Time since the oldest open payment was accepted.")?,
+            queue_parked: maker.gauge("purser_queue_parked", "Payments that wait for a person.")?,
             http_requests: maker.counters(
                 "purser_http_requests_total",
                 "HTTP requests.",

@@ -39,7 +39,7 @@ async fn rows(stage: &Stage) -> Vec<Row> {
 async fn payment(stage: &Stage, release: &str, t_start: DateTime<Utc>, ended: Option<(&str, i32)>) {
     let id = stage.accept_for(release, "10.50", "USD").await;
     sqlx::query(
-        "update transactions set t_start = $2, status = coalesce($3, status), latency_ms = $4,
+        "update transactions set t_start = $2, created_at = $2, status = coalesce($3, status), latency_ms = $4,
              t_end = $2 + $4 * interval '1 millisecond' where id = $1",
     )
     .bind(id)
@@ -116,16 +116,46 @@ async fn rolling_up_again_changes_nothing_but_what_ended_late() {
 }
 
 #[tokio::test]
-async fn neither_the_running_minute_nor_what_is_older_than_ten_is_touched() {
+async fn the_running_minute_is_not_touched() {
     let stage = Stage::new("pm_card_visa").await;
     let begin = this_minute();
-    let now = begin + TimeDelta::seconds(30);
     payment(&stage, RELEASE, begin, Some(("SUCCESS", 10))).await;
-    payment(&stage, RELEASE, begin - TimeDelta::minutes(11), Some(("SUCCESS", 10))).await;
-    assert_eq!(roll_up(stage.pool(), now).await.unwrap(), Rollup::Written(0));
-    payment(&stage, RELEASE, begin - TimeDelta::minutes(10), Some(("SUCCESS", 10))).await;
+    assert_eq!(roll_up(stage.pool(), begin + TimeDelta::seconds(30)).await.unwrap(), Rollup::Written(0));
     payment(&stage, RELEASE, begin - TimeDelta::milliseconds(1), Some(("SUCCESS", 10))).await;
-    assert_eq!(roll_up(stage.pool(), now).await.unwrap(), Rollup::Written(2));
+    assert_eq!(roll_up(stage.pool(), begin + TimeDelta::seconds(30)).await.unwrap(), Rollup::Written(1));
+}
+
+/// As after an hour without a metrics workload.
+#[tokio::test]
+async fn minutes_that_were_missed_are_made_good_up_to_a_day() {
+    let stage = Stage::new("pm_card_visa").await;
+    let now = this_minute();
+    let minutes = [1, 9, 11, 40, 41, 55, 24 * 60];
+    for ago in minutes {
+        payment(&stage, RELEASE, now - TimeDelta::minutes(ago), Some(("SUCCESS", 10))).await;
+    }
+    payment(&stage, RELEASE, now - TimeDelta::hours(26), Some(("SUCCESS", 10))).await;
+    assert_eq!(roll_up(stage.pool(), now).await.unwrap(), Rollup::Written(minutes.len()));
+    assert_eq!(rows(&stage).await.len(), minutes.len());
+    assert_eq!(roll_up(stage.pool(), now).await.unwrap(), Rollup::Written(2), "only the last ten again");
+}
+
+#[tokio::test]
+async fn a_payment_that_ends_hours_late_comes_into_its_minute() {
+    let stage = Stage::new("pm_card_visa").await;
+    let minute = this_minute() - TimeDelta::hours(3);
+    payment(&stage, RELEASE, minute, None).await;
+    payment(&stage, RELEASE, minute, Some(("SUCCESS", 10))).await;
+    roll_up(stage.pool(), minute + TimeDelta::minutes(2)).await.unwrap();
+    assert_eq!((rows(&stage).await[0].n_pending, rows(&stage).await[0].n_success), (1, 1));
+    sqlx::query("update transactions set status = 'SUCCESS', latency_ms = 10800000 where latency_ms is null")
+        .execute(stage.pool())
+        .await
+        .unwrap();
+    roll_up(stage.pool(), this_minute()).await.unwrap();
+    let row = &rows(&stage).await[0];
+    assert_eq!((row.n_total, row.n_pending, row.n_success), (2, 0, 2));
+    assert!((10_800_000..10_811_000).contains(&row.p99_latency_ms.unwrap()), "{row:?}");
 }
 
 #[tokio::test]

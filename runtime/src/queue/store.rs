@@ -206,6 +206,9 @@ pub struct Depth {
     pub items: i64,
     /// Age in seconds of the oldest one that is due; 0 when none is.
     pub oldest_s: i64,
+    /// Seconds since the oldest of all was accepted; 0 when there is none. Grows also while a payment is tried again
+    /// and again, when it is hardly ever due.
+    pub oldest_payment_s: i64,
     /// Those that wait for a person.
     pub parked: i64,
 }
@@ -218,6 +221,7 @@ pub async fn depth(pool: &Pool) -> Result<Depth, sqlx::Error> {
     sqlx::query_as(
         "select count(*) as items,
                 coalesce(floor(extract(epoch from now() - min(run_at) filter (where parked_at is null and run_at <= now()))), 0)::bigint as oldest_s,
+                coalesce(floor(extract(epoch from now() - min(created_at))), 0)::bigint as oldest_payment_s,
                 count(*) filter (where parked_at is not null) as parked
          from work_items",
     )

@@ -146,9 +146,8 @@ pub fn percentile(latencies: &Histogram<u64>, share: f64) -> Option<i32> {
     if latencies.is_empty() {
         return None;
     }
-    // The histogram answers with the upper end of a cell, which the largest latency itself bounds.
-    let value = latencies.value_at_quantile(share).min(latencies.max());
-    Some(i32::try_from(value).unwrap_or(i32::MAX))
+    // The upper end of a cell: up to a thousandth above the latency itself.
+    Some(i32::try_from(latencies.value_at_quantile(share)).unwrap_or(i32::MAX))
 }
 
 fn histogram(tallies: &[Tally]) -> Result<Histogram<u64>, FiguresError> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use sqlx::postgres::PgConnection;
 use thiserror::Error;
 use tokio::time::MissedTickBehavior;
 
@@ -15,8 +16,11 @@ use crate::app::App;
 use crate::database::{DatabaseError, Pool};
 use crate::{partitions, queue};
 
-/// Payments end late, when a provider was away: so many minutes are calculated again each time.
+/// The latest minutes are calculated again each time: most payments that end late end within these.
 const MINUTES_REDONE: i32 = 10;
+/// How far back a minute is made good that was missed, or holds payments that were not at their end: as long as a
+/// payment may wait for a provider, and an hour more.
+const LATE_MAX: TimeDelta = TimeDelta::hours(25);
 const MINUTE_S: u32 = 60;
 /// A minute is rolled up a little after its end, so that the commits of its last moment are in it.
 const SETTLE: TimeDelta = TimeDelta::seconds(2);
@@ -54,23 +58,43 @@ pub async fn run(app: Arc<App>) {
     }
 }
 
-/// Writes the whole minutes of the last ten before `now`. Doing it again changes nothing but late payments.
+/// Writes the whole minutes of the last ten before `now`, those that were missed while nobody rolled up, and some of
+/// those whose payments were not all at their end. Doing it again changes nothing but late payments.
 ///
 /// # Errors
-/// When the database does not answer; then nothing was written.
+/// When the database does not answer; what was written until then is whole minutes.
 pub async fn roll_up(pool: &Pool, now: DateTime<Utc>) -> Result<Rollup, RollupError> {
+    let stretch = TimeDelta::minutes(1) * MINUTES_REDONE;
     let to = now.duration_trunc(TimeDelta::minutes(1)).unwrap_or(now);
-    let from = to - TimeDelta::minutes(1) * MINUTES_REDONE;
-    let mut transaction = pool.begin().await?;
-    if !store::lock(&mut transaction).await? {
-        return Ok(Rollup::Elsewhere);
+    let (recent, oldest) = (to - stretch, to - LATE_MAX);
+    let mut written = 0;
+    let mut from = oldest;
+    while from < to {
+        let mut transaction = pool.begin().await?;
+        if !store::lock(&mut transaction).await? {
+            return Ok(Rollup::Elsewhere);
+        }
+        // One stretch at a time, so that a long absence does not become one long statement.
+        from = store::first_missed(&mut transaction, from, recent).await?.unwrap_or(recent);
+        let end = if from < recent { recent } else { to };
+        written += write(&mut transaction, from, (from + stretch).min(end)).await?;
+        if from == recent {
+            for minute in store::unfinished(&mut transaction, oldest, recent).await? {
+                written += write(&mut transaction, minute, minute + TimeDelta::minutes(1)).await?;
+            }
+        }
+        transaction.commit().await?;
+        from += stretch;
     }
-    let buckets = store::tallies(&mut transaction, from, to).await?;
+    Ok(Rollup::Written(written))
+}
+
+async fn write(connection: &mut PgConnection, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<usize, RollupError> {
+    let buckets = store::tallies(connection, from, to).await?;
     for (bucket, tallies) in &buckets {
-        store::save(&mut transaction, bucket, &figures(tallies, MINUTE_S)?).await?;
+        store::save(connection, bucket, &figures(tallies, MINUTE_S)?).await?;
     }
-    transaction.commit().await?;
-    Ok(Rollup::Written(buckets.len()))
+    Ok(buckets.len())
 }
 
 async fn minutes(app: &App) {
@@ -113,15 +137,19 @@ async fn ensure_partitions(pool: &Pool) -> Result<Vec<String>, DatabaseError> {
 async fn queue_depth(app: &App) {
     let mut ticks = tokio::time::interval(QUEUE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut parked_before = 0;
     loop {
         ticks.tick().await;
         match queue::store::depth(&app.pool).await {
             Ok(depth) => {
                 app.metrics.queue_depth.set(depth.items);
                 app.metrics.queue_oldest_seconds.set(depth.oldest_s);
-                if depth.parked > 0 {
+                app.metrics.queue_oldest_payment_seconds.set(depth.oldest_payment_s);
+                app.metrics.queue_parked.set(depth.parked);
+                if depth.parked > parked_before {
                     tracing::error!(payments = depth.parked, "payments wait for a person: see work_items.parked_at");
                 }
+                parked_before = depth.parked;
             }
             Err(error) => tracing::warn!(%error, "queue not measured"),
         }

@@ -41,6 +41,40 @@ from transactions
 where t_start >= $1 and t_start < $2 and created_at >= $1 - interval '1 hour' and created_at < $2 + interval '1 hour'
 group by 1, 2, 3, 4";
 
+/// The first minute in the stretch that has payments, but is later than every minute written so far.
+pub(super) async fn first_missed(
+    connection: &mut PgConnection,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>, sqlx::Error> {
+    sqlx::query_scalar(
+        "select date_trunc('minute', min(t_start), 'UTC') from transactions
+         where t_start >= greatest($1, (select max(time_bucket) + interval '1 minute' from transaction_metrics where bucket_size = 'MINUTE'))
+           and t_start < $2 and created_at >= $1 - interval '1 hour' and created_at < $2 + interval '1 hour'",
+    )
+    .bind(from)
+    .bind(to)
+    .fetch_one(connection)
+    .await
+}
+
+/// Minutes in the stretch with payments that were not at their end. A limited number, those that rested longest first.
+pub(super) async fn unfinished(
+    connection: &mut PgConnection,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> Result<Vec<DateTime<Utc>>, sqlx::Error> {
+    sqlx::query_scalar(
+        "select time_bucket from transaction_metrics
+         where bucket_size = 'MINUTE' and n_pending > 0 and time_bucket >= $1 and time_bucket < $2
+         group by time_bucket order by min(updated_at), time_bucket limit 10",
+    )
+    .bind(from)
+    .bind(to)
+    .fetch_all(connection)
+    .await
+}
+
 /// The payments of each minute and release.
 pub(super) async fn tallies(
     connection: &mut PgConnection,
