@@ -2,9 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use super::{Kubectl, NAMESPACE, OPERATOR_NAMESPACE};
+
+/// The label by which the quickstart's namespace is known.
+const PART_OF: &str = "app.kubernetes.io/part-of";
+const QUICKSTART: &str = "purser-quickstart";
 
 /// Installs or upgrades the chart.
 pub async fn operator(kubectl: &Kubectl, root: &Path, registry: Option<&str>) -> Result<()> {
@@ -39,6 +44,21 @@ pub async fn restart(kubectl: &Kubectl) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a cluster of the user's own whose namespace of that name is not the quickstart's: nothing of theirs is
+/// overwritten or removed.
+///
+/// # Errors
+/// When it is somebody else's.
+pub async fn claim(kubectl: &Kubectl) -> Result<()> {
+    let Some(namespace) = kubectl.get(&["namespace", NAMESPACE]).await? else { return Ok(()) };
+    if namespace["metadata"]["labels"][PART_OF] != QUICKSTART {
+        bail!(
+            "this cluster has a namespace \"{NAMESPACE}\" that is not the quickstart's (it lacks the label {PART_OF}={QUICKSTART}); nothing was changed"
+        );
+    }
+    Ok(())
+}
+
 /// Applies `examples/quickstart`, with its images taken from the registry if there is one.
 pub async fn quickstart(kubectl: &Kubectl, root: &Path, registry: Option<&str>) -> Result<()> {
     let folder = root.join("examples/quickstart");
@@ -48,8 +68,13 @@ pub async fn quickstart(kubectl: &Kubectl, root: &Path, registry: Option<&str>) 
     Ok(())
 }
 
-/// Removes the quickstart, then the operator and its definitions. What is not there is no error.
-pub async fn remove(kubectl: &Kubectl) -> Result<()> {
+/// Removes the quickstart, then the operator and its definitions. What is not there is no error. On a cluster of the
+/// user's own (`local` is false) the last two stay while another namespace has a PaymentCluster: definitions take every
+/// resource of theirs with them.
+pub async fn remove(kubectl: &Kubectl, local: bool) -> Result<()> {
+    if !local {
+        claim(kubectl).await?;
+    }
     // The resources first, so that the operator's objects go by their owner references.
     let kinds = "paymentclusters.purser.dev,paymentproviders.purser.dev";
     let deleted =
@@ -61,11 +86,29 @@ pub async fn remove(kubectl: &Kubectl) -> Result<()> {
         }
     }
     kubectl.run(&["delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s"]).await?;
+    let others = if local { Vec::new() } else { paymentclusters(kubectl).await? };
+    if !others.is_empty() {
+        println!("    the operator and its definitions stay, for these need them: {}", others.join(", "));
+        return Ok(());
+    }
     kubectl.helm(&["uninstall", "purser", "-n", OPERATOR_NAMESPACE, "--ignore-not-found", "--wait"]).await?;
     kubectl.run(&["delete", "namespace", OPERATOR_NAMESPACE, "--ignore-not-found", "--timeout=120s"]).await?;
     let definitions = ["paymentclusters.purser.dev", "paymentproviders.purser.dev"];
     kubectl.run(&[&["delete", "crd", "--ignore-not-found"], &definitions[..]].concat()).await?;
     Ok(())
+}
+
+/// Every PaymentCluster of the cluster, as NAMESPACE/NAME.
+async fn paymentclusters(kubectl: &Kubectl) -> Result<Vec<String>> {
+    if kubectl.get(&["crd", "paymentclusters.purser.dev"]).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let list = kubectl.get(&["paymentclusters.purser.dev", "--all-namespaces"]).await?.unwrap_or_default();
+    let name = |object: &Value| {
+        let part = |part: &str| object["metadata"][part].as_str().unwrap_or_default().to_owned();
+        format!("{}/{}", part("namespace"), part("name"))
+    };
+    Ok(list["items"].as_array().into_iter().flatten().map(name).collect())
 }
 
 fn image(registry: Option<&str>, name: &str) -> String {

@@ -27,6 +27,9 @@ pub struct Options<'a> {
 /// When the platform does not become Ready, or the payment does not succeed.
 pub async fn up(kubectl: &Kubectl, options: Options<'_>) -> Result<()> {
     let Options { root, local, registry, new_images } = options;
+    if !local {
+        install::claim(kubectl).await?;
+    }
     let started = Instant::now();
     println!("==> Installing the operator (chart charts/purser) and applying examples/quickstart");
     if new_images {
@@ -48,10 +51,10 @@ pub async fn up(kubectl: &Kubectl, options: Options<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Removes what [`up`] put onto the cluster.
+/// Removes what [`up`] put onto a cluster of the user's own.
 pub async fn down(kubectl: &Kubectl) -> Result<()> {
     println!("==> Removing the quickstart, the operator and its definitions");
-    install::remove(kubectl).await
+    install::remove(kubectl, false).await
 }
 
 async fn first_payment(merchant: &Merchant) -> Result<Value> {

@@ -7,7 +7,8 @@ use e2e::Paths;
 use e2e::platform::Kubectl;
 use e2e::progress::wait_for;
 
-use super::fixture::control_plane;
+use super::fixture::{control_plane, minimal_cluster};
+use super::operator::{Operator, Stage};
 
 async fn chart() -> Result<(Kubectl, String, Paths)> {
     let paths = Paths::from_env()?;
@@ -117,5 +118,33 @@ fn the_definitions_in_the_chart_are_those_of_crds() -> Result<()> {
         let copy = fs::read_to_string(root.join("charts/purser/files/crds").join(name)).unwrap_or_default();
         assert!(source == copy, "charts/purser/files/crds/{name} is stale; run `make generate` and commit");
     }
+    Ok(())
+}
+
+/// The operator with the chart's rights in one namespace and none outside of it.
+#[tokio::test]
+async fn an_operator_of_one_namespace_needs_no_right_beyond_it() -> Result<()> {
+    let (kubectl, chart, _) = chart().await?;
+    let stage = Stage::empty().await?;
+    let (namespace, watch) = (stage.namespace.as_str(), format!("watchNamespace={}", stage.namespace));
+    let name = format!("fullnameOverride=operator-{namespace}");
+    for template in ["templates/serviceaccount.yaml", "templates/rbac.yaml"] {
+        let arguments =
+            ["template", "purser", &chart, "-n", namespace, "--set", &watch, "--set", &name, "-s", template];
+        let rendered = kubectl.helm(&arguments).await?;
+        kubectl.run_with_input(&["apply", "-f", "-"], Some(&rendered)).await?;
+    }
+    let token = kubectl.run(&["-n", namespace, "create", "token", &format!("operator-{namespace}")]).await?;
+    let mut kubeconfig: serde_json::Value = serde_saphyr::from_str(&fs::read_to_string(&stage.plane.kubeconfig_path)?)?;
+    kubeconfig["users"][0]["user"] = serde_json::json!({"token": token.trim()});
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("kubeconfig");
+    fs::write(&file, kubeconfig.to_string())?;
+    stage.create("PaymentCluster", minimal_cluster("payments")).await?;
+    let _operator = Operator::start_as(&file, namespace, "restricted")?;
+    stage.until_ready().await?;
+    let events = stage.object("apis/events.k8s.io/v1", "events").await?.context("no list of events")?;
+    let told = |event: &serde_json::Value| event["reportingController"] == "purser-operator";
+    assert!(events["items"].as_array().is_some_and(|events| events.iter().any(told)), "it may not tell events");
     Ok(())
 }

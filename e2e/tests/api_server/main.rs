@@ -8,3 +8,4 @@ mod reconcile;
 mod refusals;
 mod survival;
 mod trouble;
+mod users_cluster;

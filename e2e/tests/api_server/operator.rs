@@ -1,7 +1,7 @@
 //! The operator as a process against the real API server. It watches one namespace per test.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -26,13 +26,18 @@ pub(crate) struct Operator {
 impl Operator {
     /// Starts the program that cargo built beside this test.
     pub(crate) fn start(plane: &ControlPlane, namespace: &str, identity: &str) -> Result<Self> {
+        Self::start_as(&plane.kubeconfig_path, namespace, identity)
+    }
+
+    /// The same with the rights of another kubeconfig.
+    pub(crate) fn start_as(kubeconfig: &Path, namespace: &str, identity: &str) -> Result<Self> {
         let program = std::env::current_exe()?.ancestors().nth(2).context("no target folder")?.join("purser-operator");
         let log =
             std::env::temp_dir().join(format!("purser-operator-{}-{namespace}-{identity}.log", std::process::id()));
         let output = File::options().create(true).append(true).open(&log)?;
         let mut command = Command::new(&program);
         command.args(["--watch-namespace", namespace, "--admin-address", "127.0.0.1:0"]);
-        command.env("KUBECONFIG", &plane.kubeconfig_path).env("POD_NAME", identity).env("POD_NAMESPACE", namespace);
+        command.env("KUBECONFIG", kubeconfig).env("POD_NAME", identity).env("POD_NAMESPACE", namespace);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let process = command
             .spawn()

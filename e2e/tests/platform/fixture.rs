@@ -46,7 +46,7 @@ async fn gateway(kubectl: &Kubectl, local: bool) -> Result<Gateway> {
 
 async fn install_anew(kubectl: &Kubectl, paths: &Paths, local: bool) -> Result<FirstPayment> {
     let registry = std::env::var("PURSER_REGISTRY").ok();
-    install::remove(kubectl).await.context("removing an earlier quickstart")?;
+    install::remove(kubectl, local).await.context("removing an earlier quickstart")?;
     if local {
         // Offers the volumes of what was removed anew.
         e2e::cluster::up(paths, e2e::cluster::Metrics::Later).await?;
