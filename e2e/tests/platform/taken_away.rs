@@ -36,7 +36,7 @@ struct Parts {
     spec: Value,
 }
 
-const CASES: [Case; 8] = [
+const CASES: [Case; 9] = [
     Case {
         name: "no-secret",
         condition: "SecretsAvailable",
@@ -88,8 +88,19 @@ const CASES: [Case; 8] = [
         condition: "GatewayAvailable",
         status: "False",
         words: "memory",
+        // More than any node of these tests has.
         change: |parts| {
-            parts.spec["gateway"]["resources"] = json!({"requests": {"memory": "5Mi"}, "limits": {"memory": "5Mi"}})
+            parts.spec["gateway"]["resources"] = json!({"requests": {"memory": "900Gi"}, "limits": {"memory": "900Gi"}})
+        },
+    },
+    Case {
+        name: "small-memory",
+        condition: "GatewayAvailable",
+        status: "False",
+        words: "memory",
+        // Less than it takes to start a container at all; the gateway itself runs in 4 MiB.
+        change: |parts| {
+            parts.spec["gateway"]["resources"] = json!({"requests": {"memory": "2Mi"}, "limits": {"memory": "2Mi"}})
         },
     },
 ];
