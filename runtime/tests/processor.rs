@@ -79,6 +79,23 @@ async fn every_lost_answer_ends_in_one_charge_at_the_same_provider() {
     assert!(second.charges().await.is_empty(), "nobody else was asked");
 }
 
+/// Another address may be another ledger, which does not know the attempt's key and would charge again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_attempt_is_asked_about_where_it_was_sent_though_its_provider_moved_and_was_switched_off() {
+    let (before, after) = (Provider::start().await, Provider::start().await);
+    let mut stage = Stage::new("pm_card_visa").await;
+    stage.providers(&[provider("stripe", before.address, 1)]).await;
+    stage.processor(hasty());
+    before.fault("error_after_charging", 2).await;
+    let id = stage.accept("10.50", "USD").await;
+    until("the attempt is unknown", async || stage.attempts(id).await == ["UNKNOWN"]).await;
+    stage
+        .providers(&[runtime_contract::ProviderSettings { active: false, ..provider("stripe", after.address, 1) }])
+        .await;
+    assert_eq!(stage.settled(id).await.status, "SUCCESS");
+    assert_eq!((before.charges().await.len(), after.charges().await.len()), (1, 0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_outcome_is_unknown_nothing_final_is_said() {
     let simulator = Provider::start().await;

@@ -105,7 +105,8 @@ impl Round<'_> {
         let mut step = self.begin(case).await?;
         let number = case.attempts + 1;
         let release = &self.worker.app.release;
-        let new = NewAttempt { id: attempt.id, number, resource: &provider.resource, release, t_start };
+        let ProviderAddress { resource, api_endpoint, .. } = &provider;
+        let new = NewAttempt { id: attempt.id, number, resource, api_endpoint, release, t_start };
         step.send(case, &new).await?;
         step.commit().await?;
         self.check = None;

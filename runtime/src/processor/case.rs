@@ -52,7 +52,7 @@ pub struct OpenAttempt {
     pub t_start: DateTime<Utc>,
     /// The provider's name for the charge, when an answer carried one.
     pub reference: Option<String>,
-    /// The only provider that may be asked.
+    /// The only provider that may be asked, at the address it was asked at before.
     pub provider: ProviderAddress,
 }
 

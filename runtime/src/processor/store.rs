@@ -38,7 +38,7 @@ select t.t_start, t.merchant_id, t.user_id, t.amount, t.currency, t.status, t.fr
        m.fee_percentage, pm.token,
        (select coalesce(max(number), 0) from payment_attempts where payment_id = t.id) as attempts,
        a.id as attempt_id, a.t_start as attempt_t_start, a.provider_reference as attempt_reference,
-       p.resource, p.name as provider_name, p.api_endpoint, p.max_latency_ms
+       p.resource, p.name as provider_name, coalesce(a.api_endpoint, p.api_endpoint) as api_endpoint, p.max_latency_ms
 from transactions t
 join merchants m on m.id = t.merchant_id
 join payment_methods pm on pm.id = t.payment_method_id
@@ -129,8 +129,8 @@ impl Step {
     pub(super) async fn send(&mut self, case: &Case, attempt: &NewAttempt<'_>) -> Result<(), StoreError> {
         let provider_id: Option<i32> = sqlx::query_scalar(
             "insert into payment_attempts
-                 (id, payment_id, payment_created_at, number, payment_provider_id, state, release, t_start)
-             select $1, $2, $3, $4, id, 'SENT', $6, $7 from payment_providers where resource = $5
+                 (id, payment_id, payment_created_at, number, payment_provider_id, state, release, t_start, api_endpoint)
+             select $1, $2, $3, $4, id, 'SENT', $6, $7, $8 from payment_providers where resource = $5
              returning payment_provider_id",
         )
         .bind(attempt.id)
@@ -140,6 +140,7 @@ impl Step {
         .bind(attempt.resource)
         .bind(attempt.release)
         .bind(attempt.t_start)
+        .bind(attempt.api_endpoint)
         .fetch_optional(&mut *self.transaction)
         .await?;
         let no_row = || StoreError::Inconsistent(format!("provider {} has no row", attempt.resource));
@@ -232,6 +233,7 @@ pub(super) struct NewAttempt<'a> {
     pub(super) id: AttemptId,
     pub(super) number: i32,
     pub(super) resource: &'a str,
+    pub(super) api_endpoint: &'a str,
     pub(super) release: &'a str,
     pub(super) t_start: DateTime<Utc>,
 }
