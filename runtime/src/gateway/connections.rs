@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::serve::Listener;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
@@ -35,9 +35,8 @@ impl Default for Limits {
 /// Serves until `stop`, then finishes what was begun.
 pub(super) async fn serve(mut listener: TcpListener, router: Router, stop: CancellationToken, limits: Limits) {
     let places = Arc::new(Semaphore::new(limits.connections));
-    // Without a guess at the version, which would wait for the first byte for ever.
-    let mut http = Builder::new(TokioExecutor::new()).http1_only();
-    http.http1().timer(TokioTimer::new()).header_read_timeout(limits.header).max_buf_size(limits.header_bytes);
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(limits.header).max_buf_size(limits.header_bytes);
     let begun = GracefulShutdown::new();
     loop {
         let next = async {
@@ -51,11 +50,11 @@ pub(super) async fn serve(mut listener: TcpListener, router: Router, stop: Cance
             () = stop.cancelled() => break,
         };
         let service = TowerToHyperService::new(router.clone());
-        let connection = begun.watch(http.serve_connection(TokioIo::new(stream), service).into_owned());
+        let connection = begun.watch(http.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             let _place = place;
             if let Err(error) = connection.await {
-                tracing::debug!(error, "a connection broke");
+                tracing::debug!(%error, "a connection broke");
             }
         });
     }
