@@ -10,5 +10,5 @@ mod store;
 pub mod wire;
 
 pub use client::{Check, FraudClient};
-pub use serve::{serve, serve_on};
+pub use serve::serve_on;
 pub use wire::{CheckRequest, Status, Triggered, Verdict};

@@ -9,7 +9,7 @@ use axum::extract::rejection::JsonRejection;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use runtime_contract::{paths, ports};
+use runtime_contract::paths;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use uuid::Uuid;
@@ -36,14 +36,6 @@ struct Fraud {
 }
 
 type Refusal = (StatusCode, Json<Value>);
-
-/// Serves checks on the port of the role until the process is to end.
-///
-/// # Errors
-/// When the port cannot be opened or fails.
-pub async fn serve(app: Arc<App>) -> std::io::Result<()> {
-    serve_on(app, TcpListener::bind(("0.0.0.0", ports::FRAUD)).await?).await
-}
 
 /// Serves checks on this port until the process is to end.
 ///
