@@ -19,7 +19,7 @@ use super::step::{Step, Verdict, WaitingOn};
 use super::validate::{Problem, Replicas, Validated};
 use crate::names::Release;
 use crate::owned::difference::contains;
-use crate::owned::{Desired, Kind};
+use crate::owned::{Desired, Kind, Live};
 use crate::workloads;
 use crate::workloads::rollout::{self, Rollout};
 
@@ -261,8 +261,7 @@ fn differences(cluster: &Validated, observed: &Observed, wanted: &[Desired]) -> 
     for object in wanted {
         let live = observed.find(object.kind, &object.name);
         let scale = autoscaled(cluster, object).map(|least| {
-            let replicas = live.and_then(|live| live.body.pointer("/spec/replicas")?.as_i64());
-            let replicas = replicas.and_then(|replicas| i32::try_from(replicas).ok()).unwrap_or(least).max(least);
+            let replicas = live.map_or_else(|| gateway_pods(observed), replicas_of).unwrap_or(least).max(least);
             Step::Scale { deployment: object.name.clone(), replicas }
         });
         match live {
@@ -283,6 +282,18 @@ fn differences(cluster: &Validated, observed: &Observed, wanted: &[Desired]) -> 
     steps
 }
 
+/// How many gateway pods serve by now: a new release takes over what the autoscaler has found to be needed.
+fn gateway_pods(observed: &Observed) -> Option<i32> {
+    let gateways = observed.live.iter().filter(|live| {
+        live.kind == Kind::Deployment && plan_migration::component(live) == Some(Role::Gateway.as_str())
+    });
+    gateways.filter_map(replicas_of).max()
+}
+
+fn replicas_of(deployment: &Live) -> Option<i32> {
+    deployment.body.pointer("/spec/replicas")?.as_i64().and_then(|replicas| i32::try_from(replicas).ok())
+}
+
 /// The fewest pods of a Deployment whose number the autoscaler owns.
 fn autoscaled(cluster: &Validated, object: &Desired) -> Option<i32> {
     let gateway = cluster.identity.deployment(Role::Gateway, &cluster.release);
@@ -292,6 +303,9 @@ fn autoscaled(cluster: &Validated, object: &Desired) -> Option<i32> {
     }
 }
 
+#[cfg(test)]
+#[path = "plan_meanwhile_tests.rs"]
+mod meanwhile_tests;
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;

@@ -8,7 +8,7 @@ use crate::cluster::fixtures::{self, World};
 use crate::cluster::validate;
 use crate::secrets::SecretState;
 
-fn report(outcome: Outcome, reason: Reason) -> JobReport {
+pub(super) fn report(outcome: Outcome, reason: Reason) -> JobReport {
     JobReport { outcome, reason, message: "because".into(), schema_version: None, settings_revision: None }
 }
 
@@ -196,106 +196,6 @@ fn a_new_version_that_does_not_start_leaves_the_old_one_alone() {
 }
 
 #[test]
-fn a_migration_that_runs_is_left_to_its_end_whatever_version_is_wanted_next() {
-    for next in ["0.3.0", "0.1.0"] {
-        let mut world = World::finished();
-        world.observed.cluster.spec.version = "0.2.0".into();
-        world.pass();
-        world.pass();
-        let running = "payments-migrate-0-2-0-1";
-        world.job_runs(running);
-        world.observed.cluster.spec.version = next.into();
-        for _ in 0..5 {
-            world.pass();
-            assert!(world.names(Kind::Job).contains(&running), "{next}: stopped half-way");
-            assert!(!world.names(Kind::Job).contains(&"payments-migrate-0-3-0-1"), "two migrations at once");
-        }
-        if next == "0.3.0" {
-            assert!(world.plan().schema_verdict.message.contains(running), "{:?}", world.plan().schema_verdict);
-        }
-        world.jobs_end(&report(Outcome::Succeeded, Reason::Migrated));
-        world.run_until(|plan| plan.stage == Stage::Finished && plan.steps.is_empty());
-        assert_eq!(
-            world.observed.cluster.status.as_ref().unwrap().release.as_ref().unwrap().current.as_deref(),
-            Some(next)
-        );
-        assert!(!world.names(Kind::Job).contains(&running));
-    }
-}
-
-#[test]
-fn a_status_that_is_lost_while_a_new_version_is_on_its_way_takes_nothing_from_the_release_that_serves() {
-    let mut world = World::finished();
-    world.observed.cluster.spec.version = "0.2.0".into();
-    for lose_in_pass in 0..4 {
-        let mut world = World { observed: world.observed.clone(), ..world };
-        for pass in 0..10 {
-            if pass == lose_in_pass {
-                world.observed.cluster.status = None;
-            }
-            world.pass();
-            assert_eq!(traffic_release(&world.observed), Some("0.1.0"), "lost in pass {lose_in_pass}");
-            assert!(world.names(Kind::Deployment).contains(&"payments-gateway-0-1-0"));
-        }
-        assert_eq!(
-            world.observed.cluster.status.as_ref().unwrap().release.as_ref().unwrap().current.as_deref(),
-            Some("0.1.0")
-        );
-        world.run_until(|plan| plan.stage == Stage::Finished && plan.steps.is_empty());
-        assert_eq!(traffic_release(&world.observed), Some("0.2.0"));
-    }
-}
-
-#[test]
-fn a_status_that_is_lost_before_the_migrations_are_done_does_not_skip_them() {
-    let mut world = World::new(fixtures::observed(|_| {}));
-    world.pass();
-    world.pass();
-    world.observed.cluster.status = None;
-    for _ in 0..5 {
-        world.pass();
-        assert_eq!(world.names(Kind::Deployment), [""; 0]);
-    }
-}
-
-#[test]
-fn a_provider_can_be_switched_off_while_a_new_version_cannot_migrate() {
-    let mut world = World::finished();
-    world.observed.cluster.spec.version = "9.9.9".into();
-    world.pass();
-    world.pass();
-    world.jobs_end(&report(Outcome::Failed, Reason::MigrationFailed));
-    world.observed.providers[0].provider.spec.active = false;
-    world.pass();
-    let job = world.observed.find(Kind::Job, "payments-settings-2-1").expect("the settings wait for the migration");
-    let image = job.body.pointer("/spec/template/spec/containers/0/image").unwrap();
-    assert_eq!(image, "purser:0.1.0", "only the image that serves is known to work");
-    world.jobs_end(&report(Outcome::Succeeded, Reason::SettingsApplied));
-    let plan = world.pass();
-    assert_eq!((plan.stage, plan.settings.unwrap().revision), (Stage::Migrating, 2));
-    assert_eq!(plan.stalled.unwrap().0, "MigrationFailed");
-    world.pass();
-    assert_eq!(world.names(Kind::Job), ["payments-migrate-9-9-9-1", "payments-settings-2-1"], "Jobs do not pile up");
-}
-
-#[test]
-fn the_fraud_check_of_an_old_release_goes_after_the_last_processor_that_asks_it() {
-    let mut world = World::finished();
-    world.processor_runs("0.1.0");
-    world.observed.cluster.spec.version = "0.2.0".into();
-    world.run_until(|plan| plan.stage == Stage::Finished);
-    for _ in 0..3 {
-        world.pass();
-    }
-    let fraud = "payments-fraud-0-1-0";
-    assert!(!world.names(Kind::Deployment).contains(&"payments-processor-0-1-0"));
-    assert!(world.names(Kind::Service).contains(&fraud) && world.names(Kind::Deployment).contains(&fraud));
-    world.observed.pods.retain(|pod| pod.metadata.name.as_deref() != Some("processor-0.1.0"));
-    world.pass();
-    assert!(!world.names(Kind::Service).contains(&fraud) && !world.names(Kind::Deployment).contains(&fraud));
-}
-
-#[test]
 fn every_stage_follows_the_one_before_it_legally() {
     let mut world = World::new(fixtures::observed(|_| {}));
     let mut stages = vec![Stage::Validating];
@@ -343,6 +243,11 @@ fn an_autoscaled_gateway_starts_with_its_fewest_pods_and_is_then_let_go() {
     assert_eq!(world.live_mut(Kind::Deployment, gateway).body["spec"]["replicas"], 3);
     world.live_mut(Kind::Deployment, gateway).body["spec"]["replicas"] = json!(7);
     assert_eq!(world.plan().steps, [], "the autoscaler's number is its own");
+
+    world.observed.cluster.spec.version = "0.2.0".into();
+    world.run_until(|plan| plan.stage == Stage::Shifting);
+    let next = "payments-gateway-0-2-0";
+    assert_eq!(world.live_mut(Kind::Deployment, next).body["spec"]["replicas"], 7, "the traffic does not halve itself");
 }
 
 #[test]
