@@ -49,19 +49,22 @@ impl Lease {
         Self { api: Api::namespaced(client, namespace), identity: identity.to_owned() }
     }
 
-    /// Waits until this replica holds the lease.
-    pub async fn acquire(&self) {
+    /// Waits until this replica holds the lease; since when it does at the latest.
+    pub async fn acquire(&self) -> Instant {
         let mut sighting = None;
         loop {
+            let began = Instant::now();
             match timeout(REQUEST_TIMEOUT, self.try_acquire(&mut sighting)).await {
-                Ok(Ok(true)) => break,
+                Ok(Ok(true)) => {
+                    tracing::info!(identity = self.identity, "holds the lease");
+                    return began;
+                }
                 Ok(Ok(false)) => {}
                 Ok(Err(error)) => tracing::warn!(%error, "cannot take the lease"),
                 Err(_) => tracing::warn!("cannot take the lease: the API server does not answer"),
             }
             sleep(INTERVAL).await;
         }
-        tracing::info!(identity = self.identity, "holds the lease");
     }
 
     async fn try_acquire(&self, sighting: &mut Option<Sighting>) -> Result<bool, kube::Error> {
@@ -83,9 +86,9 @@ impl Lease {
         Ok(false)
     }
 
-    /// Renews the lease, and returns when this replica holds it no more.
-    pub async fn lost(&self) {
-        let mut renewed = Instant::now();
+    /// Renews the lease, and returns when this replica holds it no more. `renewed` is what [`Self::acquire`] returned:
+    /// for others the lease runs from the request, however late its answer came.
+    pub async fn lost(&self, mut renewed: Instant) {
         loop {
             sleep(RENEW_INTERVAL).await;
             let began = Instant::now();

@@ -51,10 +51,11 @@ async fn run(arguments: Arguments) -> Result<()> {
     };
     let lease = Lease::new(clients.urgent, &arguments.pod_namespace, &arguments.pod_name);
     let work = async {
-        tokio::select! {
+        let acquired = tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            () = lease.acquire() => metrics.leads(true),
-        }
+            acquired = lease.acquire() => acquired,
+        };
+        metrics.leads(true);
         let controllers = controllers::run(context, clients.watches, &arguments, stop.clone());
         tokio::select! {
             () = controllers => {
@@ -62,7 +63,7 @@ async fn run(arguments: Arguments) -> Result<()> {
                 lease.release().await;
                 Ok(())
             }
-            () = lease.lost() => Err(anyhow::anyhow!("the lease is lost; another replica goes on")),
+            () = lease.lost(acquired) => Err(anyhow::anyhow!("the lease is lost; another replica goes on")),
         }
     };
     let hard_stop = async {
