@@ -20,6 +20,8 @@ pub const TEST_SERVERS: &[&str] = &["postgresql", "redis-server"];
 
 /// Tells packages' scripts not to start what they install.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
+/// Its content, by which a later run knows the one that an interrupted run has left.
+const HOLD: &str = "#!/bin/sh\n# Purser's `make up` installs packages; this file goes when it is done.\nexit 101\n";
 
 /// Installs those of `wanted` that are missing, without starting any service of theirs.
 ///
@@ -55,7 +57,7 @@ async fn installed(package: &str) -> bool {
 }
 
 async fn install(missing: &[&str]) -> Result<()> {
-    let held = hold_services()?;
+    let held = hold_services(Path::new(POLICY))?;
     let done = apt(missing).await;
     if held {
         fs::remove_file(POLICY).with_context(|| format!("cannot remove {POLICY}"))?;
@@ -78,12 +80,27 @@ async fn apt(missing: &[&str]) -> Result<()> {
     fs::remove_file(&log).context("cannot remove the log of apt-get")
 }
 
-/// Returns whether the policy is ours to remove: one that is there already stays.
-fn hold_services() -> Result<bool> {
-    if Path::new(POLICY).exists() {
-        return Ok(false);
+/// Returns whether the policy is ours to remove: one of somebody else stays.
+fn hold_services(policy: &Path) -> Result<bool> {
+    if policy.exists() {
+        return Ok(fs::read_to_string(policy).is_ok_and(|text| text == HOLD));
     }
-    fs::write(POLICY, "#!/bin/sh\nexit 101\n").with_context(|| format!("cannot write {POLICY}"))?;
-    fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))?;
+    fs::write(policy, HOLD).with_context(|| format!("cannot write {}", policy.display()))?;
+    fs::set_permissions(policy, fs::Permissions::from_mode(0o755))?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_that_an_interrupted_run_left_is_removed_and_one_of_somebody_else_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let policy = folder.path().join("policy-rc.d");
+        assert!(hold_services(&policy).unwrap());
+        assert!(hold_services(&policy).unwrap(), "left by a run that was killed");
+        fs::write(&policy, "#!/bin/sh\nexit 101\n").unwrap();
+        assert!(!hold_services(&policy).unwrap());
+    }
 }
