@@ -58,10 +58,15 @@ impl Operator {
         self.until_ended(Duration::from_secs(15))
     }
 
+    /// Whether the process has ended.
+    pub(crate) fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.process.try_wait()?.is_some())
+    }
+
     /// Waits for the process to end by itself.
     pub(crate) fn until_ended(&mut self, limit: Duration) -> Result<Duration> {
         let started = Instant::now();
-        while self.process.try_wait()?.is_none() {
+        while !self.has_ended()? {
             if started.elapsed() > limit {
                 bail!("the operator has not ended after {limit:?}");
             }
