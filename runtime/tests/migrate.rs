@@ -56,7 +56,7 @@ async fn a_second_owner_is_refused_and_nothing_changes() {
     let url = migrated_database().await;
     let mut connection = connection(&url).await;
     // As if the newest file had not been applied yet: there would be something to do.
-    sqlx::raw_sql("delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations); drop table transaction_metrics")
+    sqlx::raw_sql("delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations); alter table payment_attempts drop column api_endpoint")
         .execute(&mut connection)
         .await
         .unwrap();
@@ -160,4 +160,14 @@ async fn partitions_begin_at_midnight_utc_whatever_the_server_thinks() {
             .await
             .unwrap();
     assert_eq!(row.get::<String, _>(0), "FOR VALUES FROM ('2031-05-01 00:00:00+00') TO ('2031-06-01 00:00:00+00')");
+}
+
+#[tokio::test]
+async fn a_file_that_fails_is_named_with_what_postgresql_said() {
+    let url = empty_database().await;
+    sqlx::raw_sql("create table merchants ()").execute(&mut connection(&url).await).await.unwrap();
+    let error = run(&url, OWNER).await.unwrap_err();
+    assert_eq!((error.reason(), error.outcome()), (Reason::MigrationFailed, Outcome::Failed));
+    let said = r#"migration 2 (merchants users payment methods) failed: relation "merchants" already exists"#;
+    assert_eq!(error.to_string(), said);
 }

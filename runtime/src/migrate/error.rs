@@ -30,7 +30,7 @@ pub enum MigrateError {
     #[error("cannot read the history of migrations: {0}")]
     History(#[source] sqlx::migrate::MigrateError),
     /// A file failed; the database is as before it.
-    #[error("migration {version} ({description}) failed: {source}")]
+    #[error("migration {version} ({description}) failed: {}", said(source))]
     File {
         /// Its number.
         version: i64,
@@ -70,6 +70,11 @@ impl MigrateError {
             _ => Outcome::Failed,
         }
     }
+}
+
+/// What PostgreSQL said, without the line of its own source code that sqlx adds.
+fn said(error: &sqlx::migrate::MigrateError) -> String {
+    cause(error).map_or_else(|| error.to_string(), database::explain)
 }
 
 fn cause(error: &sqlx::migrate::MigrateError) -> Option<&sqlx::Error> {
