@@ -37,13 +37,17 @@ use crate::{DurationText, SecretKey};
 #[serde(rename_all = "camelCase")]
 pub struct PaymentProviderSpec {
     /// Which provider it is.
+    #[x_kube(validation = Rule::new("self == oldSelf")
+        .message("name is immutable: payments at this provider still have to be asked about; make another PaymentProvider instead"))]
     pub name: ProviderName,
     /// Base URL of the provider's API.
     #[schemars(length(max = 512))]
     #[x_kube(validation = Rule::new("self.matches('^https?://[-.a-zA-Z0-9]+(:[0-9]{1,5})?(/[-._~%/a-zA-Z0-9]*)?$')")
         .message("apiEndpoint must be a URL of scheme, host, optional port and optional path, such as https://api.example.com/v1"))]
     pub api_endpoint: String,
-    /// Secret key with the credential.
+    /// Secret key with the credential. A new credential must be one of the same account: a payment whose outcome is open
+    /// is asked about with it, and another account knows nothing of that payment. For another account, make another
+    /// PaymentProvider and switch this one off.
     pub credentials_secret_ref: SecretKey,
     /// Lower is asked first.
     #[serde(default = "priority_default")]

@@ -65,7 +65,7 @@ pub(crate) fn succeeded(component: &str) -> JobReport {
         outcome: Outcome::Succeeded,
         reason: if migrates { Reason::Migrated } else { Reason::SettingsApplied },
         message: "done".to_owned(),
-        schema_version: migrates.then_some(8),
+        schema_version: migrates.then_some(1),
         settings_revision: None,
     }
 }

@@ -85,6 +85,17 @@ async fn the_database_of_a_paymentcluster_cannot_be_changed_on_the_way() -> Resu
 }
 
 #[tokio::test]
+async fn a_paymentprovider_stays_with_its_provider() -> Result<()> {
+    let (client, space) = namespace().await?;
+    let api = untyped(&client, &space, "PaymentProvider");
+    api.create(&PostParams::default(), &serde_json::from_value(minimal_provider("fixed", "payments"))?).await?;
+    let change = Patch::Merge(json!({"spec": {"name": "PAYPAL"}}));
+    let error = api.patch("fixed", &PatchParams::default(), &change).await.err().context("it was accepted")?;
+    assert!(error.to_string().contains("name is immutable"), "{error}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn an_unknown_field_is_refused_where_strictness_is_asked_for() -> Result<()> {
     let (client, space) = namespace().await?;
     let api = untyped(&client, &space, "PaymentCluster");

@@ -97,7 +97,8 @@ fn trouble(observed: &Observed, role: Role, release: &str) -> Option<Trouble> {
         let health = pods().filter_map(|pod| observed.health.get(&pod.name_any()));
         health.into_iter().find_map(diagnosis::of_health)
     });
-    found.or_else(|| refused(observed, role, release))
+    let stuck = || pods().find_map(|pod| diagnosis::of_start(pod, observed.at));
+    found.or_else(stuck).or_else(|| refused(observed, role, release))
 }
 
 /// A pod that is refused leaves no trace of itself, only a word in its Deployment.

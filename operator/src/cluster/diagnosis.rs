@@ -3,6 +3,7 @@
 //! The sentences hold no counts, times or pod names: the same trouble is the same sentence, and a status that says it
 //! is written once.
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 use runtime_contract::Health;
 use serde_json::Value;
@@ -16,6 +17,8 @@ pub struct Trouble {
     pub message: String,
 }
 
+/// A pod whose sandbox is not there after this time has more than a slow start.
+const START_TAKES: SignedDuration = SignedDuration::from_secs(10);
 /// Longest quotation of what a container said, in characters.
 const LAST_WORDS_MAX: usize = 400;
 
@@ -84,6 +87,25 @@ fn crashed(terminated: &ContainerStateTerminated, pod: &Pod) -> Trouble {
 fn memory_limit(pod: &Pod) -> Option<String> {
     let resources = pod.spec.as_ref()?.containers.first()?.resources.as_ref()?;
     Some(resources.limits.as_ref()?.get("memory")?.0.clone())
+}
+
+/// What keeps a pod from starting its containers at all, when it has tried for longer than a start takes.
+///
+/// Only the pod's events have the kubelet's words, and the operator may not read events: it points there.
+#[must_use]
+pub fn of_start(pod: &Pod, now: Timestamp) -> Option<Trouble> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    let waits = conditions.iter().find(|condition| condition.type_ == "PodReadyToStartContainers")?;
+    let since = waits.last_transition_time.as_ref()?.0;
+    if waits.status != "False" || now.duration_since(since) < START_TAKES {
+        return None;
+    }
+    let limit = memory_limit(pod).map(|limit| format!(", or resources.limits.memory of {limit} is too little"));
+    let message = format!(
+        "a pod cannot be started: its network or a volume does not come up{}; `kubectl describe pod` has the kubelet's words",
+        limit.unwrap_or_default()
+    );
+    Some(Trouble { reason: "NotStarted", message })
 }
 
 /// What a running pod says of itself, when it does not take work.
@@ -175,6 +197,20 @@ mod tests {
             None
         );
         assert_eq!(of_pod(&pod(json!({}))), None);
+    }
+
+    #[test]
+    fn a_pod_whose_sandbox_does_not_come_up_is_in_trouble_after_a_while() {
+        let waits = |status: &str| {
+            pod(json!({ "conditions": [{
+                "type": "PodReadyToStartContainers", "status": status, "lastTransitionTime": "2026-11-23T00:00:00Z",
+            }] }))
+        };
+        let at = |time: &str| time.parse::<Timestamp>().unwrap();
+        assert_eq!(of_start(&waits("False"), at("2026-11-23T00:00:05Z")), None);
+        assert_eq!(of_start(&waits("True"), at("2026-11-23T01:00:00Z")), None);
+        let trouble = of_start(&waits("False"), at("2026-11-23T00:00:11Z")).unwrap();
+        assert!(trouble.message.contains("limits.memory of 16Mi"), "{}", trouble.message);
     }
 
     #[test]

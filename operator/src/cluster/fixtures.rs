@@ -77,6 +77,7 @@ pub(crate) fn observed(change: impl FnOnce(&mut Observed)) -> Observed {
         live: Vec::new(),
         pods: Vec::new(),
         health: [].into(),
+        at: Timestamp::from_second(1_000).unwrap(),
     };
     change(&mut observed);
     observed

@@ -19,7 +19,6 @@ pub mod report;
 pub mod step;
 pub mod validate;
 
-use jiff::Timestamp;
 use kube::runtime::controller::Action;
 
 use crate::context::Context;
@@ -33,7 +32,7 @@ pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result
     let Some(observed) = observe::observe(context, namespace, name).await? else {
         return Ok(Action::await_change());
     };
-    let now = Timestamp::now();
+    let now = observed.at;
     let validated = validate::validate(&observed);
     let plan = plan::plan(validated.as_ref(), &observed, now);
     let applied = apply::apply(context, &observed.identity, &plan.steps).await;

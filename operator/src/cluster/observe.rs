@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use crds::{PaymentCluster, PaymentProvider};
 use futures::future::{try_join, try_join_all};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::ListParams;
 use kube::core::DeserializeGuard;
@@ -41,6 +42,8 @@ pub struct Observed {
     pub pods: Vec<Pod>,
     /// What running pods said of themselves, by pod name.
     pub health: BTreeMap<String, Health>,
+    /// When all of this was so.
+    pub at: Timestamp,
 }
 
 impl Observed {
@@ -71,7 +74,8 @@ pub async fn observe(context: &Context, namespace: &str, name: &str) -> Result<O
     .await
     .map_err(Error::Observe)?;
     let health = health::ask(&context.pods_http, &pods).await;
-    Ok(Some(Observed { cluster, identity, database_secret, cache_secret, providers, live, pods, health }))
+    let at = Timestamp::now();
+    Ok(Some(Observed { cluster, identity, database_secret, cache_secret, providers, live, pods, health, at }))
 }
 
 async fn read(context: &Context, namespace: &str, name: &str) -> Result<Option<PaymentCluster>, Error> {
