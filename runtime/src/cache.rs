@@ -24,7 +24,7 @@ pub enum CacheError {
     #[error("no answer from Redis within {} ms", .0.as_millis())]
     Timeout(Duration),
     /// Redis, or the way to it, failed.
-    #[error("Redis: {0}")]
+    #[error("{0}")]
     Redis(#[from] redis::RedisError),
 }
 

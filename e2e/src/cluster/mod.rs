@@ -84,6 +84,9 @@ pub async fn up(paths: &Paths, metrics: Metrics) -> Result<()> {
         bail!("the local cluster needs root: it makes network interfaces and containers (or use CLUSTER=current)");
     }
     packages::ensure(packages::NODE).await?;
+    if !paths.state.exists() {
+        network::refuse_company().await?;
+    }
     tools::ensure(paths).await?;
     let built = programs(paths, &COMPONENTS).await?;
     build::coredns(paths).await?;

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::command;
 
@@ -111,4 +111,31 @@ fn set(name: &str, value: &str) -> Result<()> {
     }
     let path = Path::new("/proc/sys").join(name);
     fs::write(&path, value).with_context(|| format!("cannot set {} to {value}", path.display()))
+}
+
+/// Refuses a machine that runs another Kubernetes: both would write the same chains into the kernel's packet filter, and
+/// `down` could not tell whose they are.
+pub(crate) async fn refuse_company() -> Result<()> {
+    let saved = command::output("iptables-save", [] as [&str; 0]).await?;
+    if has_kube_proxy(&saved) {
+        bail!(
+            "this machine runs a Kubernetes already (kube-proxy's chains are in iptables): use that one with CLUSTER=current"
+        );
+    }
+    Ok(())
+}
+
+fn has_kube_proxy(saved: &str) -> bool {
+    saved.lines().any(|line| line.starts_with(":KUBE-SERVICES "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_kube_proxy_is_known_by_its_chain() {
+        assert!(has_kube_proxy("*nat\n:KUBE-SERVICES - [0:0]\n"));
+        assert!(!has_kube_proxy("*nat\n:POSTROUTING ACCEPT [0:0]\n"));
+    }
 }
