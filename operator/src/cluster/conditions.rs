@@ -8,7 +8,7 @@ use runtime_contract::health::names;
 use runtime_contract::{Reason, Role, labels};
 
 use super::diagnosis::{self, Trouble};
-use super::observe::Observed;
+use super::observed::Observed;
 use super::plan::{Plan, rollout_of};
 use super::providers;
 use super::step::{Truth, Verdict, WaitingOn};

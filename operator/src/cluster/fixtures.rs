@@ -7,7 +7,7 @@ use kube::ResourceExt;
 use runtime_contract::{JobReport, Outcome, Reason, labels};
 use serde_json::{Value, json};
 
-use super::observe::Observed;
+use super::observed::Observed;
 use super::plan::{self, Plan};
 use super::providers::SeenProvider;
 use super::step::Step;

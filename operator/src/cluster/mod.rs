@@ -10,6 +10,7 @@ pub mod diagnosis;
 #[cfg(test)]
 pub mod fixtures;
 pub mod observe;
+pub mod observed;
 pub mod plan;
 pub mod plan_migration;
 pub mod plan_settings;

@@ -2,8 +2,6 @@
 //!
 //! Everything is read from the API server, not from a cache: a watch tells when to look, never what is there.
 
-use std::collections::BTreeMap;
-
 use crds::{PaymentCluster, PaymentProvider};
 use futures::future::{try_join, try_join_all};
 use jiff::Timestamp;
@@ -12,8 +10,8 @@ use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
-use runtime_contract::Health;
 
+use super::observed::Observed;
 use super::providers::SeenProvider;
 use crate::context::Context;
 use crate::error::Error;
@@ -22,42 +20,6 @@ use crate::names::Identity;
 use crate::owned::{Kind, Live};
 use crate::provider::selection;
 use crate::secrets::{self, SecretState};
-
-/// All that a plan rests on.
-#[derive(Clone, Debug)]
-pub struct Observed {
-    /// The PaymentCluster.
-    pub cluster: PaymentCluster,
-    /// Who it is.
-    pub identity: Identity,
-    /// The database's URL.
-    pub database_secret: SecretState,
-    /// The cache's URL.
-    pub cache_secret: SecretState,
-    /// The providers that it selects.
-    pub providers: Vec<SeenProvider>,
-    /// What was made for it.
-    pub live: Vec<Live>,
-    /// Its pods, those of Jobs too.
-    pub pods: Vec<Pod>,
-    /// What running pods said of themselves, by pod name.
-    pub health: BTreeMap<String, Health>,
-    /// When all of this was so.
-    pub at: Timestamp,
-}
-
-impl Observed {
-    /// An object by kind and name.
-    #[must_use]
-    pub fn find(&self, kind: Kind, name: &str) -> Option<&Live> {
-        self.live.iter().find(|live| live.kind == kind && live.name == name)
-    }
-
-    /// The pods that carry a label.
-    pub fn pods_with<'a>(&'a self, label: &'a str, value: &'a str) -> impl Iterator<Item = &'a Pod> {
-        self.pods.iter().filter(move |pod| pod.labels().get(label).is_some_and(|found| found == value))
-    }
-}
 
 /// Looks at one PaymentCluster; `None` when it is gone or going.
 ///

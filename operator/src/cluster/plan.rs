@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
 use runtime_contract::{Role, labels};
 
-use super::observe::Observed;
+use super::observed::Observed;
 use super::plan_migration::{self, Migration};
 use super::plan_settings;
 use super::prune;

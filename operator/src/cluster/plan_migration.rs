@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use runtime_contract::labels;
 
-use super::observe::Observed;
+use super::observed::Observed;
 use super::step::{Step, Verdict, WaitingOn};
 use super::validate::Validated;
 use crate::jobs::attempt::{self, ATTEMPT, INPUTS};

@@ -4,7 +4,7 @@ use crds::payment_cluster::SettingsStatus;
 use jiff::Timestamp;
 use runtime_contract::{JobReport, Reason};
 
-use super::observe::Observed;
+use super::observed::Observed;
 use super::plan_migration::{attempts, component};
 use super::step::{Step, Verdict};
 use super::validate::Validated;

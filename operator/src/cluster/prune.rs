@@ -3,7 +3,7 @@
 use kube::ResourceExt;
 use runtime_contract::{Role, labels};
 
-use super::observe::Observed;
+use super::observed::Observed;
 use super::plan_migration::component;
 use super::step::Step;
 use crate::owned::{Desired, Kind, Live};

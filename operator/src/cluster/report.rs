@@ -8,7 +8,7 @@ use runtime_contract::Role;
 
 use super::announce::{self, Announcement};
 use super::conditions;
-use super::observe::Observed;
+use super::observed::Observed;
 use super::plan::Plan;
 use super::step::Verdict;
 use crate::context::Context;

@@ -4,7 +4,7 @@ use crds::{DurationText, PaymentClusterSpec, SecretKey};
 use kube::ResourceExt;
 use runtime_contract::{CacheTtl, ProviderSettings, Role};
 
-use super::observe::Observed;
+use super::observed::Observed;
 use super::providers;
 use crate::migration;
 use crate::names::{Identity, Release};
