@@ -204,14 +204,14 @@ async fn a_worker_that_lost_its_claim_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_provider_does_not_cost_a_living_worker_its_claim() {
-    let simulator = Provider::start_at(0, 3_000).await;
+    let simulator = Provider::start_at(0, 4_600).await;
     let mut stage = Stage::new("pm_card_visa").await;
     stage.providers(&[provider("stripe", simulator.address, 1)]).await;
-    stage.processor(Options { lease: Duration::from_secs(1), ..hasty() });
-    stage.processor(Options { lease: Duration::from_secs(1), ..hasty() });
+    stage.processor(Options { lease: Duration::from_millis(1_500), ..hasty() });
+    stage.processor(Options { lease: Duration::from_millis(1_500), ..hasty() });
     let id = stage.accept("10.50", "USD").await;
     until("it was sent", async || stage.attempts(id).await == ["SENT"]).await;
-    tokio::time::sleep(Duration::from_millis(2_200)).await;
+    tokio::time::sleep(Duration::from_millis(3_200)).await;
     let claims = "select attempt::bigint from work_items where payment_id = $1";
     assert_eq!(stage.count(claims, id).await, 1, "twice its lease has passed");
     assert_eq!(stage.settled(id).await.status, "SUCCESS");
