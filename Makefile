@@ -13,7 +13,7 @@ CLUSTER_TESTS := --test control_plane --test api_server --test platform
 # A failed test says what it saw; the stack below it is the test runner's.
 export RUST_BACKTRACE := 0
 
-.PHONY: help up down test build lint unit generate status logs
+.PHONY: help up down test build checkout lint unit generate status logs
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -35,15 +35,24 @@ status: build
 logs: build
 	$(E2E) cluster logs
 
+# Cargo gives what it builds from two checkouts the same names, and then compares only the times of files: what was built
+# last from another checkout would be taken for this one's. Dependencies are the same, and stay.
+MEMBERS := $(addprefix -p ,crds operator runtime runtime-contract e2e)
+checkout:
+	@mkdir -p $(CARGO_TARGET_DIR)
+	@if [ "$$(cat $(CARGO_TARGET_DIR)/checkout 2>/dev/null)" != "$(CURDIR)" ]; then \
+		cargo clean --quiet $(MEMBERS) && cargo clean --quiet --release $(MEMBERS) && echo "$(CURDIR)" > $(CARGO_TARGET_DIR)/checkout; \
+	fi
+
 # One build of everything, so that no dependency is compiled twice for two selections of packages.
-build:
+build: checkout
 	cargo build --release --workspace --bins --locked
 
-generate:
+generate: checkout
 	cargo run -q -p crds --bin crdgen
 	cp crds/*.yaml charts/purser/files/crds/
 
-lint:
+lint: checkout
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets $(CLUSTER_TESTS) --locked -- -D warnings
 

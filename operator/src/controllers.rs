@@ -44,6 +44,23 @@ const DRAIN: Duration = Duration::from_secs(6);
 type Guarded<K> = DeserializeGuard<K>;
 type Trigger<K> = BoxStream<'static, Result<PartialObjectMeta<K>, watcher::Error>>;
 
+/// A kind that lives in namespaces and can be watched.
+trait Watched:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug + Send + Sync + 'static
+{
+}
+
+impl<K> Watched for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + Sync
+        + 'static
+{
+}
+
 /// Where to watch.
 #[derive(Clone)]
 struct Scope {
@@ -60,16 +77,7 @@ impl Scope {
     }
 
     /// Changes of objects by their metadata alone: a trigger needs no more, and the memory stays small.
-    fn changes<K>(&self, config: watcher::Config) -> Trigger<K>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + DeserializeOwned
-            + Debug
-            + Send
-            + Sync
-            + 'static,
-    {
+    fn changes<K: Watched>(&self, config: watcher::Config) -> Trigger<K> {
         watcher(self.api::<PartialObjectMeta<K>>(), config)
             .backoff(backoff())
             .modify(strip)
@@ -79,16 +87,7 @@ impl Scope {
     }
 
     /// Changes of what the operator made.
-    fn made<K>(&self) -> Trigger<K>
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-            + Clone
-            + DeserializeOwned
-            + Debug
-            + Send
-            + Sync
-            + 'static,
-    {
+    fn made<K: Watched>(&self) -> Trigger<K> {
         let label = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_PURSER);
         self.changes(watcher::Config::default().labels(&label))
     }
@@ -175,18 +174,9 @@ fn config() -> controller::Config {
 }
 
 /// A store of a kind, its triggers, and the stream that keeps both going, which has to be driven by itself.
-fn shared<K>(
+fn shared<K: Watched>(
     scope: &Scope,
-) -> (Store<Guarded<K>>, impl stream::Stream<Item = Arc<Guarded<K>>> + Send + use<K>, BoxStream<'static, ()>)
-where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + Debug
-        + Send
-        + Sync
-        + 'static,
-{
+) -> (Store<Guarded<K>>, impl stream::Stream<Item = Arc<Guarded<K>>> + Send + use<K>, BoxStream<'static, ()>) {
     let writer = reflector::store::Writer::<Guarded<K>>::new_shared(SHARED_BUFFER, ());
     let store = writer.as_reader();
     let triggers = match writer.subscribe() {
@@ -228,13 +218,7 @@ async fn drive_controller<K, Reconcile, Pass>(
     context: Arc<Context>,
     reconcile: Reconcile,
 ) where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
-        + Clone
-        + DeserializeOwned
-        + Debug
-        + Send
-        + Sync
-        + 'static,
+    K: Watched,
     Reconcile: Fn(String, String, Arc<Context>) -> Pass + Send + Sync + 'static,
     Pass: Future<Output = Result<Action, Error>> + Send + 'static,
 {
