@@ -2,7 +2,7 @@
 
 use std::{env, process::ExitCode, time::Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use e2e::{cluster, images, packages, paths::Paths, platform, progress::seconds, tools};
 
@@ -87,7 +87,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::TestServers => packages::ensure(packages::TEST_SERVERS).await?,
         Command::Tools => println!("{}", tools::ensure(&paths).await?.display()),
         Command::Images(command) => run_images(&paths, command).await.map(drop)?,
-        Command::Cluster(command) if uses_current()? => run_current(&paths, &command).await?,
+        Command::Cluster(command) if cluster::uses_current()? => run_current(&paths, &command).await?,
         Command::Cluster(Cluster::Up { defer_metrics }) => up(&paths, defer_metrics).await?,
         Command::Cluster(Cluster::Down) => timed("cluster down", cluster::down(&paths)).await?,
         Command::Cluster(Cluster::Status) => {
@@ -100,16 +100,6 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Cluster(Cluster::Kubeconfig) => println!("{}", paths.kubeconfig().display()),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Whether the user brings a cluster of their own.
-fn uses_current() -> Result<bool> {
-    match env::var("CLUSTER").as_deref() {
-        Ok("current") => Ok(true),
-        Ok("local" | "") | Err(env::VarError::NotPresent) => Ok(false),
-        Ok(other) => bail!("CLUSTER is `local` or `current`, not `{other}`"),
-        Err(error) => Err(error.clone()).context("CLUSTER"),
-    }
 }
 
 async fn up(paths: &Paths, defer_metrics: bool) -> Result<()> {
@@ -144,7 +134,7 @@ async fn run_current(paths: &Paths, command: &Cluster) -> Result<()> {
 
 /// From nothing to a first payment. What only autoscaling needs comes after it.
 async fn platform_up(paths: &Paths) -> Result<()> {
-    let local = !uses_current()?;
+    let local = !cluster::uses_current()?;
     if local {
         timed("cluster up", cluster::up(paths, cluster::Metrics::Later)).await?;
     } else {
@@ -162,7 +152,7 @@ async fn platform_up(paths: &Paths) -> Result<()> {
 }
 
 async fn platform_down(paths: &Paths) -> Result<()> {
-    if uses_current()? {
+    if cluster::uses_current()? {
         tools::ensure(paths).await?;
         return timed("platform down", platform::down(&platform::Kubectl::new(paths, false))).await;
     }
@@ -173,12 +163,12 @@ async fn platform_down(paths: &Paths) -> Result<()> {
 /// Returns whether the cluster got an image that it did not have.
 async fn run_images(paths: &Paths, command: Images) -> Result<bool> {
     let registry = registry()?;
-    if matches!(command, Images::Load) && uses_current()? && registry.is_none() {
+    if matches!(command, Images::Load) && cluster::uses_current()? && registry.is_none() {
         bail!(
             "CLUSTER=current: set PURSER_REGISTRY to a registry that the cluster can pull from, such as registry.example/purser"
         );
     }
-    if matches!(command, Images::Load) && !uses_current()? && !paths.kubeconfig().exists() {
+    if matches!(command, Images::Load) && !cluster::uses_current()? && !paths.kubeconfig().exists() {
         bail!("the local cluster has not been started: run `cluster up` first");
     }
     let work = async {
@@ -193,5 +183,5 @@ async fn run_images(paths: &Paths, command: Images) -> Result<bool> {
 
 /// The registry to push to: only where the cluster is not ours to import into.
 fn registry() -> Result<Option<String>> {
-    Ok(if uses_current()? { env::var("PURSER_REGISTRY").ok().filter(|name| !name.is_empty()) } else { None })
+    Ok(if cluster::uses_current()? { env::var("PURSER_REGISTRY").ok().filter(|name| !name.is_empty()) } else { None })
 }

@@ -2,7 +2,7 @@
 
 use std::{env, path::PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use kube::{
     Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
@@ -33,4 +33,17 @@ pub fn current_kubeconfig() -> Result<PathBuf> {
     }
     let home = env::var_os("HOME").context("neither KUBECONFIG nor HOME is set")?;
     Ok(PathBuf::from(home).join(".kube/config"))
+}
+
+/// Whether the user brings a cluster of their own, by `CLUSTER`.
+///
+/// # Errors
+/// When it is set to something else than `local` or `current`.
+pub fn uses_current() -> Result<bool> {
+    match env::var("CLUSTER").as_deref() {
+        Ok("current") => Ok(true),
+        Ok("local" | "") | Err(env::VarError::NotPresent) => Ok(false),
+        Ok(other) => bail!("CLUSTER is `local` or `current`, not `{other}`"),
+        Err(error) => Err(error.clone()).context("CLUSTER"),
+    }
 }

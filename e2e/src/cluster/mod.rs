@@ -34,7 +34,7 @@ use crate::{
     tools,
 };
 
-pub use current::{current_kubeconfig, describe_current};
+pub use current::{current_kubeconfig, describe_current, uses_current};
 pub use down::down;
 pub use logs::logs;
 pub use status::status;

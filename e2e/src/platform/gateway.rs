@@ -19,14 +19,21 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// The way that the cluster has: its NodePort when it is this machine's, else a port-forward.
+    ///
+    /// # Errors
+    /// When the port-forward does not come up.
+    pub async fn reach(kubectl: &Kubectl, local: bool) -> Result<Self> {
+        if local { Ok(Self::local()) } else { Self::forwarded(kubectl).await }
+    }
+
     /// The local cluster's NodePort.
-    #[must_use]
-    pub fn local() -> Self {
+    fn local() -> Self {
         Self { base_url: format!("http://127.0.0.1:{NODE_PORT}"), _port_forward: None }
     }
 
     /// A port-forward to the Service, on a free port of this machine.
-    pub async fn forwarded(kubectl: &Kubectl) -> Result<Self> {
+    async fn forwarded(kubectl: &Kubectl) -> Result<Self> {
         let service = format!("service/{CLUSTER}-gateway");
         let mut child = kubectl
             .command(&kubectl.kubectl)

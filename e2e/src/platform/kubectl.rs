@@ -25,10 +25,10 @@ impl Kubectl {
     /// The local cluster's, or with `CLUSTER=current` the caller's own; and whether it is the local one.
     ///
     /// # Errors
-    /// When the paths of this machine cannot be told.
+    /// When `CLUSTER` names neither.
     pub fn for_tests(paths: &Paths) -> Result<(Self, bool)> {
         crate::install_crypto();
-        let local = std::env::var("CLUSTER").as_deref() != Ok("current");
+        let local = !crate::cluster::uses_current()?;
         Ok((Self::new(paths, local), local))
     }
 

@@ -41,7 +41,7 @@ pub async fn up(kubectl: &Kubectl, options: Options<'_>) -> Result<()> {
     narrate::until_ready(kubectl, NAMESPACE, CLUSTER, Duration::from_secs(180)).await?;
 
     println!("==> Taking a payment through the gateway's Service");
-    let gateway = if local { Gateway::local() } else { Gateway::forwarded(kubectl).await? };
+    let gateway = Gateway::reach(kubectl, local).await?;
     let merchant = Merchant::find_or_create(kubectl, &gateway.base_url).await?;
     let payment = first_payment(&merchant).await?;
     println!("{}", serde_json::to_string_pretty(&payment)?);

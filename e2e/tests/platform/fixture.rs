@@ -33,15 +33,11 @@ pub(crate) async fn platform() -> Result<Platform> {
     let paths = Paths::from_env()?;
     let (kubectl, local) = Kubectl::for_tests(&paths)?;
     let first_payment = INSTALLED.get_or_try_init(|| install_anew(&kubectl, &paths, local)).await?.clone();
-    let gateway = gateway(&kubectl, local).await?;
+    let gateway = Gateway::reach(&kubectl, local).await?;
     let platform = Platform { kubectl, gateway, first_payment, _turn: turn };
     // A story begins on a whole platform, whatever the one before it did.
     narrate::until_ready(&platform.kubectl, NAMESPACE, "payments", Duration::from_secs(90)).await?;
     Ok(platform)
-}
-
-async fn gateway(kubectl: &Kubectl, local: bool) -> Result<Gateway> {
-    if local { Ok(Gateway::local()) } else { Gateway::forwarded(kubectl).await }
 }
 
 async fn install_anew(kubectl: &Kubectl, paths: &Paths, local: bool) -> Result<FirstPayment> {
@@ -55,7 +51,7 @@ async fn install_anew(kubectl: &Kubectl, paths: &Paths, local: bool) -> Result<F
     let started = Instant::now();
     install::quickstart(kubectl, &paths.repository, registry.as_deref()).await?;
     narrate::until_ready(kubectl, NAMESPACE, "payments", Duration::from_secs(180)).await?;
-    let gateway = gateway(kubectl, local).await?;
+    let gateway = Gateway::reach(kubectl, local).await?;
     let merchant = Merchant::find_or_create(kubectl, &gateway.base_url).await?;
     let method = merchant.payment_method("first", "pm_card_visa").await?;
     let payment = merchant.pay("the-first-payment", &method, "10.50", Duration::from_secs(30)).await?;
