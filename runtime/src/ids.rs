@@ -110,6 +110,26 @@ id!(
     /// One charge asked of a provider, and the idempotency key of it there.
     AttemptId, "att_"
 );
+id!(
+    /// A part, or all, of a held amount that was asked to be taken.
+    CaptureId, "cap_"
+);
+id!(
+    /// A part, or all, of a taken amount that was asked to be given back.
+    RefundId, "ref_"
+);
+id!(
+    /// A held amount that was asked to be given free.
+    VoidId, "void_"
+);
+id!(
+    /// Something that a merchant is told of.
+    EventId, "evt_"
+);
+id!(
+    /// Where a merchant is told of events.
+    WebhookEndpointId, "we_"
+);
 
 /// A UUIDv7 with this time, to the millisecond: for rows whose ids never leave the platform.
 #[must_use]

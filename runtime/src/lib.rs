@@ -9,8 +9,11 @@ pub mod ids;
 pub mod money;
 
 // Nouns.
+pub mod events;
 pub mod idempotency;
+pub mod ledger;
 pub mod merchants;
+pub mod operations;
 pub mod payment_methods;
 pub mod payments;
 pub mod users;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use runtime_contract::{CacheTtl, ProviderSettings, Settings};
+use runtime_contract::{CacheTtl, Limits, ProviderSettings, Settings};
 use serde::Deserialize;
 use serde_json::Value;
 use sqlx::postgres::PgListener;
@@ -78,7 +78,7 @@ impl LiveSettings {
 /// What counts before the first document: the design's times to live, and no provider to send a payment to.
 fn before_the_first() -> Settings {
     let cache_ttl = CacheTtl { user_s: 300, payment_method_s: 600, fraud_rules_s: 3600, metrics_s: 60 };
-    Settings { revision: 0, cache_ttl, providers: Vec::new() }
+    Settings { revision: 0, cache_ttl, providers: Vec::new(), limits: Limits::default() }
 }
 
 async fn keep_current(pool: &Pool, sender: &watch::Sender<Arc<Settings>>) {

@@ -1,4 +1,4 @@
-//! Monthly partitions of `transactions` and `fraud_checks`, made ahead: a payment without a partition would be refused.
+//! Monthly partitions, made ahead: a payment without a partition would be refused.
 
 use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -6,7 +6,9 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use crate::database::{DatabaseError, Doing};
 
 /// Tables that are partitioned by month of `created_at`, in UTC.
-const TABLES: [&str; 2] = ["transactions", "fraud_checks"];
+const TABLES: [&str; 4] = ["transactions", "fraud_checks", LEDGER, "events"];
+/// Nobody may change a line of it, by way of a partition either.
+const LEDGER: &str = "ledger_entries";
 /// Months made besides the current one. One would do; three leave a quarter of a year to mend what keeps new ones from being made.
 const MONTHS_AHEAD: u32 = 3;
 /// Any number that no other part of the program locks.
@@ -59,6 +61,11 @@ async fn make(connection: &mut PgConnection, table: &str, name: &str, month: Nai
          alter table {table} attach partition {name}
              for values from ('{month} 00:00:00+00') to ('{next} 00:00:00+00');"
     );
+    let statements = if table == LEDGER {
+        format!("{statements} revoke update, delete, truncate on {name} from public, current_user;")
+    } else {
+        statements
+    };
     // Names and dates come from constants and the calendar, never from outside.
     sqlx::raw_sql(AssertSqlSafe(statements)).execute(connection).await.doing("could not make a partition")?;
     Ok(())

@@ -3,7 +3,7 @@
 //! A revision is a document and a Job that puts it into the database. The revision counts up; the runtime refuses an
 //! older one, so a Job that comes late does no harm.
 
-use runtime_contract::{Settings, commands, paths};
+use runtime_contract::{Limits, Settings, commands, paths};
 use serde_json::{Value, json};
 
 use crate::cluster::validate::Validated;
@@ -34,7 +34,12 @@ pub struct Document {
 /// What the settings are to be, and their hash. The revision in them is not part of it, and 0.
 #[must_use]
 pub fn wanted(cluster: &Validated) -> (Settings, String) {
-    let settings = Settings { revision: 0, cache_ttl: cluster.cache_ttl.clone(), providers: cluster.providers.clone() };
+    let settings = Settings {
+        revision: 0,
+        cache_ttl: cluster.cache_ttl.clone(),
+        providers: cluster.providers.clone(),
+        limits: Limits::default(),
+    };
     let hash = hash_of(&json!(settings));
     (settings, hash)
 }

@@ -37,6 +37,7 @@ pub fn runtime_config(cluster: &Validated) -> RuntimeConfig {
                 crds::payment_cluster::OnDeadline::Block => OnDeadline::Block,
             },
         },
+        webhooks: runtime_contract::WebhooksConfig::default(),
     }
 }
 

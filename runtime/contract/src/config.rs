@@ -14,6 +14,19 @@ pub struct RuntimeConfig {
     pub environment: Environment,
     /// The fraud check as the processor sees it.
     pub fraud: FraudConfig,
+    /// How merchants are told of events.
+    #[serde(default)]
+    pub webhooks: WebhooksConfig,
+}
+
+/// How merchants are told of events.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WebhooksConfig {
+    /// Whether endpoints may be at private and loopback addresses, and without TLS: for development only. Elsewhere a
+    /// merchant could make the platform call what only the platform can reach.
+    #[serde(default)]
+    pub allow_private_addresses: bool,
 }
 
 /// What the platform is for.

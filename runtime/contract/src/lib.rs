@@ -14,9 +14,9 @@ pub mod report;
 pub mod role;
 pub mod settings;
 
-pub use config::{Environment, FraudConfig, OnDeadline, RuntimeConfig};
+pub use config::{Environment, FraudConfig, OnDeadline, RuntimeConfig, WebhooksConfig};
 pub use health::{Check, Health};
 pub use provider::ProviderName;
 pub use report::{JobReport, Outcome, Reason};
 pub use role::Role;
-pub use settings::{CacheTtl, ProviderSettings, Settings};
+pub use settings::{CacheTtl, Limits, ProviderSettings, Settings};

@@ -12,6 +12,14 @@ pub const DATABASE_URL: &str = "database-url";
 pub const CACHE_URL: &str = "cache-url";
 /// Folder in [`SECRETS`] with one file per provider resource, named like it, holding its credential.
 pub const PROVIDERS: &str = "providers";
+/// Folder in [`SECRETS`] with one file per provider resource, named like it, holding what its webhooks are verified with.
+pub const PROVIDER_WEBHOOKS: &str = "provider-webhooks";
+/// File in [`SECRETS`] with the token of the admin API. Without it there is no admin API.
+pub const ADMIN_TOKEN: &str = "admin-token";
+/// File in [`SECRETS`] with the gateway's certificate chain, PEM. With it the gateway speaks TLS only.
+pub const TLS_CERTIFICATE: &str = "tls/tls.crt";
+/// File in [`SECRETS`] with the key of [`TLS_CERTIFICATE`], PEM.
+pub const TLS_KEY: &str = "tls/tls.key";
 
 /// HTTP paths of [`crate::ports::ADMIN`].
 pub mod admin {

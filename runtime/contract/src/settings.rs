@@ -19,6 +19,27 @@ pub struct Settings {
     pub cache_ttl: CacheTtl,
     /// The providers that payments may go to. One that is not here gets no new payment.
     pub providers: Vec<ProviderSettings>,
+    /// How much one merchant may ask for.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// How much one merchant may ask for, over all of its keys and all gateways.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Requests per second that are always taken.
+    pub requests_per_second: u32,
+    /// Requests that may come at once, above the steady rate.
+    pub burst: u32,
+    /// Requests in work at the same time, per gateway.
+    pub concurrent_requests: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { requests_per_second: 100, burst: 200, concurrent_requests: 256 }
+    }
 }
 
 /// Time to live per kind of cached value, in seconds.

@@ -3,7 +3,6 @@
 mod auth;
 mod body;
 mod connections;
-mod payment_json;
 mod payment_methods;
 mod payment_request;
 mod payments;

@@ -12,13 +12,12 @@ use tokio::time::Instant;
 use super::Gateway;
 use super::auth::Caller;
 use super::body::Document;
-use super::payment_json::PaymentJson;
 use super::payment_request::{self, Checked, PaymentRequest};
 use super::problem::Problem;
 use crate::idempotency::{self, Answer, IdempotencyKey, Known, RequestHash};
 use crate::ids::{MerchantId, PaymentId};
 use crate::merchants::Merchant;
-use crate::payments::{self, Acceptance, NewPayment, Payment};
+use crate::payments::{self, Acceptance, NewPayment, Payment, PaymentJson};
 use crate::{payment_methods, users};
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");

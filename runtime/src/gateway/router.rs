@@ -104,6 +104,7 @@ mod tests {
             release: "0.1.0".into(),
             environment: Environment::Staging,
             fraud,
+            webhooks: Default::default(),
         };
         let app = App::new(config, Secrets::new(secrets.path()), CancellationToken::new()).unwrap();
         Gateway::new(app)

@@ -128,6 +128,13 @@ impl Money {
         Ok(Self { minor, ..self })
     }
 
+    /// The same amount the other way round: a credit for a debit.
+    #[must_use]
+    pub const fn negated(self) -> Self {
+        // No amount is as large as i64, so every one has its opposite.
+        Self { minor: self.minor.saturating_neg(), ..self }
+    }
+
     /// A share of it in percent, rounded half to even to whole minor units: over many payments the
     /// halves cancel out, so neither side gains by rounding.
     ///

@@ -1,7 +1,11 @@
 //! Payments: rows of `transactions`, the noun everything else serves.
 
+pub mod amounts;
+pub mod json;
 pub mod payment;
 pub mod store;
 
-pub use payment::{Payment, Status, calculate_latency_ms};
+pub use amounts::Amounts;
+pub use json::PaymentJson;
+pub use payment::{CaptureMethod, Payment, Status, calculate_latency_ms};
 pub use store::{Acceptance, NewPayment};

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::Amounts;
 use crate::ids::{MerchantId, PaymentId, PaymentMethodId, UserId};
 use crate::money::Money;
 
@@ -70,7 +71,8 @@ impl Status {
             Self::Pending => &[Self::Processing, Self::InReview, Self::Failed, Self::Canceled],
             Self::InReview => &[Self::Processing, Self::Failed, Self::Canceled],
             Self::Processing => &[Self::Authorized, Self::Success, Self::Failed],
-            Self::Authorized => &[Self::Success, Self::Failed, Self::Canceled],
+            // A held amount may be taken and given back in parts before what is left of it is given free.
+            Self::Authorized => &[Self::Success, Self::Failed, Self::Canceled, Self::PartiallyRefunded, Self::Refunded],
             Self::Success => &[Self::PartiallyRefunded, Self::Refunded],
             Self::PartiallyRefunded => &[Self::Refunded],
             Self::Failed | Self::Canceled | Self::Refunded => &[],
@@ -109,6 +111,39 @@ impl FromStr for Status {
     }
 }
 
+/// Whether the amount is taken at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum CaptureMethod {
+    /// At once.
+    #[default]
+    Automatic,
+    /// Held first, and taken by captures.
+    Manual,
+}
+
+impl CaptureMethod {
+    /// As in the database and the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Automatic => "AUTOMATIC",
+            Self::Manual => "MANUAL",
+        }
+    }
+}
+
+impl FromStr for CaptureMethod {
+    type Err = UnknownStatus;
+
+    fn from_str(text: &str) -> Result<Self, UnknownStatus> {
+        [Self::Automatic, Self::Manual]
+            .into_iter()
+            .find(|method| method.as_str() == text)
+            .ok_or_else(|| UnknownStatus(text.to_owned()))
+    }
+}
+
 /// A payment as it is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Payment {
@@ -124,6 +159,14 @@ pub struct Payment {
     pub amount: Money,
     /// Where it stands.
     pub status: Status,
+    /// Whether the amount is taken at once.
+    pub capture_method: CaptureMethod,
+    /// What of it was held, taken and given back.
+    pub amounts: Amounts,
+    /// When the provider gives a held amount free again.
+    pub authorized_until: Option<DateTime<Utc>>,
+    /// Number of events so far.
+    pub sequence: i32,
     /// What the platform keeps; set on success.
     pub fee: Option<Money>,
     /// Provider of the latest attempt: id of the row in `payment_providers`.
@@ -204,6 +247,8 @@ mod tests {
                 "AUTHORIZED>SUCCESS",
                 "AUTHORIZED>FAILED",
                 "AUTHORIZED>CANCELED",
+                "AUTHORIZED>PARTIALLY_REFUNDED",
+                "AUTHORIZED>REFUNDED",
                 "SUCCESS>PARTIALLY_REFUNDED",
                 "SUCCESS>REFUNDED",
                 "PARTIALLY_REFUNDED>REFUNDED",

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use sqlx::postgres::PgRow;
 use sqlx::{PgExecutor, Row};
 
-use super::Payment;
+use super::{Amounts, Payment};
 use crate::idempotency::{IdempotencyKey, KEPT, RequestHash};
 use crate::ids::{MerchantId, PaymentId, PaymentMethodId, UserId};
 use crate::money::{Currency, Money};
@@ -95,7 +95,8 @@ pub async fn accept(executor: impl PgExecutor<'_>, new: &NewPayment) -> Result<A
 /// Columns of a [`Payment`], from `transactions t` and `payment_providers p`.
 const COLUMNS: &str = "t.id, t.merchant_id, t.user_id, t.payment_method_id, t.amount, t.currency, t.status, t.fee, t.payment_provider_id,
     p.name as provider, t.provider_reference, t.fraud_score, t.fraud_status, t.error_code, t.error_message, t.description, t.ip_address,
-    t.device_fingerprint, t.release, t.t_start, t.t_end, t.latency_ms";
+    t.device_fingerprint, t.release, t.t_start, t.t_end, t.latency_ms, t.capture_method, t.amount_authorized, t.amount_captured,
+    t.amount_capturing, t.amount_refunded, t.amount_refunding, t.authorized_until, t.sequence";
 
 /// A payment, whoever's it is. For the platform's own use: what a merchant asks for goes through [`find`].
 ///
@@ -126,13 +127,31 @@ fn payment(row: &PgRow) -> Result<Payment, sqlx::Error> {
     let currency: Currency = parsed(row.try_get("currency")?)?;
     let money =
         |major: Decimal| Money::from_decimal(major, currency).map_err(|error| sqlx::Error::Decode(error.into()));
+    let amount = money(row.try_get("amount")?)?;
+    let status = parsed(row.try_get("status")?)?;
+    let minor = |column| -> Result<i64, sqlx::Error> { Ok(money(row.try_get(column)?)?.minor()) };
+    let optional = |column| -> Result<Option<i64>, sqlx::Error> {
+        row.try_get::<Option<Decimal>, _>(column)?.map(|major| Ok(money(major)?.minor())).transpose()
+    };
+    let amounts = Amounts {
+        currency,
+        authorized: optional("amount_authorized")?,
+        captured: optional("amount_captured")?,
+        capturing: minor("amount_capturing")?,
+        refunded: minor("amount_refunded")?,
+        refunding: minor("amount_refunding")?,
+    };
     Ok(Payment {
         id: row.try_get("id")?,
         merchant_id: row.try_get("merchant_id")?,
         user_id: row.try_get("user_id")?,
         payment_method_id: row.try_get("payment_method_id")?,
-        amount: money(row.try_get("amount")?)?,
-        status: parsed(row.try_get("status")?)?,
+        amount,
+        status,
+        capture_method: parsed(row.try_get("capture_method")?)?,
+        amounts: amounts.of_earlier_releases(status, amount),
+        authorized_until: row.try_get("authorized_until")?,
+        sequence: row.try_get("sequence")?,
         fee: row.try_get::<Option<Decimal>, _>("fee")?.map(money).transpose()?,
         payment_provider_id: row.try_get("payment_provider_id")?,
         provider: row.try_get("provider")?,

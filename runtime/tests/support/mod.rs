@@ -146,5 +146,6 @@ pub fn config() -> RuntimeConfig {
         release: RELEASE.into(),
         environment: Environment::Staging,
         fraud: FraudConfig { url: "http://127.0.0.1:1".into(), deadline_ms: 50, on_deadline: OnDeadline::Flag },
+        webhooks: Default::default(),
     }
 }

@@ -1,19 +1,26 @@
-//! A payment as the API shows it.
+//! A payment as merchants see it: in answers of the API and in events, the same bytes.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
 
+use super::{CaptureMethod, Payment, Status};
 use crate::ids::{MerchantId, PaymentId, PaymentMethodId, UserId};
-use crate::payments::{Payment, Status};
 
 /// A payment as the API shows it. Amounts are decimal strings in major units.
 #[derive(Serialize)]
-pub(super) struct PaymentJson<'a> {
+pub struct PaymentJson<'a> {
     id: PaymentId,
     status: Status,
     amount: String,
     currency: &'static str,
     fee: Option<String>,
+    capture_method: CaptureMethod,
+    amount_authorized: Option<String>,
+    amount_captured: Option<String>,
+    amount_refunded: String,
+    #[serde(serialize_with = "optional_millis")]
+    authorized_until: Option<DateTime<Utc>>,
+    sequence: i32,
     merchant_id: MerchantId,
     user_id: UserId,
     payment_method_id: PaymentMethodId,
@@ -44,13 +51,19 @@ struct ErrorJson<'a> {
 
 impl<'a> PaymentJson<'a> {
     /// What is shown of this payment.
-    pub(super) fn of(payment: &'a Payment) -> Self {
+    pub fn of(payment: &'a Payment) -> Self {
         Self {
             id: payment.id,
             status: payment.status,
             amount: payment.amount.to_string(),
             currency: payment.amount.currency().code(),
             fee: payment.fee.map(|fee| fee.to_string()),
+            capture_method: payment.capture_method,
+            amount_authorized: payment.amounts.authorized().map(|amount| amount.to_string()),
+            amount_captured: payment.amounts.captured().map(|amount| amount.to_string()),
+            amount_refunded: payment.amounts.refunded().to_string(),
+            authorized_until: payment.authorized_until,
+            sequence: payment.sequence,
             merchant_id: payment.merchant_id,
             user_id: payment.user_id,
             payment_method_id: payment.payment_method_id,
@@ -73,11 +86,19 @@ impl<'a> PaymentJson<'a> {
     }
 }
 
-fn millis<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+/// Times as the API writes them: RFC 3339, UTC, milliseconds.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn millis<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
 }
 
-fn optional_millis<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
+/// The same for a time that may not have come.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn optional_millis<S: Serializer>(time: &Option<DateTime<Utc>>, serializer: S) -> Result<S::Ok, S::Error> {
     match time {
         Some(time) => millis(time, serializer),
         None => serializer.serialize_none(),
