@@ -9,8 +9,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use runtime::database::Pool;
-use runtime::queue::store::{Claimant, claim, complete, depth, extend, hold, park, release, retry_later};
-use runtime::queue::{First, Item, Wake};
+use runtime::queue::{Claimant, First, GivenBack, Item, Lease, PAYMENTS, Parked, Wake};
 use stage::Stage;
 use support::RELEASE;
 
@@ -21,7 +20,15 @@ fn claimant(grace: Duration) -> Claimant {
 }
 
 async fn claimed(pool: &Pool, limit: u32, first: First) -> Vec<Item> {
-    claim(pool, &claimant(Duration::ZERO), limit, first).await.unwrap()
+    PAYMENTS.claim(pool, &claimant(Duration::ZERO), limit, first).await.unwrap()
+}
+
+fn later(lease: Lease, delay_ms: u64) -> GivenBack {
+    GivenBack { lease, delay: Duration::from_millis(delay_ms), reason: "provider away".into() }
+}
+
+fn parked(lease: Lease) -> Parked {
+    Parked { lease, reason: "look there by hand".into() }
 }
 
 async fn releases(pool: &Pool, limit: u32, first: First) -> Vec<String> {
@@ -85,10 +92,10 @@ async fn the_work_of_another_release_is_left_alone_during_its_grace() {
     accept(&stage, OTHER, 1).await;
     let patient = claimant(Duration::from_secs(60));
     for first in [First::Own, First::Strays] {
-        assert!(claim(stage.pool(), &patient, 9, first).await.unwrap().is_empty());
+        assert!(PAYMENTS.claim(stage.pool(), &patient, 9, first).await.unwrap().is_empty());
     }
     sqlx::query("update work_items set run_at = now() - interval '61 seconds'").execute(stage.pool()).await.unwrap();
-    assert_eq!(claim(stage.pool(), &patient, 9, First::Own).await.unwrap().len(), 1);
+    assert_eq!(PAYMENTS.claim(stage.pool(), &patient, 9, First::Own).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -104,16 +111,15 @@ async fn a_claim_that_ran_out_is_taken_over_and_the_first_claimant_can_do_nothin
 
     let mut connection = pool.acquire().await.unwrap();
     let lost = zombie.lease();
-    assert!(!hold(&mut connection, lost).await.unwrap());
-    assert!(!complete(&mut connection, lost).await.unwrap());
-    assert!(!retry_later(&mut connection, lost, Duration::ZERO, "zombie").await.unwrap());
-    assert!(!park(&mut connection, lost, "zombie").await.unwrap());
-    assert_eq!(extend(pool, &[lost], Duration::from_secs(99)).await.unwrap(), 0);
-    assert_eq!(release(pool, &[lost]).await.unwrap(), 0);
+    assert_eq!(PAYMENTS.hold(&mut connection, &[lost, heir.lease()]).await.unwrap(), [heir.lease()]);
+    assert_eq!(PAYMENTS.complete(&mut connection, &[lost]).await.unwrap(), 0);
+    assert_eq!(PAYMENTS.give_back(&mut connection, &[later(lost, 0)]).await.unwrap(), 0);
+    assert_eq!(PAYMENTS.park(&mut connection, &[parked(lost)]).await.unwrap(), 0);
+    assert_eq!(PAYMENTS.extend(pool, &[lost], Duration::from_secs(99)).await.unwrap(), 0);
+    assert_eq!(PAYMENTS.release(pool, &[lost]).await.unwrap(), 0);
 
-    assert!(hold(&mut connection, heir.lease()).await.unwrap());
-    assert!(complete(&mut connection, heir.lease()).await.unwrap());
-    assert_eq!(depth(pool).await.unwrap().items, 0);
+    assert_eq!(PAYMENTS.complete(&mut connection, &[heir.lease()]).await.unwrap(), 1);
+    assert_eq!(PAYMENTS.depth(pool).await.unwrap().items, 0);
 }
 
 #[tokio::test]
@@ -121,11 +127,11 @@ async fn an_extended_claim_outlives_its_first_lease() {
     let stage = Stage::new("pm_card_visa").await;
     accept(&stage, RELEASE, 1).await;
     let short = Claimant { lease: Duration::from_millis(500), ..claimant(Duration::ZERO) };
-    let item = claim(stage.pool(), &short, 1, First::Own).await.unwrap().remove(0);
-    assert_eq!(extend(stage.pool(), &[item.lease()], Duration::from_secs(30)).await.unwrap(), 1);
+    let item = PAYMENTS.claim(stage.pool(), &short, 1, First::Own).await.unwrap().remove(0);
+    assert_eq!(PAYMENTS.extend(stage.pool(), &[item.lease()], Duration::from_secs(30)).await.unwrap(), 1);
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert!(claimed(stage.pool(), 1, First::Own).await.is_empty());
-    assert_eq!(release(stage.pool(), &[item.lease()]).await.unwrap(), 1);
+    assert_eq!(PAYMENTS.release(stage.pool(), &[item.lease()]).await.unwrap(), 1);
     assert_eq!(claimed(stage.pool(), 1, First::Own).await.len(), 1);
 }
 
@@ -135,13 +141,13 @@ async fn an_item_given_back_for_later_is_not_due_before_and_a_parked_one_never()
     accept(&stage, RELEASE, 2).await;
     let items = claimed(stage.pool(), 2, First::Own).await;
     let mut connection = stage.pool().acquire().await.unwrap();
-    assert!(retry_later(&mut connection, items[0].lease(), Duration::from_millis(800), "provider away").await.unwrap());
-    assert!(park(&mut connection, items[1].lease(), "look there by hand").await.unwrap());
+    assert_eq!(PAYMENTS.give_back(&mut connection, &[later(items[0].lease(), 800)]).await.unwrap(), 1);
+    assert_eq!(PAYMENTS.park(&mut connection, &[parked(items[1].lease())]).await.unwrap(), 1);
     assert!(claimed(stage.pool(), 2, First::Own).await.is_empty());
     tokio::time::sleep(Duration::from_millis(1_000)).await;
     let due = claimed(stage.pool(), 2, First::Own).await;
     assert_eq!((due.len(), due[0].id, due[0].attempt), (1, items[0].id, 2));
-    let depth = depth(stage.pool()).await.unwrap();
+    let depth = PAYMENTS.depth(stage.pool()).await.unwrap();
     assert_eq!((depth.items, depth.parked), (2, 1));
 }
 
@@ -155,4 +161,53 @@ async fn new_work_wakes_a_sleeping_worker_long_before_it_would_look() {
     stage.accept("1.00", "USD").await;
     wake.wait(stage::PATIENCE).await;
     assert!(begin.elapsed() < stage::PATIENCE / 2, "woken after {:?}", begin.elapsed());
+}
+
+#[tokio::test]
+async fn what_was_parked_is_sent_again_by_a_person() {
+    let stage = Stage::new("pm_card_visa").await;
+    let id = stage.accept("1.00", "USD").await;
+    let item = claimed(stage.pool(), 1, First::Own).await.remove(0);
+    let mut connection = stage.pool().acquire().await.unwrap();
+    assert_eq!(PAYMENTS.park(&mut connection, &[parked(item.lease())]).await.unwrap(), 1);
+    assert!(claimed(stage.pool(), 1, First::Own).await.is_empty());
+    assert!(PAYMENTS.send_again(stage.pool(), id.as_uuid()).await.unwrap());
+    let again = claimed(stage.pool(), 1, First::Own).await.remove(0);
+    assert_eq!((again.id, again.last_error.as_deref()), (item.id, Some("look there by hand")));
+    assert!(!PAYMENTS.send_again(stage.pool(), uuid::Uuid::now_v7()).await.unwrap());
+}
+
+/// After a crash of the database a claim that was not yet on the disk is forgotten, and its number given out again.
+#[tokio::test]
+async fn a_claim_with_the_number_of_a_forgotten_one_has_another_token() {
+    let stage = Stage::new("pm_card_visa").await;
+    accept(&stage, RELEASE, 1).await;
+    let pool = stage.pool();
+    let forgotten = claimed(pool, 1, First::Own).await.remove(0);
+    sqlx::query("update work_items set attempt = 0, leased_until = null, leased_by = null")
+        .execute(pool)
+        .await
+        .unwrap();
+    let claim = claimed(pool, 1, First::Own).await.remove(0);
+    assert_eq!((forgotten.id, forgotten.attempt), (claim.id, claim.attempt));
+    let mut connection = pool.acquire().await.unwrap();
+    assert_eq!(PAYMENTS.complete(&mut connection, &[forgotten.lease()]).await.unwrap(), 0);
+    assert_eq!(PAYMENTS.complete(&mut connection, &[claim.lease()]).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_claim_does_not_wait_for_the_disk_and_nothing_else_is_loosened() {
+    let stage = Stage::new("pm_card_visa").await;
+    accept(&stage, RELEASE, 1).await;
+    let mut transaction = stage.pool().begin().await.unwrap();
+    let claimant = claimant(Duration::ZERO);
+    let during: Vec<String> = {
+        let items: Vec<Item> = PAYMENTS.claim(&mut *transaction, &claimant, 1, First::Own).await.unwrap();
+        assert_eq!(items.len(), 1);
+        sqlx::query_scalar("show synchronous_commit").fetch_all(&mut *transaction).await.unwrap()
+    };
+    transaction.commit().await.unwrap();
+    assert_eq!(during, ["off"]);
+    let after: String = sqlx::query_scalar("show synchronous_commit").fetch_one(stage.pool()).await.unwrap();
+    assert_eq!(after, "on");
 }

@@ -17,7 +17,7 @@ use crate::ids::{AttemptId, uuid_at};
 use crate::money::{Currency, Money};
 use crate::payments::Status;
 use crate::payments::payment::calculate_latency_ms;
-use crate::queue::{Item, Lease, store as queue};
+use crate::queue::{GivenBack, Item, Lease, PAYMENTS, Parked};
 
 /// Why a step was not recorded. Nothing of it was.
 #[derive(Debug, Error)]
@@ -116,7 +116,7 @@ impl Step {
         release: &str,
     ) -> Result<Self, StoreError> {
         let mut transaction = pool.begin().await?;
-        if !queue::hold(&mut transaction, item.lease()).await? {
+        if PAYMENTS.hold(&mut transaction, &[item.lease()]).await?.is_empty() {
             return Err(StoreError::Lost);
         }
         if let Some(check) = check {
@@ -209,17 +209,19 @@ impl Step {
 
     /// Removes the work item.
     pub(super) async fn complete(&mut self) -> Result<(), StoreError> {
-        held(queue::complete(&mut self.transaction, self.lease).await?)
+        held(PAYMENTS.complete(&mut self.transaction, &[self.lease]).await?)
     }
 
     /// Gives the work item back for later.
     pub(super) async fn retry_later(&mut self, delay: Duration, reason: &str) -> Result<(), StoreError> {
-        held(queue::retry_later(&mut self.transaction, self.lease, delay, reason).await?)
+        let item = GivenBack { lease: self.lease, delay, reason: reason.to_owned() };
+        held(PAYMENTS.give_back(&mut self.transaction, &[item]).await?)
     }
 
     /// Sets the work item aside for a person.
     pub(super) async fn park(&mut self, reason: &str) -> Result<(), StoreError> {
-        held(queue::park(&mut self.transaction, self.lease, reason).await?)
+        let item = Parked { lease: self.lease, reason: reason.to_owned() };
+        held(PAYMENTS.park(&mut self.transaction, &[item]).await?)
     }
 
     /// Makes the step true.
@@ -306,6 +308,6 @@ fn one_row(rows: u64, case: &Case) -> Result<(), StoreError> {
     Err(StoreError::Inconsistent(format!("{} is not where it was when it was read", case.payment_id)))
 }
 
-fn held(still: bool) -> Result<(), StoreError> {
-    if still { Ok(()) } else { Err(StoreError::Lost) }
+fn held(items: u64) -> Result<(), StoreError> {
+    if items == 1 { Ok(()) } else { Err(StoreError::Lost) }
 }

@@ -15,8 +15,7 @@ use super::store::StoreError;
 use crate::app::App;
 use crate::fraud::FraudClient;
 use crate::providers::Client;
-use crate::queue::store::{self as queue, Claimant};
-use crate::queue::{First, Item, Lease, Wake, backoff};
+use crate::queue::{Claimant, First, GivenBack, Item, Lease, PAYMENTS, Wake, backoff};
 
 /// Every so many claims look first at what other releases left lying.
 const STRAYS_FIRST_EVERY: u64 = 8;
@@ -153,7 +152,7 @@ async fn claim_until_shutdown(worker: &Arc<Worker>, options: &Options, tasks: &m
         }
         claims += 1;
         let first = if claims.is_multiple_of(STRAYS_FIRST_EVERY) { First::Strays } else { First::Own };
-        let pause = match queue::claim(pool, &claimant, u32::try_from(free).unwrap_or(u32::MAX), first).await {
+        let pause = match PAYMENTS.claim(pool, &claimant, u32::try_from(free).unwrap_or(u32::MAX), first).await {
             Ok(items) => {
                 let all_taken = items.len() == free;
                 for item in items {
@@ -187,7 +186,7 @@ async fn drain(worker: &Worker, options: &Options, tasks: &mut JoinSet<()>) {
     let leases = worker.leases();
     tasks.shutdown().await;
     tracing::warn!(payments = leases.len(), "payments are given back unfinished");
-    if let Err(error) = queue::release(&worker.app.pool, &leases).await {
+    if let Err(error) = PAYMENTS.release(&worker.app.pool, &leases).await {
         tracing::warn!(%error, "not given back; their claims run out by themselves");
     }
 }
@@ -219,7 +218,9 @@ async fn give_back(worker: &Worker, item: &Item, error: &StoreError) {
     let delay = backoff::delay(item.attempt.unsigned_abs(), rand::random());
     let given_back = async {
         let mut connection = worker.app.pool.acquire().await?;
-        queue::retry_later(&mut connection, item.lease(), delay, &error.to_string()).await
+        PAYMENTS
+            .give_back(&mut connection, &[GivenBack { lease: item.lease(), delay, reason: error.to_string() }])
+            .await
     };
     if let Err(error) = given_back.await {
         tracing::debug!(payment = %item.payment_id, %error, "not given back; the claim runs out by itself");
@@ -236,7 +237,7 @@ async fn keep_claims(worker: &Worker, lease: Duration) {
         if leases.is_empty() {
             continue;
         }
-        if let Err(error) = queue::extend(&worker.app.pool, &leases, lease).await {
+        if let Err(error) = PAYMENTS.extend(&worker.app.pool, &leases, lease).await {
             tracing::warn!(%error, payments = leases.len(), "claims not extended");
         }
     }

@@ -140,7 +140,7 @@ async fn queue_depth(app: &App) {
     let mut parked_before = 0;
     loop {
         ticks.tick().await;
-        match queue::store::depth(&app.pool).await {
+        match queue::PAYMENTS.depth(&app.pool).await {
             Ok(depth) => {
                 app.metrics.queue_depth.set(depth.items);
                 app.metrics.queue_oldest_seconds.set(depth.oldest_s);
