@@ -3,6 +3,7 @@
 pub mod amounts;
 pub mod json;
 pub mod payment;
+pub(crate) mod row;
 pub mod store;
 
 pub use amounts::Amounts;

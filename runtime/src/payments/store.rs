@@ -1,14 +1,11 @@
 //! SQL of payments: how one is accepted, and how it is read.
 
-use chrono::{DateTime, Utc};
-use rust_decimal::Decimal;
-use sqlx::postgres::PgRow;
-use sqlx::{PgExecutor, Row};
+use sqlx::PgExecutor;
 
-use super::{Amounts, Payment};
+use super::{Payment, row};
 use crate::idempotency::{IdempotencyKey, KEPT, RequestHash};
 use crate::ids::{MerchantId, PaymentId, PaymentMethodId, UserId};
-use crate::money::{Currency, Money};
+use crate::money::Money;
 
 /// A payment to be accepted. Everything in it was checked.
 #[derive(Clone, Debug)]
@@ -92,23 +89,19 @@ pub async fn accept(executor: impl PgExecutor<'_>, new: &NewPayment) -> Result<A
     Ok(if accepted.is_some() { Acceptance::Accepted } else { Acceptance::KeyInUse })
 }
 
-/// Columns of a [`Payment`], from `transactions t` and `payment_providers p`.
-const COLUMNS: &str = "t.id, t.merchant_id, t.user_id, t.payment_method_id, t.amount, t.currency, t.status, t.fee, t.payment_provider_id,
-    p.name as provider, t.provider_reference, t.fraud_score, t.fraud_status, t.error_code, t.error_message, t.description, t.ip_address,
-    t.device_fingerprint, t.release, t.t_start, t.t_end, t.latency_ms, t.capture_method, t.amount_authorized, t.amount_captured,
-    t.amount_capturing, t.amount_refunded, t.amount_refunding, t.authorized_until, t.sequence";
+const LOAD: &str = concat!(
+    "select ",
+    row::columns!(),
+    " from transactions t left join payment_providers p on p.id = t.payment_provider_id where t.id = $1 and t.created_at = $2"
+);
 
 /// A payment, whoever's it is. For the platform's own use: what a merchant asks for goes through [`find`].
 ///
 /// # Errors
 /// When the database does not answer, or holds what is no payment.
 pub async fn load(executor: impl PgExecutor<'_>, id: PaymentId) -> Result<Option<Payment>, sqlx::Error> {
-    let sql = format!(
-        "select {COLUMNS} from transactions t left join payment_providers p on p.id = t.payment_provider_id where t.id = $1 and t.created_at = $2"
-    );
-    // Only constants are put into the text.
-    let row = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(id).bind(id.created_at()).fetch_optional(executor).await?;
-    row.as_ref().map(payment).transpose()
+    let row = sqlx::query(LOAD).bind(id).bind(id.created_at()).fetch_optional(executor).await?;
+    row.as_ref().map(row::payment).transpose()
 }
 
 /// A payment of this merchant; another merchant's does not exist for it.
@@ -121,55 +114,4 @@ pub async fn find(
     merchant: MerchantId,
 ) -> Result<Option<Payment>, sqlx::Error> {
     Ok(load(executor, id).await?.filter(|payment| payment.merchant_id == merchant))
-}
-
-fn payment(row: &PgRow) -> Result<Payment, sqlx::Error> {
-    let currency: Currency = parsed(row.try_get("currency")?)?;
-    let money =
-        |major: Decimal| Money::from_decimal(major, currency).map_err(|error| sqlx::Error::Decode(error.into()));
-    let amount = money(row.try_get("amount")?)?;
-    let status = parsed(row.try_get("status")?)?;
-    let minor = |column| -> Result<i64, sqlx::Error> { Ok(money(row.try_get(column)?)?.minor()) };
-    let optional = |column| -> Result<Option<i64>, sqlx::Error> {
-        row.try_get::<Option<Decimal>, _>(column)?.map(|major| Ok(money(major)?.minor())).transpose()
-    };
-    let amounts = Amounts {
-        currency,
-        authorized: optional("amount_authorized")?,
-        captured: optional("amount_captured")?,
-        capturing: minor("amount_capturing")?,
-        refunded: minor("amount_refunded")?,
-        refunding: minor("amount_refunding")?,
-    };
-    Ok(Payment {
-        id: row.try_get("id")?,
-        merchant_id: row.try_get("merchant_id")?,
-        user_id: row.try_get("user_id")?,
-        payment_method_id: row.try_get("payment_method_id")?,
-        amount,
-        status,
-        capture_method: parsed(row.try_get("capture_method")?)?,
-        amounts: amounts.of_earlier_releases(status, amount),
-        authorized_until: row.try_get("authorized_until")?,
-        sequence: row.try_get("sequence")?,
-        fee: row.try_get::<Option<Decimal>, _>("fee")?.map(money).transpose()?,
-        payment_provider_id: row.try_get("payment_provider_id")?,
-        provider: row.try_get("provider")?,
-        provider_reference: row.try_get("provider_reference")?,
-        fraud_score: row.try_get("fraud_score")?,
-        fraud_status: row.try_get("fraud_status")?,
-        error_code: row.try_get("error_code")?,
-        error_message: row.try_get("error_message")?,
-        description: row.try_get("description")?,
-        ip_address: row.try_get("ip_address")?,
-        device_fingerprint: row.try_get("device_fingerprint")?,
-        release: row.try_get("release")?,
-        t_start: row.try_get::<DateTime<Utc>, _>("t_start")?,
-        t_end: row.try_get("t_end")?,
-        latency_ms: row.try_get("latency_ms")?,
-    })
-}
-
-fn parsed<T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>>(text: &str) -> Result<T, sqlx::Error> {
-    text.parse().map_err(|error: T::Err| sqlx::Error::Decode(error.into()))
 }
