@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use uuid::{NoContext, Timestamp, Uuid};
 
 /// Why a text is not an id.
@@ -82,6 +84,20 @@ macro_rules! id {
             }
         }
 
+        impl From<$name> for Uuid {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                schema($prefix)
+            }
+        }
+
+        impl utoipa::ToSchema for $name {}
+
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
@@ -138,6 +154,13 @@ pub fn uuid_at(now: DateTime<Utc>) -> Uuid {
     let ms = u64::try_from(now.timestamp_millis()).unwrap_or(0);
     let nanoseconds = u32::try_from(ms % 1000).unwrap_or(0) * 1_000_000;
     Uuid::new_v7(Timestamp::from_unix(NoContext, ms / 1000, nanoseconds))
+}
+
+/// How the API's document describes ids with this prefix: only version 7 is ever given out.
+fn schema(prefix: &str) -> RefOr<Schema> {
+    let pattern = format!("^{prefix}[0-9a-f]{{12}}7[0-9a-f]{{3}}[89ab][0-9a-f]{{15}}$");
+    let example = format!("{prefix}0199f2a4c6d87b1e8f3a5b7c9d1e2f3a");
+    ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).examples([example]).into()
 }
 
 fn time_of(uuid: Uuid) -> DateTime<Utc> {

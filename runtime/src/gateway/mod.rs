@@ -3,10 +3,13 @@
 mod auth;
 mod body;
 mod connections;
+mod openapi;
+mod page;
 mod payment_methods;
 mod payment_request;
 mod payments;
 mod problem;
+mod query;
 mod router;
 mod users;
 mod wait;

@@ -8,6 +8,7 @@ use axum::response::IntoResponse;
 use chrono::Utc;
 use http::StatusCode;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::Gateway;
 use super::auth::Caller;
@@ -18,7 +19,8 @@ use crate::payment_methods::{Kind, NewPaymentMethod, store};
 use crate::users;
 
 /// What is shown of a new payment method: never its token.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PaymentMethod)]
 struct Created<'a> {
     id: PaymentMethodId,
     user_id: UserId,
@@ -30,7 +32,11 @@ struct Created<'a> {
     is_default: bool,
 }
 
-/// Stores a tokenised instrument of one of the merchant's users.
+/// Store a payment method
+///
+/// A tokenised instrument of one of the merchant's users. The token is the provider's; it is never shown again.
+#[utoipa::path(post, path = "/v1/payment-methods", operation_id = "create_payment_method", tag = "Payment methods",
+    request_body = NewPaymentMethod, responses((status = 201, description = "The payment method", body = Created)))]
 pub(super) async fn create(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,

@@ -5,39 +5,59 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::problem::Problem;
 use crate::idempotency::IdempotencyKey;
 use crate::ids::{PaymentMethodId, UserId};
 use crate::money::{Currency, Money, MoneyError};
 use crate::payment_methods::card_number;
+use crate::payments::CaptureMethod;
 
 /// How long an answer waits for the payment's end when the client does not say.
 const WAIT_DEFAULT_S: u64 = 5;
 /// Longer than any provider takes, shorter than the patience of load balancers.
 const WAIT_MAX_S: u64 = 30;
 
-/// The body as a client writes it.
-#[derive(Deserialize)]
+/// A payment to be, as a merchant writes it.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewPayment)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PaymentRequest {
+    /// Major units, with at most as many decimals as the currency has.
+    #[schema(pattern = "^(0|[1-9][0-9]{0,11})([.][0-9]{1,4})?$", example = "10.50")]
     amount: String,
+    /// ISO 4217.
+    #[schema(pattern = "^[A-Z]{3}$", example = "USD")]
     currency: String,
+    /// What is paid with.
     payment_method_id: PaymentMethodId,
+    /// Who pays; the payment method's user if absent.
     #[serde(default)]
     user_id: Option<UserId>,
+    /// Whether the amount is taken at once, or held first and taken by captures.
     #[serde(default)]
+    capture_method: CaptureMethod,
+    /// The merchant's own words.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 500)]
     description: Option<String>,
+    /// What is known of the one who pays.
     #[serde(default)]
     context: Context,
 }
 
-#[derive(Default, Deserialize)]
+/// What is known of the one who pays, for the fraud check.
+#[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Context {
+    /// IPv4 or IPv6.
     #[serde(default)]
+    #[schema(value_type = Option<String>, example = "203.0.113.7")]
     ip_address: Option<IpAddr>,
+    /// The device, as the merchant recognises it.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 255)]
     device_fingerprint: Option<String>,
 }
 
@@ -48,6 +68,8 @@ pub(super) struct Checked {
     currency: Currency,
     /// What is paid with.
     pub(super) payment_method_id: PaymentMethodId,
+    /// Whether the amount is taken at once.
+    pub(super) capture_method: CaptureMethod,
     /// Who pays, if the client says.
     pub(super) user_id: Option<UserId>,
     /// The merchant's own words.
@@ -92,6 +114,7 @@ impl PaymentRequest {
             amount_minor: amount.minor(),
             currency,
             payment_method_id: self.payment_method_id,
+            capture_method: self.capture_method,
             user_id: self.user_id,
             description: self.description,
             ip_address: self.context.ip_address,

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::Gateway;
 use super::auth::Caller;
 use super::body::Document;
+use super::openapi::Prefer;
 use super::payment_request::{self, Checked, PaymentRequest};
 use super::problem::Problem;
 use crate::idempotency::{self, Answer, IdempotencyKey, Known, RequestHash};
@@ -24,7 +25,15 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// A notification that was lost costs at most this much.
 const RESCUE: Duration = Duration::from_secs(1);
 
-/// Accepts a payment, and answers with its end when that comes in time.
+/// Take a payment
+///
+/// Accepted means committed. The answer carries the end when it comes within the wait, else a payment on its way.
+#[utoipa::path(post, path = "/v1/payments", operation_id = "create_payment", tag = "Payments", request_body = PaymentRequest,
+    params(Prefer),
+    responses(
+        (status = 201, description = "The payment at its end", body = PaymentJson, headers(("Location"), ("Idempotent-Replayed"))),
+        (status = 202, description = "The payment on its way", body = PaymentJson, headers(("Location"), ("Idempotent-Replayed"))),
+    ))]
 pub(super) async fn create(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
@@ -142,7 +151,10 @@ fn respond(answer: Answer, replayed: bool, wait: Duration) -> Response {
     response
 }
 
-/// One payment of the merchant that calls.
+/// Get a payment
+#[utoipa::path(get, path = "/v1/payments/{id}", operation_id = "get_payment", tag = "Payments",
+    params(("id" = PaymentId, Path, description = "The payment")),
+    responses((status = 200, description = "The payment", body = PaymentJson)))]
 pub(super) async fn read(
     State(gateway): State<Arc<Gateway>>,
     Caller(merchant): Caller,

@@ -3,6 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::database;
 
@@ -18,19 +19,32 @@ pub(super) struct Problem {
     detail: String,
     param: Option<String>,
     retry_after_s: Option<u64>,
+    retryable: bool,
 }
 
-#[derive(Serialize)]
-struct Document<'a> {
+/// Why a request was not done, as RFC 9457 writes it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Document<'a> {
+    /// Where the code is explained.
     r#type: String,
+    /// The code in words.
     title: String,
+    /// The HTTP status once more.
     status: u16,
+    /// What was wrong with this request, for a person.
     detail: &'a str,
+    /// The path that was asked for.
     instance: &'a str,
+    /// The same for the same kind of problem, for programs.
+    #[schema(example = "invalid_field")]
     code: &'a str,
+    /// The field, parameter or header that is meant.
     #[serde(skip_serializing_if = "Option::is_none")]
     param: Option<&'a str>,
+    /// Names the request in logs; also in the header `x-request-id`.
     request_id: &'a str,
+    /// Whether the same request, with the same Idempotency-Key, may work later.
     retryable: bool,
 }
 
@@ -38,7 +52,9 @@ impl Problem {
     /// A problem by its status, its stable code and a sentence for the one who wrote the request.
     #[must_use]
     pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), param: None, retry_after_s: None }
+        let retryable =
+            status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+        Self { status, code, detail: detail.into(), param: None, retry_after_s: None, retryable }
     }
 
     /// The request is not one: it cannot be read.
@@ -80,6 +96,18 @@ impl Problem {
         self
     }
 
+    /// Says that the same request may work later, where its status does not say so.
+    #[must_use]
+    pub(super) fn retryable(mut self) -> Self {
+        self.retryable = true;
+        self
+    }
+
+    /// Whether a card number stands in the request, so that nothing of it may be repeated.
+    pub(super) fn is_about_card_number(&self) -> bool {
+        self.code == "card_number_refused"
+    }
+
     /// The document, for a request with this id to this path.
     #[must_use]
     pub(super) fn render(&self, request_id: &str, path: &str) -> Response {
@@ -92,7 +120,7 @@ impl Problem {
             code: self.code,
             param: self.param.as_deref(),
             request_id,
-            retryable: self.status.is_server_error(),
+            retryable: self.retryable,
         };
         // A document of texts and one number cannot fail to be written.
         let body = serde_json::to_vec(&document).unwrap_or_default();

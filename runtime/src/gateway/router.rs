@@ -6,27 +6,33 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::problem::Problem;
-use super::{Gateway, payment_methods, payments, users};
+use super::{Gateway, openapi, payment_methods, payments, query, users};
 use crate::payment_methods::card_number;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The API.
+/// The API, and its description.
 pub(super) fn router(gateway: Arc<Gateway>) -> Router {
-    let paths = Router::new()
-        .route("/v1/users", post(users::create))
-        .route("/v1/payment-methods", post(payment_methods::create))
-        .route("/v1/payments", post(payments::create))
-        .route("/v1/payments/{id}", get(payments::read));
-    surround(paths, gateway)
+    let (paths, description) = described().split_for_parts();
+    surround(paths.merge(openapi::served(&description)), gateway)
+}
+
+/// What the API can do: one line per path and its methods.
+fn described() -> OpenApiRouter<Arc<Gateway>> {
+    OpenApiRouter::with_openapi(openapi::begin())
+        .routes(routes!(users::create))
+        .routes(routes!(payment_methods::create))
+        .routes(routes!(payments::create))
+        .routes(routes!(payments::read))
 }
 
 /// What every path has around it: problems for whatever goes wrong, request ids, figures.
@@ -37,6 +43,7 @@ fn surround(paths: Router<Arc<Gateway>>, gateway: Arc<Gateway>) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not take this method")
         })
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(refuse_card_numbers))
         .layer(from_fn_with_state(gateway.clone(), finish))
         .with_state(gateway)
 }
@@ -44,6 +51,19 @@ fn surround(paths: Router<Arc<Gateway>>, gateway: Arc<Gateway>) -> Router {
 /// The panic's message went to the log through the hook; it may hold anything, so the client does not get it.
 fn panicked(_: Box<dyn Any + Send>) -> Response {
     Problem::internal().into_response()
+}
+
+/// A card number in the path or the query would stand in answers, and in the logs of whatever lies between. Bodies and
+/// keys are looked at where they are read.
+async fn refuse_card_numbers(request: Request, next: Next) -> Response {
+    let uri = request.uri();
+    let parts = uri.path().split('/').chain(uri.query().unwrap_or_default().split(['&', '=']));
+    let decoded = parts
+        .map(|part| form_urlencoded::parse(format!("={part}").as_bytes()).next().map(|(_, text)| text.into_owned()));
+    if decoded.flatten().any(|text| card_number::stands_in_text(&text)) {
+        return query::card_number_refused().into_response();
+    }
+    next.run(request).await
 }
 
 /// Writes problems out, gives each answer its request's id, and counts.
@@ -56,7 +76,8 @@ async fn finish(State(gateway): State<Arc<Gateway>>, request: Request, next: Nex
     let mut response = next.run(request).await;
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let allow = response.headers_mut().remove(http::header::ALLOW);
-        response = problem.render(&id, &path);
+        let path = if problem.is_about_card_number() { "/" } else { &path };
+        response = problem.render(&id, path);
         if let Some(allow) = allow {
             response.headers_mut().insert(http::header::ALLOW, allow);
         }
@@ -87,6 +108,7 @@ fn request_id(headers: &HeaderMap) -> String {
 
 #[cfg(test)]
 mod tests {
+    use axum::routing::get;
     use runtime_contract::{Environment, FraudConfig, OnDeadline, RuntimeConfig};
     use tokio_util::sync::CancellationToken;
 

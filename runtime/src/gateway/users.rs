@@ -12,10 +12,14 @@ use super::Gateway;
 use super::auth::Caller;
 use super::body::Document;
 use super::problem::Problem;
-use crate::users::NewUser;
 use crate::users::store::{self, CreateError};
+use crate::users::{NewUser, User};
 
-/// Makes a user of the merchant that calls.
+/// Make a user
+///
+/// One who pays. An email address is unique per merchant.
+#[utoipa::path(post, path = "/v1/users", operation_id = "create_user", tag = "Users", request_body = NewUser,
+    responses((status = 201, description = "The user", body = User)))]
 pub(super) async fn create(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,

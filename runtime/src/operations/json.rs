@@ -2,13 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{Kind, Operation, OperationStatus};
 use crate::ids::PaymentId;
 use crate::payments::json::{millis, optional_millis};
 
 /// An operation as the API shows it. Amounts are decimal strings in major units.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Operation)]
 pub struct OperationJson<'a> {
     id: String,
     kind: Kind,
@@ -27,7 +29,8 @@ pub struct OperationJson<'a> {
     t_end: Option<DateTime<Utc>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = OperationError)]
 struct ErrorJson<'a> {
     code: &'a str,
     message: Option<&'a str>,

@@ -4,12 +4,14 @@ use std::fmt;
 
 use chrono::{Datelike, NaiveDate};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::ids::{PaymentMethodId, UserId};
 use crate::users;
 
 /// What kind of instrument it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
+#[schema(as = PaymentMethodType)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[sqlx(type_name = "varchar", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Kind {
@@ -93,7 +95,7 @@ impl fmt::Display for Masked<'_> {
 }
 
 /// A payment method to be, as a merchant writes it.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPaymentMethod {
     /// Whose it is.
@@ -102,24 +104,31 @@ pub struct NewPaymentMethod {
     #[serde(rename = "type")]
     pub kind: Kind,
     /// The provider's token for the instrument.
+    #[schema(pattern = "^[!-~]{1,255}$", example = "pm_card_visa")]
     pub token: String,
     /// Brand or bank, as shown to people.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 50)]
     pub provider: Option<String>,
     /// Last four digits.
     #[serde(default)]
+    #[schema(pattern = "^[0-9]{4}$", example = "4242")]
     pub last_four: Option<String>,
     /// 1 to 12.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 12)]
     pub expiry_month: Option<i32>,
     /// Four digits.
     #[serde(default)]
+    #[schema(minimum = 2000, maximum = 2100)]
     pub expiry_year: Option<i32>,
     /// Name on the card.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 255)]
     pub cardholder_name: Option<String>,
     /// Address of the bill.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 2000)]
     pub billing_address: Option<String>,
     /// Whether the user pays with it unless told otherwise.
     #[serde(default)]

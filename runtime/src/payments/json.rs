@@ -2,12 +2,14 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::{CaptureMethod, Payment, Status};
 use crate::ids::{MerchantId, PaymentId, PaymentMethodId, UserId};
 
 /// A payment as the API shows it. Amounts are decimal strings in major units.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Payment)]
 pub struct PaymentJson<'a> {
     id: PaymentId,
     status: Status,
@@ -37,13 +39,15 @@ pub struct PaymentJson<'a> {
     can_retry: bool,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = FraudVerdict)]
 struct FraudJson<'a> {
     status: &'a str,
     score: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = PaymentError)]
 struct ErrorJson<'a> {
     code: &'a str,
     message: Option<&'a str>,

@@ -1,11 +1,13 @@
 //! One user.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::ids::UserId;
 
 /// Whether a user may pay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
+#[schema(as = UserStatus)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[sqlx(type_name = "varchar", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
@@ -18,7 +20,7 @@ pub enum Status {
 }
 
 /// How much trouble a user has been.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[sqlx(type_name = "varchar", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum RiskLevel {
@@ -31,7 +33,7 @@ pub enum RiskLevel {
 }
 
 /// A user as it is stored and shown.
-#[derive(Clone, Debug, Serialize, sqlx::FromRow)]
+#[derive(Clone, Debug, Serialize, ToSchema, sqlx::FromRow)]
 pub struct User {
     /// Its id.
     pub id: UserId,
@@ -48,16 +50,19 @@ pub struct User {
 }
 
 /// A user to be, as a merchant writes it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewUser {
     /// Address, unique per merchant.
+    #[schema(pattern = "^[^@\\s]+@[^@\\s]+$", max_length = 255, example = "ada@example.com")]
     pub email: String,
     /// Name shown to people.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 255)]
     pub full_name: Option<String>,
     /// Telephone number.
     #[serde(default)]
+    #[schema(pattern = "^[0-9 +()-]{3,20}$", example = "+1 (709) 555-0100")]
     pub phone: Option<String>,
 }
 
