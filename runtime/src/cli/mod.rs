@@ -1,0 +1,84 @@
+//! The command line: one file per group of commands. What they do is in the library; here is how it is asked for and shown.
+
+pub(crate) mod job;
+pub(crate) mod merchant;
+pub(crate) mod migrate;
+pub(crate) mod roles;
+pub(crate) mod settings;
+pub(crate) mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use runtime::config::Secrets;
+use runtime::database;
+use runtime_contract::paths;
+use serde::Serialize;
+use sqlx::PgConnection;
+
+use table::Table;
+
+/// How long a person waits for a database that does not answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where secrets are.
+#[derive(Args)]
+pub(crate) struct SecretArgs {
+    /// Folder of secrets: database-url, cache-url, providers/RESOURCE. What is not there is taken from the
+    /// environment: PURSER_DATABASE_URL, PURSER_CACHE_URL, PURSER_PROVIDER_RESOURCE
+    #[arg(long = "secrets", value_name = "FOLDER", env = "PURSER_SECRETS", default_value = paths::SECRETS)]
+    folder: PathBuf,
+}
+
+impl SecretArgs {
+    /// The secrets.
+    pub(crate) fn secrets(&self) -> Secrets {
+        Secrets::new(&self.folder)
+    }
+}
+
+/// What commands for people have in common.
+#[derive(Args)]
+pub(crate) struct PersonArgs {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    secrets: SecretArgs,
+}
+
+impl PersonArgs {
+    /// A connection to the platform's database.
+    pub(crate) async fn connect(&self) -> anyhow::Result<PgConnection> {
+        let url = self.secrets.secrets().database_url()?;
+        Ok(database::connect(&url, "purser command", PATIENCE).await?)
+    }
+
+    /// Shows a result: as JSON, or in words.
+    pub(crate) fn show<T: Serialize>(&self, result: &T, words: impl FnOnce(&T) -> String) -> anyhow::Result<ExitCode> {
+        if self.json {
+            println!("{}", serde_json::to_string(result)?);
+        } else {
+            println!("{}", words(result).trim_end());
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Shows many results: as JSON, or as a table.
+    pub(crate) fn show_all<T: Serialize>(
+        &self,
+        results: &[T],
+        none: &str,
+        headings: &[&'static str],
+        row: impl Fn(&T) -> Vec<String>,
+    ) -> anyhow::Result<ExitCode> {
+        self.show(&results, |results| {
+            if results.is_empty() {
+                return none.to_owned();
+            }
+            results.iter().fold(Table::new(headings), |table, result| table.row(row(result))).to_string()
+        })
+    }
+}
