@@ -7,8 +7,9 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 pub use parts::{
-    Autoscaling, Cache, CacheTtls, Database, Environment, Fraud, Gateway, GatewayService, Image, LabelSelector,
-    LocalReference, Metrics, OnDeadline, Processor, Providers, PullPolicy, ServiceType,
+    Autoscaling, Cache, CacheTtls, Database, Environment, Fraud, Gateway, GatewayService, GatewayTls, Image,
+    LabelSelector, LocalReference, Metrics, OnDeadline, Processor, Providers, PullPolicy, RateLimit, ServiceType,
+    Webhooks,
 };
 pub use status::{PaymentClusterStatus, ReleaseStatus, ReplicasStatus, SettingsStatus, Stage};
 
@@ -78,4 +79,7 @@ pub struct PaymentClusterSpec {
     /// Rolls up the payments of each minute.
     #[serde(default)]
     pub metrics: Metrics,
+    /// How merchants are told of events.
+    #[serde(default)]
+    pub webhooks: Webhooks,
 }

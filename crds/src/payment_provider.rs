@@ -49,6 +49,10 @@ pub struct PaymentProviderSpec {
     /// is asked about with it, and another account knows nothing of that payment. For another account, make another
     /// PaymentProvider and switch this one off.
     pub credentials_secret_ref: SecretKey,
+    /// Secret key with what the provider's webhooks are verified by: Stripe's signing secret (`whsec_…`), PayPal's webhook
+    /// id. Without it its webhooks are refused, and open outcomes are found out by asking alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook_secret_ref: Option<SecretKey>,
     /// Lower is asked first.
     #[serde(default = "priority_default")]
     #[schemars(range(min = 0, max = 1000))]

@@ -163,12 +163,76 @@ pub struct Gateway {
     pub autoscaling: Option<Autoscaling>,
     /// How the API is reached.
     pub service: GatewayService,
+    /// Lets the API speak TLS, and nothing else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<GatewayTls>,
+    /// How much one merchant may ask for. A change reaches running pods within seconds.
+    pub rate_limit: RateLimit,
+    /// Secret key with the token of the admin API. Without it there is no admin API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_token_secret_ref: Option<SecretKey>,
 }
 
 impl Default for Gateway {
     fn default() -> Self {
-        Self { replicas: 2, resources: Resources::default(), autoscaling: None, service: GatewayService::default() }
+        Self {
+            replicas: 2,
+            resources: Resources::default(),
+            autoscaling: None,
+            service: GatewayService::default(),
+            tls: None,
+            rate_limit: RateLimit::default(),
+            admin_token_secret_ref: None,
+        }
     }
+}
+
+/// The certificate of the payment API.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GatewayTls {
+    /// A Secret of type kubernetes.io/tls, as cert-manager makes them. A renewed certificate is taken up without a restart.
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: String,
+}
+
+impl GatewayTls {
+    /// Key of the certificate chain in such a Secret.
+    pub const CERTIFICATE: &str = "tls.crt";
+    /// Key of the private key in such a Secret.
+    pub const KEY: &str = "tls.key";
+}
+
+/// How much one merchant may ask for, over all of its keys and all gateway pods.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RateLimit {
+    /// Requests per second that are always taken.
+    #[schemars(extend("x-kubernetes-validations" = rule("self >= 1 && self <= 1000000", "requestsPerSecond is from 1 to 1000000")))]
+    pub requests_per_second: u32,
+    /// Requests that may come at once, above the steady rate.
+    #[schemars(extend("x-kubernetes-validations" = rule("self >= 1 && self <= 1000000", "burst is from 1 to 1000000")))]
+    pub burst: u32,
+    /// Requests in work at the same time, per gateway pod.
+    #[schemars(extend("x-kubernetes-validations" = rule("self >= 1 && self <= 100000", "concurrentRequests is from 1 to 100000")))]
+    pub concurrent_requests: u32,
+}
+
+impl Default for RateLimit {
+    fn default() -> Self {
+        let runtime_contract::Limits { requests_per_second, burst, concurrent_requests } =
+            runtime_contract::Limits::default();
+        Self { requests_per_second, burst, concurrent_requests }
+    }
+}
+
+/// How merchants are told of events.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Webhooks {
+    /// Whether endpoints may be at private and loopback addresses, and without TLS. For development only: elsewhere a
+    /// merchant could make the platform call what only the platform can reach.
+    pub allow_private_addresses: bool,
 }
 
 /// Bounds and goal of an autoscaler.

@@ -72,6 +72,7 @@ pub(crate) fn observed(change: impl FnOnce(&mut Observed)) -> Observed {
         cluster: cluster(|_| {}),
         identity,
         database_secret: present("1"),
+        gateway_secrets: Vec::new(),
         cache_secret: present("1"),
         providers: vec![seen_provider("stripe")],
         live: Vec::new(),

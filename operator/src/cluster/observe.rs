@@ -2,8 +2,9 @@
 //!
 //! Everything is read from the API server, not from a cache: a watch tells when to look, never what is there.
 
-use crds::{PaymentCluster, PaymentProvider};
-use futures::future::{try_join, try_join_all};
+use crds::payment_cluster::{Gateway, GatewayTls};
+use crds::{PaymentCluster, PaymentProvider, SecretKey};
+use futures::future::{try_join, try_join_all, try_join3};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::ListParams;
@@ -29,7 +30,7 @@ pub async fn observe(context: &Context, namespace: &str, name: &str) -> Result<O
     let Some(cluster) = read(context, namespace, name).await? else { return Ok(None) };
     let identity =
         Identity { namespace: namespace.to_owned(), name: name.to_owned(), uid: cluster.uid().unwrap_or_default() };
-    let (((database_secret, cache_secret), providers), (live, pods)) = try_join(
+    let (((database_secret, cache_secret, gateway_secrets), providers), (live, pods)) = try_join(
         try_join(look_at_secrets(context, &cluster, namespace), look_at_providers(context, &cluster, namespace)),
         try_join(look_at_objects(context, &identity), look_at_pods(context, &identity)),
     )
@@ -37,7 +38,18 @@ pub async fn observe(context: &Context, namespace: &str, name: &str) -> Result<O
     .map_err(Error::Observe)?;
     let health = health::ask(&context.pods_http, &pods).await;
     let at = Timestamp::now();
-    Ok(Some(Observed { cluster, identity, database_secret, cache_secret, providers, live, pods, health, at }))
+    Ok(Some(Observed {
+        cluster,
+        identity,
+        database_secret,
+        cache_secret,
+        gateway_secrets,
+        providers,
+        live,
+        pods,
+        health,
+        at,
+    }))
 }
 
 async fn read(context: &Context, namespace: &str, name: &str) -> Result<Option<PaymentCluster>, Error> {
@@ -55,13 +67,29 @@ async fn look_at_secrets(
     context: &Context,
     cluster: &PaymentCluster,
     namespace: &str,
-) -> Result<(SecretState, SecretState), kube::Error> {
+) -> Result<(SecretState, SecretState, Vec<(&'static str, SecretKey, SecretState)>), kube::Error> {
     let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
-    try_join(
+    let of_gateway = gateway_secrets(&cluster.spec.gateway).into_iter().map(|(field, key)| {
+        let api = &api;
+        async move { secrets::look(api, &key).await.map(|state| (field, key, state)) }
+    });
+    try_join3(
         secrets::look(&api, &cluster.spec.database.url_secret_ref),
         secrets::look(&api, &cluster.spec.cache.url_secret_ref),
+        try_join_all(of_gateway),
     )
     .await
+}
+
+/// What a gateway pod cannot start without, with the field that asks for it.
+fn gateway_secrets(gateway: &Gateway) -> Vec<(&'static str, SecretKey)> {
+    let certificate = gateway.tls.iter().flat_map(|tls| {
+        [GatewayTls::CERTIFICATE, GatewayTls::KEY].map(|key| {
+            ("spec.gateway.tls.secretName", SecretKey { name: tls.secret_name.clone(), key: key.to_owned() })
+        })
+    });
+    let token = gateway.admin_token_secret_ref.iter().map(|key| ("spec.gateway.adminTokenSecretRef", key.clone()));
+    certificate.chain(token).collect()
 }
 
 async fn look_at_providers(

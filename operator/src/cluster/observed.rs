@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crds::PaymentCluster;
+use crds::{PaymentCluster, SecretKey};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -24,6 +24,8 @@ pub struct Observed {
     pub database_secret: SecretState,
     /// The cache's URL.
     pub cache_secret: SecretState,
+    /// Secrets that the gateway needs besides: the field that names each, the key, and what is known of it.
+    pub gateway_secrets: Vec<(&'static str, SecretKey, SecretState)>,
     /// The providers that it selects.
     pub providers: Vec<SeenProvider>,
     /// What was made for it.

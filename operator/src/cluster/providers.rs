@@ -52,6 +52,7 @@ pub fn settings(providers: &[SeenProvider]) -> Result<Vec<ProviderSettings>, Str
                 name,
                 api_endpoint,
                 credentials_secret_ref: _,
+                webhook_secret_ref: _,
                 priority,
                 active,
                 max_latency,

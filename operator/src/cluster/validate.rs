@@ -26,6 +26,8 @@ pub struct Validated {
     pub providers: Vec<ProviderSettings>,
     /// Where the credential of each of these providers is.
     pub credentials: Vec<(String, SecretKey)>,
+    /// Where that is by which webhooks are verified, of those providers that have one.
+    pub provider_webhooks: Vec<(String, SecretKey)>,
     /// The versions of the Secrets.
     pub secret_revisions: SecretRevisions,
     /// The value of [`migration::RETRY`].
@@ -132,6 +134,9 @@ pub fn validate(observed: &Observed) -> Result<Validated, Problem> {
         credentials: used()
             .map(|seen| (seen.provider.name_any(), seen.provider.spec.credentials_secret_ref.clone()))
             .collect(),
+        provider_webhooks: used()
+            .filter_map(|seen| Some((seen.provider.name_any(), seen.provider.spec.webhook_secret_ref.clone()?)))
+            .collect(),
         secret_revisions: SecretRevisions {
             database: observed.database_secret.revision().to_owned(),
             cache: observed.cache_secret.revision().to_owned(),
@@ -147,7 +152,8 @@ fn secrets(observed: &Observed) -> Result<(), Problem> {
         (&observed.database_secret, &spec.database.url_secret_ref, "spec.database.urlSecretRef"),
         (&observed.cache_secret, &spec.cache.url_secret_ref, "spec.cache.urlSecretRef"),
     ];
-    for (state, key, field) in looked_at {
+    let of_gateway = observed.gateway_secrets.iter().map(|(field, key, state)| (state, key, *field));
+    for (state, key, field) in looked_at.into_iter().chain(of_gateway) {
         if let Some((reason, message)) = state.problem(key, &observed.identity.namespace) {
             return Err(Problem { reason, message: format!("{message}, which {field} names"), is_secret: true });
         }
@@ -216,6 +222,17 @@ mod tests {
             assert_eq!(problem.reason, "InvalidSpec");
             assert!(problem.message.contains(field), "{}", problem.message);
         }
+    }
+
+    #[test]
+    fn a_secret_that_only_the_gateway_needs_is_named_with_its_field() {
+        let certificate = SecretKey { name: "payments-tls".into(), key: "tls.crt".into() };
+        let problem = validate(&fixtures::observed(|observed| {
+            observed.gateway_secrets = vec![("spec.gateway.tls.secretName", certificate, SecretState::KeyMissing)];
+        }));
+        let problem = problem.unwrap_err();
+        assert_eq!((problem.reason, problem.is_secret), ("SecretKeyMissing", true));
+        assert!(problem.message.contains("\"payments-tls\" has no key \"tls.crt\", which spec.gateway.tls.secretName"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! A revision is a document and a Job that puts it into the database. The revision counts up; the runtime refuses an
 //! older one, so a Job that comes late does no harm.
 
+use crds::payment_cluster::RateLimit;
 use runtime_contract::{Limits, Settings, commands, paths};
 use serde_json::{Value, json};
 
@@ -38,10 +39,15 @@ pub fn wanted(cluster: &Validated) -> (Settings, String) {
         revision: 0,
         cache_ttl: cluster.cache_ttl.clone(),
         providers: cluster.providers.clone(),
-        limits: Limits::default(),
+        limits: limits(&cluster.spec.gateway.rate_limit),
     };
     let hash = hash_of(&json!(settings));
     (settings, hash)
+}
+
+fn limits(limit: &RateLimit) -> Limits {
+    let RateLimit { requests_per_second, burst, concurrent_requests } = *limit;
+    Limits { requests_per_second, burst, concurrent_requests }
 }
 
 /// The document of a revision.

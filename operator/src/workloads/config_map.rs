@@ -1,6 +1,6 @@
 //! The configuration of a release: what needs new pods when it changes.
 
-use runtime_contract::{FraudConfig, OnDeadline, RuntimeConfig, paths, ports};
+use runtime_contract::{FraudConfig, OnDeadline, RuntimeConfig, WebhooksConfig, paths, ports};
 use serde_json::json;
 
 use crate::cluster::validate::Validated;
@@ -37,7 +37,7 @@ pub fn runtime_config(cluster: &Validated) -> RuntimeConfig {
                 crds::payment_cluster::OnDeadline::Block => OnDeadline::Block,
             },
         },
-        webhooks: runtime_contract::WebhooksConfig::default(),
+        webhooks: WebhooksConfig { allow_private_addresses: cluster.spec.webhooks.allow_private_addresses },
     }
 }
 

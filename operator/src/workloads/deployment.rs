@@ -54,8 +54,11 @@ fn secrets_revision(cluster: &Validated, role: Role) -> String {
 
 fn pod_spec(cluster: &Validated, role: Role, config: &str, selector: &Value) -> Value {
     let mut secrets = vec![pod::database_secret(cluster), pod::cache_secret(cluster)];
-    if role == Role::Processor {
-        secrets.extend(pod::provider_secrets(cluster));
+    match role {
+        Role::Processor => secrets.extend(pod::provider_secrets(cluster)),
+        // Not part of what rolls the pods: the gateway takes up a new certificate, token or secret while it runs.
+        Role::Gateway => secrets.extend(pod::gateway_secrets(cluster)),
+        Role::Fraud | Role::Metrics => {}
     }
     let volumes = [pod::document_volume("config", config, paths::CONFIG), pod::secrets_volume(&secrets)];
     let mut spec = pod::spec(cluster, &container(cluster, role), &volumes);

@@ -104,6 +104,33 @@ mod tests {
     }
 
     #[test]
+    fn only_the_gateway_holds_its_certificate_and_what_webhooks_are_verified_by() {
+        let cluster = fixtures::validated(|spec| {
+            spec["gateway"] = serde_json::json!({
+                "tls": { "secretName": "payments-tls" },
+                "adminTokenSecretRef": { "name": "payments-admin", "key": "token" },
+            });
+        });
+        let cluster = Validated {
+            provider_webhooks: vec![(
+                "stripe".into(),
+                crds::SecretKey { name: "stripe".into(), key: "webhookSecret".into() },
+            )],
+            ..cluster
+        };
+        for object in of_release(&cluster).iter().filter(|object| object.kind == Kind::Deployment) {
+            let body = object.body.to_string();
+            for held in ["payments-tls", "tls/tls.key", "admin-token", "provider-webhooks/stripe"] {
+                assert_eq!(body.contains(held), object.name.contains("gateway"), "{held} in {}", object.name);
+            }
+        }
+        let service = shared(&cluster, &cluster.release).into_iter().find(|object| {
+            object.kind == Kind::Service && object.body["spec"]["selector"].to_string().contains("gateway")
+        });
+        assert_eq!(service.unwrap().body["spec"]["ports"][0]["port"], 443);
+    }
+
+    #[test]
     fn two_releases_share_no_name_besides_the_stable_ones() {
         let names = |version: &str| {
             let cluster = fixtures::validated(|spec| spec["version"] = version.into());

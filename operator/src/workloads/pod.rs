@@ -1,5 +1,6 @@
 //! The pod template that roles and Jobs share: hardened, and with its secrets in one place.
 
+use crds::payment_cluster::GatewayTls;
 use runtime_contract::paths;
 use serde_json::{Value, json};
 
@@ -114,6 +115,22 @@ pub fn cache_secret(cluster: &Validated) -> Value {
 pub fn provider_secrets(cluster: &Validated) -> Vec<Value> {
     let path = |name: &str| format!("{}/{name}", paths::PROVIDERS);
     cluster.credentials.iter().map(|(name, key)| secret(key, &path(name), true)).collect()
+}
+
+/// What a gateway has besides: its certificate, the token of the admin API, and what webhooks of providers are verified by.
+#[must_use]
+pub fn gateway_secrets(cluster: &Validated) -> Vec<Value> {
+    let gateway = &cluster.spec.gateway;
+    let tls = gateway.tls.iter().map(|tls| {
+        json!({ "secret": { "name": tls.secret_name, "items": [
+            { "key": GatewayTls::CERTIFICATE, "path": paths::TLS_CERTIFICATE },
+            { "key": GatewayTls::KEY, "path": paths::TLS_KEY },
+        ] } })
+    });
+    let token = gateway.admin_token_secret_ref.iter().map(|key| secret(key, paths::ADMIN_TOKEN, false));
+    let path = |name: &str| format!("{}/{name}", paths::PROVIDER_WEBHOOKS);
+    let webhooks = cluster.provider_webhooks.iter().map(|(name, key)| secret(key, &path(name), true));
+    tls.chain(token).chain(webhooks).collect()
 }
 
 fn secret(key: &crds::SecretKey, path: &str, optional: bool) -> Value {

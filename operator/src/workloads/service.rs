@@ -11,7 +11,10 @@ use crate::owned::{Desired, Kind};
 pub(super) fn gateway(cluster: &Validated, serving: &Release) -> Desired {
     let identity = &cluster.identity;
     let service = &cluster.spec.gateway.service;
-    let mut port = port(ports::names::HTTP, 80, ports::names::HTTP);
+    let mut port = match &cluster.spec.gateway.tls {
+        Some(_) => port("https", 443, ports::names::HTTP),
+        None => port(ports::names::HTTP, 80, ports::names::HTTP),
+    };
     if let Some(node_port) = service.node_port {
         port["nodePort"] = node_port.into();
     }
