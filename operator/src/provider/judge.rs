@@ -15,8 +15,8 @@ use crate::secrets::SecretState;
 #[must_use]
 pub const fn is_supported(name: ProviderName) -> bool {
     match name {
-        ProviderName::Stripe => true,
-        ProviderName::Visa | ProviderName::Mastercard | ProviderName::Paypal | ProviderName::Amex => false,
+        ProviderName::Stripe | ProviderName::Paypal => true,
+        ProviderName::Visa | ProviderName::Mastercard | ProviderName::Amex => false,
     }
 }
 
@@ -73,7 +73,7 @@ fn verdicts(
 
 fn unsupported(provider: &PaymentProvider) -> Option<String> {
     let name = runtime_contract::ProviderName::from(provider.spec.name);
-    (!is_supported(provider.spec.name)).then(|| format!("there is no adapter for {name} yet; STRIPE has one"))
+    (!is_supported(provider.spec.name)).then(|| format!("there is no adapter for {name} yet; STRIPE and PAYPAL have one"))
 }
 
 /// What a person has to put right. An endpoint that is silent may come back by itself.
