@@ -1,6 +1,7 @@
 # make up      the whole platform on this machine, and a first payment
 # make down    all of it away again
 # make test    every check and every test
+# make bench   payments a second, and what each costs, beside pgbench on the same PostgreSQL
 # make help    the rest
 
 SHELL := /bin/bash
@@ -13,7 +14,7 @@ CLUSTER_TESTS := --test control_plane --test api_server --test platform
 # A failed test says what it saw; the stack below it is the test runner's.
 export RUST_BACKTRACE := 0
 
-.PHONY: help up down test build checkout lint unit generate status logs
+.PHONY: help up down test bench build checkout lint unit generate status logs
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -59,6 +60,10 @@ lint: checkout
 unit: build
 	$(E2E) test-servers
 	cargo test --workspace --locked
+
+# Takes five minutes, and wants the machine for itself. BENCH="--long --rows 10000000" for all of it.
+bench: build
+	$(E2E) bench $(BENCH)
 
 # From the quick to the slow. `--workspace` throughout, so that every dependency is compiled once.
 test: lint build

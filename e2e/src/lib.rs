@@ -4,7 +4,9 @@
 //! - [`control_plane`]: etcd, API server and controller manager for one test binary, gone when it ends.
 //! - [`images`]: what runs on the cluster, built from the repository.
 //! - [`tools`]: kubectl and helm.
+//! - [`processes`]: the platform as plain processes, without Kubernetes; [`bench`] measures it.
 
+pub mod bench;
 pub mod cluster;
 mod command;
 pub mod control_plane;
@@ -12,6 +14,7 @@ pub mod images;
 pub mod packages;
 pub mod paths;
 pub mod platform;
+pub mod processes;
 pub mod progress;
 pub mod tools;
 

@@ -4,7 +4,7 @@ use std::{env, process::ExitCode, time::Instant};
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
-use e2e::{cluster, images, packages, paths::Paths, platform, progress::seconds, tools};
+use e2e::{bench, cluster, images, packages, paths::Paths, platform, progress::seconds, tools};
 
 /// The platform of the quickstart, the local Kubernetes cluster, and the images that run on it.
 ///
@@ -33,6 +33,8 @@ enum Command {
     Tools,
     /// Install the PostgreSQL and the Redis that the runtime's tests start by themselves.
     TestServers,
+    /// Measure payments a second and what each costs, beside pgbench on the same PostgreSQL.
+    Bench(bench::Options),
 }
 
 #[derive(Subcommand)]
@@ -85,6 +87,10 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Up => platform_up(&paths).await?,
         Command::Down => platform_down(&paths).await?,
         Command::TestServers => packages::ensure(packages::TEST_SERVERS).await?,
+        Command::Bench(options) => {
+            packages::ensure(packages::TEST_SERVERS).await?;
+            bench::run(options).await?;
+        }
         Command::Tools => println!("{}", tools::ensure(&paths).await?.display()),
         Command::Images(command) => run_images(&paths, command).await.map(drop)?,
         Command::Cluster(command) if cluster::uses_current()? => run_current(&paths, &command).await?,

@@ -1,0 +1,133 @@
+//! Merchants that pay: each sends its next payment when the one before is answered.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use anyhow::Result;
+use tokio::task::JoinSet;
+
+use super::{connection::Connection, track::Tracker};
+use crate::processes::Seeds;
+
+/// What all clients of a run share.
+#[derive(Debug)]
+pub(super) struct Load {
+    seeds: Seeds,
+    ports: Vec<u16>,
+    tracker: Arc<Tracker>,
+    sent: AtomicU64,
+    /// Keys never come twice, also not in two runs on one database.
+    run: u128,
+    pub(super) problems: Problems,
+}
+
+/// What was not answered as it should be.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    pub(super) count: AtomicU64,
+    pub(super) accepted_only: AtomicU64,
+    first: Mutex<Option<String>>,
+}
+
+impl Problems {
+    fn note(&self, what: impl FnOnce() -> String) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(what);
+    }
+
+    pub(super) fn first(&self) -> Option<String> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Load {
+    pub(super) fn new(seeds: Seeds, ports: Vec<u16>, tracker: Arc<Tracker>) -> Self {
+        let run = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
+        Self { seeds, ports, tracker, sent: AtomicU64::new(0), run, problems: Problems::default() }
+    }
+
+    /// The gateway for the `n`th client.
+    pub(super) fn port(&self, n: usize) -> u16 {
+        self.ports[n % self.ports.len()]
+    }
+
+    /// Pays once, and says whether the connection is still good.
+    pub(super) async fn pay(&self, connection: &mut Connection) -> bool {
+        let number = self.sent.fetch_add(1, Ordering::Relaxed);
+        match connection.call(&self.request(number)).await {
+            Ok(answer) => {
+                match (answer.status, answer.payment) {
+                    (201, Some(payment)) if answer.succeeded => self.tracker.answered(payment),
+                    (202, Some(payment)) => {
+                        self.problems.accepted_only.fetch_add(1, Ordering::Relaxed);
+                        self.tracker.answered(payment);
+                    }
+                    _ => self.problems.note(|| format!("status {}: {}", answer.status, connection.shown())),
+                }
+                true
+            }
+            Err(error) => {
+                self.problems.note(|| format!("{error:#}"));
+                false
+            }
+        }
+    }
+
+    fn request(&self, number: u64) -> Vec<u8> {
+        let random = scatter(number);
+        let merchant = usize::try_from(random).unwrap_or(0) % self.seeds.keys.len();
+        let methods = &self.seeds.methods[merchant];
+        let method = &methods[usize::try_from(scatter(random)).unwrap_or(0) % methods.len()];
+        let (whole, hundredths) = (random % 200 + 1, random % 100);
+        let body = format!(
+            r#"{{"amount":"{whole}.{hundredths:02}","currency":"USD","payment_method_id":"{method}","description":"order {number}"}}"#
+        );
+        let key = &self.seeds.keys[merchant];
+        format!(
+            "POST /v1/payments HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n\
+             idempotency-key: {:x}-{number}\r\ncontent-length: {}\r\n\r\n{body}",
+            self.run,
+            body.len()
+        )
+        .into_bytes()
+    }
+}
+
+/// Numbers that look drawn, and are the same in every run: a step of splitmix64.
+pub(super) const fn scatter(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// `clients` pay one payment after the other until `stop`. Returns the times of the answers.
+pub(super) async fn closed_loop(load: Arc<Load>, clients: usize, stop: Arc<AtomicBool>) -> Result<Vec<u64>> {
+    let mut tasks = JoinSet::new();
+    for number in 0..clients {
+        let (load, stop) = (Arc::clone(&load), Arc::clone(&stop));
+        tasks.spawn(async move {
+            let mut times = Vec::new();
+            let mut connection = Connection::open(load.port(number)).await?;
+            while !stop.load(Ordering::Relaxed) {
+                let begin = Instant::now();
+                if !load.pay(&mut connection).await {
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    connection = Connection::open(load.port(number)).await?;
+                }
+                times.push(u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX));
+            }
+            Ok::<_, anyhow::Error>(times)
+        });
+    }
+    let mut all = Vec::new();
+    while let Some(times) = tasks.join_next().await {
+        all.extend(times??);
+    }
+    Ok(all)
+}
