@@ -3,9 +3,11 @@
 mod auth;
 mod body;
 mod connections;
+mod etag;
 mod openapi;
 mod page;
 mod payment_methods;
+mod payment_reads;
 mod payment_request;
 mod payments;
 mod problem;

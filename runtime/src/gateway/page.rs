@@ -1,7 +1,5 @@
-//! Lists in pages: newest first, walked with the ids of what was seen.
-//!
-//! A list is asked for with `limit`, and `starting_after` (what is older than this) or `ending_before` (what is newer).
-//! Ids grow with time, so a page stays the same however much is added meanwhile.
+//! Lists as the API shows them. A list is asked for with `limit`, and `starting_after` (what is older than this) or
+//! `ending_before` (what is newer).
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -11,17 +9,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::problem::Problem;
+pub(super) use crate::page::Page;
 
 const LIMIT_DEFAULT: u32 = 20;
-const LIMIT_MAX: u32 = 100;
-
-/// Which page is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Page {
-    limit: u32,
-    cursor: Option<Uuid>,
-    backwards: bool,
-}
 
 /// One page, as it is shown.
 #[derive(Serialize, ToSchema)]
@@ -46,69 +36,41 @@ impl Page {
         ending_before: Option<&str>,
     ) -> Result<Self, Problem> {
         let limit = limit.unwrap_or(LIMIT_DEFAULT);
-        if !(1..=LIMIT_MAX).contains(&limit) {
-            return Err(Problem::bad_request("invalid_parameter", "limit must be between 1 and 100").param("limit"));
+        if !(1..=Self::LIMIT_MAX).contains(&limit) {
+            return Err(invalid("limit must be between 1 and 100", "limit"));
         }
         let id = |text: &str, param: &'static str| {
-            let parsed = text.parse::<I>().map(Into::into);
-            parsed.map_err(|error| Problem::bad_request("invalid_parameter", error.to_string()).param(param))
+            text.parse::<I>().map(Into::into).map_err(|error| invalid(error.to_string(), param))
         };
-        let (cursor, backwards) = match (starting_after, ending_before) {
-            (None, None) => (None, false),
-            (Some(after), None) => (Some(id(after, "starting_after")?), false),
-            (None, Some(before)) => (Some(id(before, "ending_before")?), true),
-            (Some(_), Some(_)) => {
-                let detail = "starting_after and ending_before exclude each other";
-                return Err(Problem::bad_request("invalid_parameter", detail).param("ending_before"));
-            }
-        };
-        Ok(Self { limit, cursor, backwards })
-    }
-
-    /// How rows of this page compare with [`Page::cursor`]: `<` or `>`.
-    #[must_use]
-    pub(super) const fn comparison(&self) -> &'static str {
-        if self.backwards { ">" } else { "<" }
-    }
-
-    /// The order in which rows are read: `desc` or `asc`.
-    #[must_use]
-    pub(super) const fn direction(&self) -> &'static str {
-        if self.backwards { "asc" } else { "desc" }
-    }
-
-    /// Where the page begins; without a cursor, beyond every id.
-    #[must_use]
-    pub(super) fn cursor(&self) -> Uuid {
-        self.cursor.unwrap_or(Uuid::max())
-    }
-
-    /// How many rows to read: one more than is shown tells whether there is more.
-    #[must_use]
-    pub(super) fn rows(&self) -> i64 {
-        i64::from(self.limit) + 1
+        match (starting_after, ending_before) {
+            (None, None) => Ok(Self::after(None, limit)),
+            (Some(after), None) => Ok(Self::after(Some(id(after, "starting_after")?), limit)),
+            (None, Some(before)) => Ok(Self::before(id(before, "ending_before")?, limit)),
+            (Some(_), Some(_)) => Err(invalid("starting_after and ending_before exclude each other", "ending_before")),
+        }
     }
 
     /// The page, from rows in the order in which they were read.
     #[must_use]
-    pub(super) fn list<T>(&self, mut rows: Vec<T>, id: impl Fn(&T) -> String) -> List<T> {
-        let shown = self.limit as usize;
-        let has_more = rows.len() > shown;
-        rows.truncate(shown);
-        let next_cursor = if has_more { rows.last().map(id) } else { None };
-        if self.backwards {
-            rows.reverse();
-        }
-        List { data: rows, has_more, next_cursor }
+    pub(super) fn list<T>(&self, rows: Vec<T>, id: impl Fn(&T) -> String) -> List<T> {
+        let (data, has_more) = self.shown(rows);
+        let next_cursor = if has_more { self.last(&data).map(id) } else { None };
+        List { data, has_more, next_cursor }
     }
 }
 
 impl<T> List<T> {
     /// The same page with each thing as it is shown.
-    pub(super) fn map<U>(self, show: impl FnMut(T) -> U) -> List<U> {
-        let Self { data, has_more, next_cursor } = self;
-        List { data: data.into_iter().map(show).collect(), has_more, next_cursor }
+    #[must_use]
+    pub(super) fn each<'a, U>(&'a self, show: impl FnMut(&'a T) -> U) -> List<U> {
+        let data = self.data.iter().map(show).collect();
+        List { data, has_more: self.has_more, next_cursor: self.next_cursor.clone() }
     }
+}
+
+/// A query parameter that cannot be accepted.
+pub(super) fn invalid(detail: impl Into<String>, param: &'static str) -> Problem {
+    Problem::bad_request("invalid_parameter", detail).param(param)
 }
 
 #[cfg(test)]
@@ -140,19 +102,11 @@ mod tests {
     }
 
     #[test]
-    fn one_row_more_than_is_shown_tells_that_there_is_more() {
-        let forwards = page(Some(2), None, None).unwrap();
-        let list = forwards.list(vec![9, 8, 7], i32::to_string);
-        assert_eq!((list.data, list.has_more, list.next_cursor.as_deref()), (vec![9, 8], true, Some("8")));
-        let list = forwards.list(vec![9, 8], i32::to_string);
-        assert_eq!((list.data, list.has_more, list.next_cursor), (vec![9, 8], false, None));
-    }
-
-    #[test]
-    fn a_page_read_backwards_is_shown_newest_first_too() {
+    fn a_list_names_the_cursor_of_its_next_page() {
+        let forwards = page(Some(2), None, None).unwrap().list(vec![9, 8, 7], i32::to_string);
+        assert_eq!((forwards.data, forwards.has_more, forwards.next_cursor.as_deref()), (vec![9, 8], true, Some("8")));
         let id = UserId::at(Utc::now()).to_string();
-        let backwards = page(Some(2), None, Some(&id)).unwrap();
-        let list = backwards.list(vec![3, 4, 5], i32::to_string);
-        assert_eq!((list.data, list.has_more, list.next_cursor.as_deref()), (vec![4, 3], true, Some("4")));
+        let backwards = page(Some(2), None, Some(&id)).unwrap().list(vec![3, 4, 5], i32::to_string);
+        assert_eq!((backwards.data, backwards.next_cursor.as_deref()), (vec![4, 3], Some("4")));
     }
 }

@@ -1,9 +1,9 @@
-//! `POST /v1/payments` and `GET /v1/payments/{id}`.
+//! `POST /v1/payments`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use chrono::Utc;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -149,22 +149,6 @@ fn respond(answer: Answer, replayed: bool, wait: Duration) -> Response {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
     response
-}
-
-/// Get a payment
-#[utoipa::path(get, path = "/v1/payments/{id}", operation_id = "get_payment", tag = "Payments",
-    params(("id" = PaymentId, Path, description = "The payment")),
-    responses((status = 200, description = "The payment", body = PaymentJson)))]
-pub(super) async fn read(
-    State(gateway): State<Arc<Gateway>>,
-    Caller(merchant): Caller,
-    Path(id): Path<String>,
-) -> Result<Response, Problem> {
-    let id: PaymentId =
-        id.parse().map_err(|error: crate::ids::IdError| Problem::not_found("payment_not_found", error.to_string()))?;
-    let found = payments::store::find(&gateway.app.pool, id, merchant.id).await?;
-    let payment = found.ok_or_else(|| Problem::not_found("payment_not_found", "this merchant has no such payment"))?;
-    Ok(axum::Json(PaymentJson::of(&payment)).into_response())
 }
 
 fn mismatch() -> Problem {

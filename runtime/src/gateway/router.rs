@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::problem::Problem;
-use super::{Gateway, openapi, payment_methods, payments, query, users};
+use super::{Gateway, openapi, payment_methods, payment_reads, payments, query, users};
 use crate::payment_methods::card_number;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -31,8 +31,9 @@ fn described() -> OpenApiRouter<Arc<Gateway>> {
     OpenApiRouter::with_openapi(openapi::begin())
         .routes(routes!(users::create))
         .routes(routes!(payment_methods::create))
-        .routes(routes!(payments::create))
-        .routes(routes!(payments::read))
+        .routes(routes!(payments::create, payment_reads::list))
+        .routes(routes!(payment_reads::read))
+        .routes(routes!(payment_reads::attempts))
 }
 
 /// What every path has around it: problems for whatever goes wrong, request ids, figures.

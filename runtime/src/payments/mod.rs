@@ -1,7 +1,9 @@
 //! Payments: rows of `transactions`, the noun everything else serves.
 
 pub mod amounts;
+pub mod attempt;
 pub mod json;
+pub mod list;
 pub mod payment;
 pub(crate) mod row;
 pub mod store;
