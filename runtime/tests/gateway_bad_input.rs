@@ -106,12 +106,15 @@ async fn a_call_without_a_known_key_is_refused() {
 #[tokio::test]
 async fn a_payment_without_a_usable_idempotency_key_is_refused() {
     let gateway = TestGateway::new().await;
-    assert_problem(
-        &gateway.post("/v1/payments", &gateway.payment()).await,
-        400,
-        "idempotency_key_missing",
-        Some("Idempotency-Key"),
-    );
+    for path in ["/v1/payments", "/v1/users", "/v1/payment-methods"] {
+        let body = match path {
+            "/v1/users" => json!({"email": "ada@example.com"}),
+            "/v1/payments" => gateway.payment(),
+            _ => json!({"user_id": gateway.user, "type": "CREDIT_CARD", "token": "pm_card_visa"}),
+        };
+        let reply = send(gateway.request(Method::POST, path).json(&body)).await;
+        assert_problem(&reply, 400, "idempotency_key_missing", Some("Idempotency-Key"));
+    }
     for key in ["a b", "", &"k".repeat(256)] {
         let reply = gateway.pay_with(&gateway.payment(), key, 0).await;
         assert_problem(&reply, 400, "idempotency_key_invalid", Some("Idempotency-Key"));

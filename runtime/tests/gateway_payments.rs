@@ -11,42 +11,11 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use futures::future::join_all;
 use reqwest::StatusCode;
-use runtime::idempotency::{self, Answer, IdempotencyKey};
+use runtime::idempotency::{self, Answer, IdempotencyKey, KeyedRequest, RequestHash, Subject};
 use runtime::ids::PaymentId;
 use runtime::payments::{self, Status};
 use serde_json::{Value, json};
-use support::gateway::{TestGateway, start};
-
-/// What a processor does at the end of a payment, in the smallest form.
-async fn settle(gateway: &TestGateway, id: PaymentId) {
-    sqlx::query(
-        "update transactions set status = 'SUCCESS', t_end = t_start + interval '250 ms', latency_ms = 250, fee = 0.30
-         where id = $1 and created_at = $2",
-    )
-    .bind(id)
-    .bind(id.created_at())
-    .execute(gateway.pool())
-    .await
-    .unwrap();
-    sqlx::query("select pg_notify('purser_settled', $1)")
-        .bind(id.as_uuid().to_string())
-        .execute(gateway.pool())
-        .await
-        .unwrap();
-}
-
-/// Waits for the one payment there is to be accepted.
-async fn accepted(gateway: &TestGateway) -> PaymentId {
-    for _ in 0..200 {
-        let found: Option<PaymentId> =
-            sqlx::query_scalar("select id from transactions").fetch_optional(gateway.pool()).await.unwrap();
-        if let Some(id) = found {
-            return id;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("no payment was accepted");
-}
+use support::gateway::{TestGateway, accepted, settle, start};
 
 #[tokio::test]
 async fn what_is_accepted_is_committed_with_its_key_and_its_work() {
@@ -218,17 +187,18 @@ async fn an_answer_that_comes_too_late_for_its_key_does_not_become_another_payme
     let gateway = TestGateway::new().await;
     let late = Answer { status: 201, location: "/v1/payments/old".into(), body: b"old".to_vec() };
     let key = IdempotencyKey::parse(b"k").unwrap();
-    let keep =
-        async |payment| idempotency::store::answer_once(gateway.pool(), gateway.merchant, &key, payment, &late).await;
-    let old = PaymentId::at(Utc::now());
-    assert_eq!(keep(old).await.unwrap(), late, "the key was forgotten");
+    let hash = RequestHash::of("POST /v1/payments", &"anything").unwrap();
+    let request = KeyedRequest { merchant_id: gateway.merchant, key, hash };
+    let old = Subject::Payment(PaymentId::at(Utc::now()));
+    let keep = async || idempotency::store::keep(gateway.pool(), &request, Some(old), &late).await;
+    assert_eq!(keep().await.unwrap(), late, "the key was forgotten");
     let body = gateway.payment();
     let new = gateway.pay_with(&body, "k", 0).await;
     sqlx::query("update idempotency_keys set response_status = null, response_headers = null, response_body = null")
         .execute(gateway.pool())
         .await
         .unwrap();
-    assert_eq!(keep(old).await.unwrap(), late, "the key stands for another payment");
+    assert_eq!(keep().await.unwrap(), late, "the key stands for another payment");
     assert_eq!(gateway.pay_with(&body, "k", 0).await.json()["id"], new.json()["id"]);
 }
 

@@ -73,7 +73,8 @@ fn verdicts(
 
 fn unsupported(provider: &PaymentProvider) -> Option<String> {
     let name = runtime_contract::ProviderName::from(provider.spec.name);
-    (!is_supported(provider.spec.name)).then(|| format!("there is no adapter for {name} yet; STRIPE and PAYPAL have one"))
+    (!is_supported(provider.spec.name))
+        .then(|| format!("there is no adapter for {name} yet; STRIPE and PAYPAL have one"))
 }
 
 /// What a person has to put right. An endpoint that is silent may come back by itself.

@@ -4,6 +4,7 @@ mod auth;
 mod body;
 mod connections;
 mod etag;
+mod idempotent;
 mod openapi;
 mod page;
 mod payment_methods;
@@ -69,7 +70,7 @@ pub async fn serve_on(app: Arc<App>, listener: TcpListener) -> std::io::Result<(
             tracing::warn!("requests were still in flight after {} s; they are cut off", DRAIN.as_secs());
             Ok(())
         }
-        () = waiters.listen(app.pool.clone()) => Ok(()),
+        () = waiters.serve(app.pool.clone()) => Ok(()),
         () = bell.pass_on(app.pool.clone()) => Ok(()),
         () = forget_keys(&app) => Ok(()),
     }

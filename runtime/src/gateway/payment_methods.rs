@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::IntoResponse;
+use axum::response::Response;
 use chrono::Utc;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Gateway;
 use super::auth::Caller;
 use super::body::Document;
+use super::idempotent::{Begun, Write};
 use super::problem::Problem;
 use crate::ids::{PaymentMethodId, UserId};
 use crate::payment_methods::{Kind, NewPaymentMethod, store};
@@ -40,19 +40,24 @@ struct Created<'a> {
 pub(super) async fn create(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
+    headers: HeaderMap,
     Document(new): Document<NewPaymentMethod>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     let merchant = caller.active()?;
     new.check()?;
+    let write = Write::new(merchant.id, &headers, "POST /v1/payment-methods", &new)?;
+    let mut creation = match gateway.begin(&write).await? {
+        Begun::Fresh(creation) => creation,
+        Begun::Answered(response) => return Ok(response),
+    };
     let now = Utc::now();
     if new.expiry()?.is_some_and(|expiry| expiry.is_over(now.date_naive())) {
         return Err(expired());
     }
-    let pool = &gateway.app.pool;
-    if !users::store::belongs_to(pool, new.user_id, merchant.id).await? {
+    if !users::store::belongs_to(creation.connection(), new.user_id, merchant.id).await? {
         return Err(Problem::unprocessable("user_not_found", "this merchant has no such user").param("user_id"));
     }
-    let id = store::create(pool, &new, now).await?;
+    let id = store::create(creation.connection(), &new, now).await?;
     let created = Created {
         id,
         user_id: new.user_id,
@@ -63,7 +68,7 @@ pub(super) async fn create(
         expiry_year: new.expiry_year,
         is_default: new.is_default,
     };
-    Ok((StatusCode::CREATED, Json(created)).into_response())
+    creation.finish(&write, StatusCode::CREATED, format!("/v1/payment-methods/{id}"), &created).await
 }
 
 /// The instrument's last month is over.

@@ -202,7 +202,11 @@ mod tests {
     fn requests_that_mean_the_same_are_the_same() {
         let hash = |json: &str| {
             let request: PaymentRequest = serde_json::from_str(json).unwrap();
-            crate::idempotency::RequestHash::of(&request.check().unwrap_or_else(|_| panic!("{json}"))).unwrap()
+            crate::idempotency::RequestHash::of(
+                "POST /v1/payments",
+                &request.check().unwrap_or_else(|_| panic!("{json}")),
+            )
+            .unwrap()
         };
         let one =
             hash(r#"{"amount":"10.5","currency":"USD","payment_method_id":"pm_0199f2a4c6d87b1e8f3a5b7c9d1e2f3a"}"#);

@@ -1,29 +1,23 @@
 //! `POST /v1/payments`.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use chrono::Utc;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use tokio::time::Instant;
+use http::HeaderMap;
 
 use super::Gateway;
 use super::auth::Caller;
 use super::body::Document;
+use super::idempotent::Write;
 use super::openapi::Prefer;
-use super::payment_request::{self, Checked, PaymentRequest};
+use super::payment_request::{Checked, PaymentRequest};
 use super::problem::Problem;
-use crate::idempotency::{self, Answer, IdempotencyKey, Known, RequestHash};
-use crate::ids::{MerchantId, PaymentId};
-use crate::merchants::Merchant;
-use crate::payments::{self, Acceptance, NewPayment, Payment, PaymentJson};
+use crate::idempotency::Subject;
+use crate::ids::PaymentId;
+use crate::payments::{self, Acceptance, NewPayment, PaymentJson};
 use crate::{payment_methods, users};
-
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-/// A notification that was lost costs at most this much.
-const RESCUE: Duration = Duration::from_secs(1);
 
 /// Take a payment
 ///
@@ -41,39 +35,33 @@ pub(super) async fn create(
     Document(request): Document<PaymentRequest>,
 ) -> Result<Response, Problem> {
     let merchant = caller.active()?;
-    let key = payment_request::idempotency_key(&headers)?;
-    let wait = payment_request::wait(&headers)?;
     let request = request.check()?;
-    let hash = RequestHash::of(&request).map_err(|_| Problem::internal())?;
-    let until = Instant::now() + wait;
-    let pool = &gateway.app.pool;
-    let known = idempotency::store::find(pool, merchant.id, &key, hash, Utc::now()).await?;
-    let (answer, replayed) = match known {
-        Known::Fresh => accept(&gateway, &merchant, key, hash, request, until).await?,
-        Known::Replay(answer) => (answer, true),
-        Known::InFlight(id) => (answer_for(&gateway, merchant.id, &key, id, until).await?, true),
-        Known::Mismatch => return Err(mismatch()),
+    let write = Write::new(merchant.id, &headers, "POST /v1/payments", &request)?;
+    let new = match check(&gateway, &write, request).await {
+        Ok(new) => new,
+        // What was accepted once is answered as it was then, whatever became of the payer meanwhile.
+        Err(problem) => return gateway.known(&write).await?.ok_or(problem),
     };
-    Ok(respond(answer, replayed, wait))
+    let waiter = gateway.waiters.wait_for(&write.request, Subject::Payment(new.id));
+    match payments::store::accept(&gateway.app.pool, &new).await? {
+        Acceptance::Accepted => {
+            gateway.bell.ring();
+            gateway.app.metrics.payments.with_label_values(&["PENDING"]).inc();
+            gateway.answer(&write, waiter).await
+        }
+        Acceptance::KeyInUse => gateway.answer_again(&write).await,
+    }
 }
 
-/// Checks what only the database knows, accepts, and waits for the end. True when another request was faster.
-async fn accept(
-    gateway: &Gateway,
-    merchant: &Merchant,
-    key: IdempotencyKey,
-    hash: RequestHash,
-    request: Checked,
-    until: Instant,
-) -> Result<(Answer, bool), Problem> {
-    let pool = &gateway.app.pool;
-    let found = payment_methods::store::find(pool, request.payment_method_id, merchant.id).await?;
+/// Checks what the request alone does not tell.
+async fn check(gateway: &Gateway, write: &Write, request: Checked) -> Result<NewPayment, Problem> {
+    let merchant_id = write.request.merchant_id;
+    let found = payment_methods::store::find(&gateway.app.pool, request.payment_method_id, merchant_id).await?;
     let now = Utc::now();
-    let id = PaymentId::at(now);
     let user_id = request.payer(found.as_ref(), now.date_naive())?;
-    let new = NewPayment {
-        id,
-        merchant_id: merchant.id,
+    Ok(NewPayment {
+        id: PaymentId::at(now),
+        merchant_id,
         user_id,
         payment_method_id: request.payment_method_id,
         amount: request.amount(),
@@ -81,79 +69,9 @@ async fn accept(
         ip_address: request.ip_address.map(|address| address.to_string()),
         device_fingerprint: request.device_fingerprint,
         release: gateway.app.release.clone(),
-        key: key.clone(),
-        hash,
-    };
-    let _waiting_already = gateway.waiters.wait_for(id);
-    match payments::store::accept(pool, &new).await? {
-        Acceptance::Accepted => {
-            gateway.bell.ring();
-            gateway.app.metrics.payments.with_label_values(&["PENDING"]).inc();
-            Ok((answer_for(gateway, merchant.id, &key, id, until).await?, false))
-        }
-        Acceptance::KeyInUse => match idempotency::store::find(pool, merchant.id, &key, hash, now).await? {
-            Known::Replay(answer) => Ok((answer, true)),
-            Known::InFlight(first) => Ok((answer_for(gateway, merchant.id, &key, first, until).await?, true)),
-            Known::Mismatch => Err(mismatch()),
-            // The key expired between two statements.
-            Known::Fresh => Err(Problem::internal()),
-        },
-    }
-}
-
-/// Waits for the payment's end and makes the answer. It is kept before it is given; if another request with the
-/// same key was answered meanwhile, that answer is given here too.
-async fn answer_for(
-    gateway: &Gateway,
-    merchant: MerchantId,
-    key: &IdempotencyKey,
-    id: PaymentId,
-    until: Instant,
-) -> Result<Answer, Problem> {
-    let payment = settled(gateway, id, until).await?;
-    let status = if payment.status.is_settled() { StatusCode::CREATED } else { StatusCode::ACCEPTED };
-    let body = serde_json::to_vec(&PaymentJson::of(&payment)).map_err(|_| Problem::internal())?;
-    let answer = Answer { status: status.as_u16(), location: format!("/v1/payments/{id}"), body };
-    Ok(idempotency::store::answer_once(&gateway.app.pool, merchant, key, id, &answer).await?)
-}
-
-/// The payment, at its end or when time is up, or when this process is told to stop.
-async fn settled(gateway: &Gateway, id: PaymentId, until: Instant) -> Result<Payment, Problem> {
-    let mut waiter = gateway.waiters.wait_for(id);
-    loop {
-        let over = Instant::now() >= until || gateway.app.shutdown.is_cancelled();
-        let payment = payments::store::load(&gateway.app.pool, id).await?.ok_or_else(Problem::internal)?;
-        if payment.status.is_settled() || over {
-            return Ok(payment);
-        }
-        tokio::select! {
-            () = waiter.told() => {}
-            () = gateway.app.shutdown.cancelled() => {}
-            () = tokio::time::sleep_until(until.min(Instant::now() + RESCUE)) => {}
-        }
-    }
-}
-
-fn respond(answer: Answer, replayed: bool, wait: Duration) -> Response {
-    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
-    let mut response = (status, answer.body).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if let Ok(location) = HeaderValue::try_from(answer.location) {
-        headers.insert(header::LOCATION, location);
-    }
-    if let Ok(applied) = HeaderValue::try_from(format!("wait={}", wait.as_secs())) {
-        headers.insert(HeaderName::from_static("preference-applied"), applied);
-    }
-    if replayed {
-        headers.insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    response
-}
-
-fn mismatch() -> Problem {
-    let detail = "this Idempotency-Key came with another request before; a new payment needs a new key";
-    Problem::unprocessable("idempotency_key_reused", detail).param("Idempotency-Key")
+        key: write.request.key.clone(),
+        hash: write.request.hash,
+    })
 }
 
 impl Checked {

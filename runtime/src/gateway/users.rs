@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
-use axum::response::IntoResponse;
+use axum::response::Response;
 use chrono::Utc;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 
 use super::Gateway;
 use super::auth::Caller;
 use super::body::Document;
+use super::idempotent::{Begun, Write};
 use super::problem::Problem;
 use crate::users::store::{self, CreateError};
 use crate::users::{NewUser, User};
@@ -23,12 +23,18 @@ use crate::users::{NewUser, User};
 pub(super) async fn create(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
+    headers: HeaderMap,
     Document(new): Document<NewUser>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     let merchant = caller.active()?;
     new.check()?;
-    match store::create(&gateway.app.pool, merchant.id, &new, Utc::now()).await {
-        Ok(user) => Ok((StatusCode::CREATED, Json(user))),
+    let write = Write::new(merchant.id, &headers, "POST /v1/users", &new)?;
+    let mut creation = match gateway.begin(&write).await? {
+        Begun::Fresh(creation) => creation,
+        Begun::Answered(response) => return Ok(response),
+    };
+    match store::create(creation.connection(), merchant.id, &new, Utc::now()).await {
+        Ok(user) => creation.finish(&write, StatusCode::CREATED, format!("/v1/users/{}", user.id), &user).await,
         Err(CreateError::EmailTaken) => {
             let detail = "this merchant has a user with this email already";
             Err(Problem::new(StatusCode::CONFLICT, "email_taken", detail).param("email"))

@@ -1,64 +1,82 @@
-//! Waiting for a payment's end: told by the processor through `NOTIFY purser_settled`, not by asking again and again.
+//! Waiting for the end of payments and operations: told by the processor through `NOTIFY purser_settled`, not by asking
+//! again and again. Whatever was told of in one moment is read in one statement, for all who wait.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
 use crate::database::Pool;
-use crate::ids::PaymentId;
+use crate::idempotency::{self, Answer, KeyedRequest, Subject};
 
-/// Channel on which processors name the payments that came to their end: their uuids, separated by commas.
+/// Channel on which processors name what came to its end: uuids, separated by commas.
 pub(super) const SETTLED: &str = "purser_settled";
 /// How long the listening connection stays away after it broke.
 const RECONNECT: Duration = Duration::from_millis(500);
+/// A notification that was lost costs at most about this much.
+const RESCUE: Duration = Duration::from_secs(1);
+/// How many are read in one statement.
+const READ_MAX: usize = 256;
 
-type Waiting = HashMap<PaymentId, (usize, watch::Sender<()>)>;
+type Ended = Option<Arc<Answer>>;
 
-/// Who waits for which payment, in this process.
-#[derive(Clone, Default)]
+/// Who waits for what, in this process.
+#[derive(Clone)]
 pub(super) struct Waiters {
-    waiting: Arc<Mutex<Waiting>>,
+    waiting: Arc<Mutex<HashMap<Uuid, Waiting>>>,
+    ended: mpsc::UnboundedSender<Uuid>,
+    told: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Uuid>>>,
 }
 
-/// One who waits for one payment. What was told since it was made is not lost.
+struct Waiting {
+    request: KeyedRequest,
+    subject: Subject,
+    since: Instant,
+    count: usize,
+    answer: watch::Sender<Ended>,
+}
+
+/// One who waits. What was told since it was made is not lost.
 pub(super) struct Waiter {
-    id: PaymentId,
-    told: watch::Receiver<()>,
+    subject: Subject,
+    answer: watch::Receiver<Ended>,
     waiters: Waiters,
 }
 
+impl Default for Waiters {
+    fn default() -> Self {
+        let (ended, told) = mpsc::unbounded_channel();
+        Self { waiting: Arc::default(), ended, told: Arc::new(tokio::sync::Mutex::new(told)) }
+    }
+}
+
 impl Waiters {
-    /// Begins to wait. To be called before the payment is accepted, so that no end comes too early to be heard.
+    /// Begins to wait. To be called before the subject is accepted, so that no end comes too early to be heard.
     #[must_use]
-    pub(super) fn wait_for(&self, id: PaymentId) -> Waiter {
+    pub(super) fn wait_for(&self, request: &KeyedRequest, subject: Subject) -> Waiter {
         let mut waiting = self.lock();
-        let (count, sender) = waiting.entry(id).or_insert_with(|| (0, watch::channel(()).0));
-        *count += 1;
-        Waiter { id, told: sender.subscribe(), waiters: self.clone() }
+        let waiting = waiting.entry(subject.id()).or_insert_with(|| Waiting {
+            request: request.clone(),
+            subject,
+            since: Instant::now(),
+            count: 0,
+            answer: watch::channel(None).0,
+        });
+        waiting.count += 1;
+        Waiter { subject, answer: waiting.answer.subscribe(), waiters: self.clone() }
     }
 
-    /// Tells those who wait for the payments named in a notification.
-    fn tell(&self, payload: &str) {
-        let waiting = self.lock();
-        for id in payload.split(',').filter_map(|text| Uuid::try_parse(text.trim()).ok()) {
-            if let Some((_, sender)) = waiting.get(&PaymentId::from_uuid(id)) {
-                sender.send_replace(());
-            }
-        }
+    /// Reads answers and hands them out until the process ends. While no notification comes, it looks by itself.
+    pub(super) async fn serve(self, pool: Pool) {
+        tokio::join!(self.listen(&pool), self.read(&pool));
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Listens until the process ends. While the connection is away, waiters look for themselves.
-    pub(super) async fn listen(self, pool: Pool) {
+    async fn listen(&self, pool: &Pool) {
         loop {
-            if let Err(error) = self.listen_once(&pool).await {
+            if let Err(error) = self.listen_once(pool).await {
                 tracing::debug!(%error, "not listening for settled payments; trying again");
             }
             tokio::time::sleep(RECONNECT).await;
@@ -73,23 +91,100 @@ impl Waiters {
         }
         Ok(())
     }
+
+    /// Has those looked at that are named in a notification.
+    fn tell(&self, payload: &str) {
+        for id in payload.split(',').filter_map(|text| Uuid::try_parse(text.trim()).ok()) {
+            // The receiver lives in this struct.
+            let _ = self.ended.send(id);
+        }
+    }
+
+    async fn read(&self, pool: &Pool) {
+        let mut told = self.told.lock().await;
+        let mut rescue = tokio::time::interval(RESCUE);
+        rescue.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut ids = Vec::with_capacity(READ_MAX);
+        loop {
+            let asked = tokio::select! {
+                _ = told.recv_many(&mut ids, READ_MAX) => self.those(&ids),
+                _ = rescue.tick() => self.those_since(Instant::now() - RESCUE),
+            };
+            ids.clear();
+            for some in asked.chunks(READ_MAX) {
+                match idempotency::store::answers(pool, some).await {
+                    Ok(answers) => self.hand_out(answers),
+                    Err(error) => tracing::debug!(%error, "answers not read; trying again"),
+                }
+            }
+        }
+    }
+
+    fn those(&self, ids: &[Uuid]) -> Vec<(KeyedRequest, Subject)> {
+        let waiting = self.lock();
+        let mut asked: Vec<_> = ids.iter().filter_map(|id| waiting.get(id)).map(Waiting::asked).collect();
+        // A payment may be told of more than once in one moment.
+        asked.sort_unstable_by_key(|(_, subject)| subject.id());
+        asked.dedup_by_key(|(_, subject)| subject.id());
+        asked
+    }
+
+    fn those_since(&self, then: Instant) -> Vec<(KeyedRequest, Subject)> {
+        self.lock().values().filter(|waiting| waiting.since <= then).map(Waiting::asked).collect()
+    }
+
+    fn hand_out(&self, answers: Vec<(Uuid, Answer)>) {
+        let waiting = self.lock();
+        for (id, answer) in answers {
+            if let Some(waiting) = waiting.get(&id) {
+                waiting.answer.send_replace(Some(Arc::new(answer)));
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn asked(&self) -> (KeyedRequest, Subject) {
+        (self.request.clone(), self.subject)
+    }
 }
 
 impl Waiter {
-    /// Returns when the payment is said to be at its end.
-    pub(super) async fn told(&mut self) {
-        // The sender lives as long as this waiter.
-        let _ = self.told.changed().await;
+    /// What is waited for.
+    pub(super) const fn subject(&self) -> Subject {
+        self.subject
+    }
+
+    /// Has it looked at now: it may have ended before this waiter was made.
+    pub(super) fn look(&self) {
+        let _ = self.waiters.ended.send(self.subject.id());
+    }
+
+    /// Returns when there is an answer.
+    pub(super) async fn ended(&mut self) -> Arc<Answer> {
+        loop {
+            if let Some(answer) = self.answer.borrow_and_update().clone() {
+                return answer;
+            }
+            if self.answer.changed().await.is_err() {
+                // The sender lives as long as this waiter.
+                std::future::pending::<()>().await;
+            }
+        }
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
         let mut waiting = self.waiters.lock();
-        if let Some((count, _)) = waiting.get_mut(&self.id) {
-            *count -= 1;
-            if *count == 0 {
-                waiting.remove(&self.id);
+        if let Some(entry) = waiting.get_mut(&self.subject.id()) {
+            entry.count -= 1;
+            if entry.count == 0 {
+                waiting.remove(&self.subject.id());
             }
         }
     }
@@ -100,15 +195,27 @@ mod tests {
     use chrono::Utc;
 
     use super::*;
+    use crate::idempotency::{IdempotencyKey, RequestHash};
+    use crate::ids::{MerchantId, PaymentId};
 
     #[tokio::test]
     async fn those_who_wait_are_told_even_before_they_listen() {
         let waiters = Waiters::default();
         let id = PaymentId::at(Utc::now());
-        let (mut one, mut two) = (waiters.wait_for(id), waiters.wait_for(id));
+        let request = KeyedRequest {
+            merchant_id: MerchantId::at(Utc::now()),
+            key: IdempotencyKey::parse(b"k").unwrap(),
+            hash: RequestHash::of("POST /v1/payments", &1).unwrap(),
+        };
+        let subject = Subject::Payment(id);
+        let (mut one, mut two) = (waiters.wait_for(&request, subject), waiters.wait_for(&request, subject));
         waiters.tell(&format!("not-an-id,{},{}", Uuid::now_v7(), id.as_uuid()));
-        one.told().await;
-        two.told().await;
+        let mut ids = Vec::new();
+        waiters.told.lock().await.recv_many(&mut ids, 10).await;
+        assert_eq!(ids.len(), 2);
+        assert_eq!(waiters.those(&[ids[0], ids[1], ids[1]]), [(request, subject)], "each is read once");
+        waiters.hand_out(vec![(id.as_uuid(), Answer::of_payment(201, id, b"{}".to_vec()))]);
+        assert_eq!(one.ended().await, two.ended().await);
         drop(one);
         assert_eq!(waiters.lock().len(), 1);
         drop(two);

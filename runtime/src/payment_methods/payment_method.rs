@@ -95,7 +95,7 @@ impl fmt::Display for Masked<'_> {
 }
 
 /// A payment method to be, as a merchant writes it.
-#[derive(Clone, Deserialize, ToSchema)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPaymentMethod {
     /// Whose it is.

@@ -104,6 +104,19 @@ pub async fn load(executor: impl PgExecutor<'_>, id: PaymentId) -> Result<Option
     row.as_ref().map(row::payment).transpose()
 }
 
+/// Keeps a payment as it is until the caller's transaction is over: whoever would change it waits.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn hold_still(executor: impl PgExecutor<'_>, id: PaymentId) -> Result<(), sqlx::Error> {
+    sqlx::query("select from transactions where id = $1 and created_at = $2 for share")
+        .bind(id)
+        .bind(id.created_at())
+        .execute(executor)
+        .await?;
+    Ok(())
+}
+
 /// A payment of this merchant; another merchant's does not exist for it.
 ///
 /// # Errors

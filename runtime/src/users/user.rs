@@ -50,7 +50,7 @@ pub struct User {
 }
 
 /// A user to be, as a merchant writes it.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewUser {
     /// Address, unique per merchant.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use reqwest::{Method, StatusCode};
 use runtime::app::App;
-use runtime::ids::{MerchantId, PaymentMethodId, UserId};
+use runtime::events::{self, Event, EventType};
+use runtime::ids::{MerchantId, PaymentId, PaymentMethodId, UserId};
 use runtime::merchants::{self, ApiKey, store::NewMerchant};
+use runtime::payments;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -68,8 +70,13 @@ impl TestGateway {
         send(self.request(Method::GET, path)).await
     }
 
+    /// A write with a new key.
     pub async fn post(&self, path: &str, body: &Value) -> Reply {
-        send(self.request(Method::POST, path).json(body)).await
+        self.post_with(path, body, &Uuid::now_v7().to_string()).await
+    }
+
+    pub async fn post_with(&self, path: &str, body: &Value, key: &str) -> Reply {
+        send(self.request(Method::POST, path).header("Idempotency-Key", key).json(body)).await
     }
 
     /// A body that is accepted.
@@ -101,6 +108,44 @@ pub async fn send(request: reqwest::RequestBuilder) -> Reply {
         headers: response.headers().clone(),
         bytes: response.bytes().await.unwrap().to_vec(),
     }
+}
+
+/// What a processor does at the end of a payment, in the smallest form: the payment and its event in one commit, and
+/// the gateways told of it.
+pub async fn settle(gateway: &TestGateway, id: PaymentId) {
+    let mut transaction = gateway.pool().begin().await.unwrap();
+    sqlx::query(
+        "update transactions set status = 'SUCCESS', t_end = t_start + interval '250 ms', latency_ms = 250, fee = 0.30,
+             sequence = 1
+         where id = $1 and created_at = $2",
+    )
+    .bind(id)
+    .bind(id.created_at())
+    .execute(&mut *transaction)
+    .await
+    .unwrap();
+    let payment = payments::store::load(&mut *transaction, id).await.unwrap().unwrap();
+    let event = Event::of_payment(EventType::PaymentSucceeded, &payment, None, Utc::now()).unwrap();
+    events::store::record(&mut transaction, &[event]).await.unwrap();
+    transaction.commit().await.unwrap();
+    sqlx::query("select pg_notify('purser_settled', $1)")
+        .bind(id.as_uuid().to_string())
+        .execute(gateway.pool())
+        .await
+        .unwrap();
+}
+
+/// Waits for the one payment there is to be accepted.
+pub async fn accepted(gateway: &TestGateway) -> PaymentId {
+    for _ in 0..500 {
+        let found: Option<PaymentId> =
+            sqlx::query_scalar("select id from transactions").fetch_optional(gateway.pool()).await.unwrap();
+        if let Some(id) = found {
+            return id;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("no payment was accepted");
 }
 
 /// Starts a gateway: its URL.
