@@ -37,6 +37,7 @@ create table webhook_endpoints (
     status varchar(10) not null default 'ENABLED',
     disabled_reason varchar(500),
     failures integer not null default 0,
+    given_up bigint not null default 0,
     last_error varchar(500),
     last_failed_at timestamptz,
     last_delivered_at timestamptz,
@@ -63,6 +64,7 @@ comment on column webhook_endpoints.previous_secret_until is 'When the previous 
 comment on column webhook_endpoints.status is 'ENABLED or DISABLED; nothing is sent or kept for a disabled one.';
 comment on column webhook_endpoints.disabled_reason is 'Why it was disabled, when the platform did it.';
 comment on column webhook_endpoints.failures is 'Failed deliveries in a row.';
+comment on column webhook_endpoints.given_up is 'Deliveries that were given up after three days.';
 comment on column webhook_endpoints.last_error is 'What the latest failed delivery met.';
 comment on column webhook_endpoints.last_failed_at is 'When the latest delivery failed.';
 comment on column webhook_endpoints.last_delivered_at is 'When the latest delivery was answered with 2xx.';
@@ -81,9 +83,10 @@ create table webhook_deliveries (
     run_at timestamptz not null default now(),
     last_error varchar(500),
     created_at timestamptz not null default now(),
-    constraint webhook_deliveries_pkey primary key (id),
-    constraint webhook_deliveries_endpoint_id_fkey foreign key (endpoint_id) references webhook_endpoints (id) on delete cascade
+    constraint webhook_deliveries_pkey primary key (id)
 ) with (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_cost_delay = 0);
+-- No foreign key: each payment's commit would lock the endpoint's row, the same one for all payments of a merchant. Whoever
+-- delivers removes what stands for an endpoint that is gone or disabled.
 create index webhook_deliveries_endpoint_id_idx on webhook_deliveries (endpoint_id, run_at, id);
 create index webhook_deliveries_payment_id_idx on webhook_deliveries (payment_id, endpoint_id);
 comment on table webhook_deliveries is 'Events that an endpoint was not told of yet; deleted when it answered with 2xx, or after three days.';

@@ -11,6 +11,7 @@ use crate::config::{ConfigError, Secrets};
 use crate::database::{self, DatabaseError, Pool};
 use crate::live_settings::LiveSettings;
 use crate::metrics::Metrics;
+use crate::webhooks::Bell;
 
 /// Connections per process. PostgreSQL is fastest with a few per core; pods share what it has.
 const CONNECTIONS_MAX: u32 = 10;
@@ -33,6 +34,8 @@ pub struct App {
     pub release: String,
     /// Cancelled when the process is to end.
     pub shutdown: CancellationToken,
+    /// Rung after commits that wrote events.
+    pub deliveries: Bell,
     /// Whether the fraud workload of this process has made a check that was no payment's.
     pub fraud_warm: AtomicBool,
     /// Whether the processor of this process has tried its way to the fraud workload.
@@ -78,6 +81,7 @@ impl App {
             secrets,
             release,
             shutdown,
+            deliveries: Bell::default(),
             fraud_warm,
             processor_warm,
         }))

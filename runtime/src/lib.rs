@@ -28,6 +28,7 @@ pub mod queue;
 pub mod roles;
 pub mod rollup;
 pub mod simulator;
+pub mod webhooks;
 
 // What roles stand on.
 pub mod admin;

@@ -1,0 +1,284 @@
+//! SQL of endpoints, as merchants see them. What delivers has its own ([`super::dispatch`]).
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, PgExecutor};
+
+use super::endpoint::{ENDPOINTS_MAX, EndpointChange, NewEndpoint};
+use super::secret::WebhookSecret;
+use super::{WebhookEndpoint, notice};
+use crate::events;
+use crate::ids::{EventId, MerchantId, WebhookEndpointId};
+
+/// Why an endpoint was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateError {
+    /// The merchant has as many as it may.
+    #[error("a merchant has at most {ENDPOINTS_MAX} endpoints")]
+    TooMany,
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Makes an endpoint, in a transaction or in the caller's.
+///
+/// # Errors
+/// [`CreateError`].
+pub async fn create(
+    connection: &mut PgConnection,
+    merchant: MerchantId,
+    new: &NewEndpoint,
+    secret: &WebhookSecret,
+    now: DateTime<Utc>,
+) -> Result<WebhookEndpoint, CreateError> {
+    let mut transaction = connection.begin().await?;
+    // One after the other for a merchant, so that the number holds. Payments refer to the row and are not held up.
+    sqlx::query("select from merchants where id = $1 for no key update")
+        .bind(merchant)
+        .execute(&mut *transaction)
+        .await?;
+    let id = WebhookEndpointId::at(now);
+    let made = sqlx::query_as(
+        "insert into webhook_endpoints (id, merchant_id, url, description, event_types, secret, created_at, updated_at)
+         select $1, $2, $3, $4, $5, $6, $7, $7
+         where (select count(*) from webhook_endpoints where merchant_id = $2) < $8
+         returning *",
+    )
+    .bind(id)
+    .bind(merchant)
+    .bind(&new.url)
+    .bind(&new.description)
+    .bind(&new.event_types)
+    .bind(secret.expose())
+    .bind(id.created_at())
+    .bind(ENDPOINTS_MAX)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    made.ok_or(CreateError::TooMany)
+}
+
+/// One endpoint of a merchant.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn find(
+    executor: impl PgExecutor<'_>,
+    id: WebhookEndpointId,
+    merchant: MerchantId,
+) -> Result<Option<WebhookEndpoint>, sqlx::Error> {
+    sqlx::query_as("select * from webhook_endpoints where id = $1 and merchant_id = $2")
+        .bind(id)
+        .bind(merchant)
+        .fetch_optional(executor)
+        .await
+}
+
+/// The endpoints of a merchant, newest first. There are few of them.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(executor: impl PgExecutor<'_>, merchant: MerchantId) -> Result<Vec<WebhookEndpoint>, sqlx::Error> {
+    sqlx::query_as("select * from webhook_endpoints where merchant_id = $1 order by id desc")
+        .bind(merchant)
+        .fetch_all(executor)
+        .await
+}
+
+/// Changes an endpoint. To be announced after the commit.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn update(
+    executor: impl PgExecutor<'_>,
+    id: WebhookEndpointId,
+    merchant: MerchantId,
+    change: &EndpointChange,
+    now: DateTime<Utc>,
+) -> Result<Option<WebhookEndpoint>, sqlx::Error> {
+    sqlx::query_as(
+        "update webhook_endpoints set
+             url = coalesce($3, url),
+             description = case when $4 then $5 else description end,
+             event_types = case when $6 then $7 else event_types end,
+             status = case when $8 then 'DISABLED' else status end,
+             updated_at = $9
+         where id = $1 and merchant_id = $2
+         returning *",
+    )
+    .bind(id)
+    .bind(merchant)
+    .bind(&change.url)
+    .bind(change.description.is_some())
+    .bind(change.description.as_ref().and_then(Option::as_ref))
+    .bind(change.event_types.is_some())
+    .bind(change.event_types.as_ref().and_then(Option::as_ref))
+    .bind(change.disabled == Some(true))
+    .bind(now)
+    .fetch_optional(executor)
+    .await
+}
+
+/// Puts an endpoint into use again, with a clean slate. What happened meanwhile is not sent: it can be replayed.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn enable(
+    executor: impl PgExecutor<'_>,
+    id: WebhookEndpointId,
+    merchant: MerchantId,
+    now: DateTime<Utc>,
+) -> Result<Option<WebhookEndpoint>, sqlx::Error> {
+    sqlx::query_as(
+        "update webhook_endpoints set status = 'ENABLED', disabled_reason = null, failures = 0, updated_at = $3
+         where id = $1 and merchant_id = $2 returning *",
+    )
+    .bind(id)
+    .bind(merchant)
+    .bind(now)
+    .fetch_optional(executor)
+    .await
+}
+
+/// Gives an endpoint a new secret. The one before signs as well for as long as `overlap`.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn rotate(
+    executor: impl PgExecutor<'_>,
+    id: WebhookEndpointId,
+    merchant: MerchantId,
+    secret: &WebhookSecret,
+    overlap: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<Option<WebhookEndpoint>, sqlx::Error> {
+    let until = (overlap > TimeDelta::zero()).then_some(now + overlap);
+    sqlx::query_as(
+        "update webhook_endpoints set
+             previous_secret = case when $4::timestamptz is not null then secret end,
+             previous_secret_until = $4, secret = $3, updated_at = $5
+         where id = $1 and merchant_id = $2 returning *",
+    )
+    .bind(id)
+    .bind(merchant)
+    .bind(secret.expose())
+    .bind(until)
+    .bind(now)
+    .fetch_optional(executor)
+    .await
+}
+
+/// Removes an endpoint. What was still to be delivered goes with it, a little later.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn delete(
+    executor: impl PgExecutor<'_>,
+    id: WebhookEndpointId,
+    merchant: MerchantId,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query("delete from webhook_endpoints where id = $1 and merchant_id = $2")
+        .bind(id)
+        .bind(merchant)
+        .execute(executor)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Takes an endpoint out of use because of what it answered, and tells the merchant's other endpoints, in one transaction.
+/// False when it was not in use any more.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn disable(
+    connection: &mut PgConnection,
+    id: WebhookEndpointId,
+    reason: &str,
+    now: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    let disabled: Option<WebhookEndpoint> = sqlx::query_as(
+        "update webhook_endpoints set status = 'DISABLED', disabled_reason = $2, updated_at = $3
+         where id = $1 and status = 'ENABLED' returning *",
+    )
+    .bind(id)
+    .bind(reason)
+    .bind(now)
+    .fetch_optional(&mut *transaction)
+    .await?;
+    let Some(endpoint) = disabled else { return Ok(false) };
+    let event = notice::disabled(&endpoint, now).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    events::store::record(&mut transaction, &[event]).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// Deliveries that one replay makes at most.
+pub const REPLAY_MAX: i64 = 10_000;
+
+/// A span of events to be sent again.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// From this time on.
+    pub from: DateTime<Utc>,
+    /// Before this time.
+    pub to: DateTime<Utc>,
+    /// Only these types, of those that the endpoint wants.
+    pub types: Option<Vec<String>>,
+}
+
+/// Queues the merchant's events of a span for an endpoint once more, oldest first, at most [`REPLAY_MAX`]. Returns how many,
+/// and the time of the last one when there may be more.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn replay(
+    executor: impl PgExecutor<'_>,
+    endpoint: &WebhookEndpoint,
+    replay: &Replay,
+) -> Result<(i64, Option<DateTime<Utc>>), sqlx::Error> {
+    let (count, last): (i64, Option<DateTime<Utc>>) = sqlx::query_as(
+        "with wanted as (
+             select id, created_at, payment_id from events
+             where merchant_id = $2 and created_at >= $3 and created_at < $4 and id >= $5
+                 and ($6::text[] is null or type = any ($6)) and ($7::text[] is null or type = any ($7))
+             order by id limit $8
+         ), queued as (
+             insert into webhook_deliveries (endpoint_id, event_id, event_created_at, payment_id)
+             select $1, id, created_at, payment_id from wanted order by id
+         )
+         select count(*), max(created_at) from wanted",
+    )
+    .bind(endpoint.id)
+    .bind(endpoint.merchant_id)
+    .bind(replay.from)
+    .bind(replay.to)
+    .bind(first_id(replay.from))
+    .bind(&endpoint.event_types)
+    .bind(&replay.types)
+    .bind(REPLAY_MAX)
+    .fetch_one(executor)
+    .await?;
+    Ok((count, last.filter(|_| count == REPLAY_MAX)))
+}
+
+/// The lowest id of this millisecond, so that the index on ids serves a search by time.
+fn first_id(time: DateTime<Utc>) -> uuid::Uuid {
+    let id = EventId::at(time).as_uuid();
+    let mut bytes = *id.as_bytes();
+    bytes[6..].fill(0);
+    uuid::Uuid::from_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_id_of_a_time_is_below_the_first_one() {
+        let now = Utc::now();
+        assert!(first_id(now) <= EventId::at(now).as_uuid());
+        assert!(first_id(now) > EventId::at(now - TimeDelta::milliseconds(1)).as_uuid());
+    }
+}
