@@ -14,9 +14,9 @@ use super::store::{self, AttemptOutcome, Ending, NewAttempt, Step, StoreError};
 use super::worker::Worker;
 use crate::fraud::Check;
 use crate::ids::AttemptId;
-use crate::payments::Status;
+use crate::payments::{CaptureMethod, Status};
 use crate::providers::routing::{Knowledge, route};
-use crate::providers::{Adapter, Attempt, HttpRequest, Outcome, adapter};
+use crate::providers::{Action, Adapter, Call, Endpoint, Outcome, adapter};
 use crate::queue::{Item, backoff};
 
 /// Where a payment stands after it was brought forward.
@@ -90,10 +90,14 @@ impl Round<'_> {
 
     /// Nothing when the provider could not be reached: then the next one may be asked.
     async fn attempt(&mut self, case: &Case, provider: ProviderAddress) -> Result<Option<Progress>, StoreError> {
-        let attempt = wire_attempt(case, AttemptId::at(Utc::now()), None);
-        // The request is made before anything is written: what cannot be sent need not be remembered as sent.
-        let request = self.prepare(&provider, |adapter, credential| adapter.request(&attempt, credential));
-        let (adapter, request) = match request {
+        let id = AttemptId::at(Utc::now());
+        let call = charge(case, id, None, 0);
+        // The request is tried before anything is written: what cannot be sent need not be remembered as sent.
+        let ready = self.prepare(&provider).and_then(|(adapter, credential)| {
+            adapter.request(&call, &credential).map_err(|error| error.to_string())?;
+            Ok((adapter, credential))
+        });
+        let (adapter, credential) = match ready {
             Ok(ready) => ready,
             Err(reason) => {
                 tracing::warn!(payment = %case.payment_id, provider = provider.resource, reason, "provider left out");
@@ -106,20 +110,22 @@ impl Round<'_> {
         let number = case.attempts + 1;
         let release = &self.worker.app.release;
         let ProviderAddress { resource, api_endpoint, .. } = &provider;
-        let new = NewAttempt { id: attempt.id, number, resource, api_endpoint, release, t_start };
+        let new = NewAttempt { id, number, resource, api_endpoint, release, t_start };
         step.send(case, &new).await?;
         step.commit().await?;
         self.check = None;
-        let outcome = self.call(adapter, &attempt, &provider, request).await;
-        let open = OpenAttempt { id: attempt.id, t_start, reference: None, provider };
+        let outcome = self.call(adapter, &call, false, &provider, &credential).await;
+        let open = OpenAttempt { id, t_start, reference: None, provider };
         self.record(case, &open, conclude(outcome, false)).await
     }
 
     async fn resume(&mut self, case: &Case, open: &OpenAttempt) -> Result<Progress, StoreError> {
-        let attempt = wire_attempt(case, open.id, open.reference.clone());
-        let request = self.prepare(&open.provider, |adapter, credential| adapter.inquiry(&attempt, credential));
-        let conclusion = match request {
-            Ok((adapter, request)) => conclude(self.call(adapter, &attempt, &open.provider, request).await, true),
+        let age_s = (Utc::now() - open.t_start).num_seconds().max(1);
+        let call = charge(case, open.id, open.reference.clone(), age_s);
+        let conclusion = match self.prepare(&open.provider) {
+            Ok((adapter, credential)) => {
+                conclude(self.call(adapter, &call, true, &open.provider, &credential).await, true)
+            }
             Err(reason) => Conclusion::Open { reason, reference: None },
         };
         let progress = self.record(case, open, conclusion).await?;
@@ -127,34 +133,26 @@ impl Round<'_> {
         Ok(progress.unwrap_or(Progress::Later))
     }
 
-    /// The adapter and the request, or why there is none.
-    fn prepare(
-        &self,
-        provider: &ProviderAddress,
-        build: impl FnOnce(&dyn Adapter, &SecretString) -> Result<HttpRequest, crate::providers::Unsupported>,
-    ) -> Result<(&'static dyn Adapter, HttpRequest), String> {
+    /// The adapter and the credential, or why there is none.
+    fn prepare(&self, provider: &ProviderAddress) -> Result<(&'static dyn Adapter, SecretString), String> {
         let adapter = adapter(provider.name).ok_or_else(|| format!("there is no adapter for {}", provider.name))?;
         let credential = self.worker.app.secrets.provider(&provider.resource).map_err(|error| error.to_string())?;
-        let request = build(adapter, &credential).map_err(|error| error.to_string())?;
-        Ok((adapter, request))
+        Ok((adapter, credential))
     }
 
     async fn call(
         &self,
         adapter: &dyn Adapter,
-        attempt: &Attempt,
+        call: &Call,
+        inquiry: bool,
         provider: &ProviderAddress,
-        request: HttpRequest,
+        credential: &SecretString,
     ) -> Outcome {
         let began = Instant::now();
         let limit = Duration::from_millis(u64::from(provider.max_latency_ms));
-        let outcome = self.worker.providers.call(adapter, attempt, &provider.api_endpoint, request, limit).await;
-        let word = match &outcome {
-            Outcome::Approved { .. } => "approved",
-            Outcome::Declined { .. } => "declined",
-            Outcome::Retryable { .. } => "retryable",
-            Outcome::Unknown { .. } => "unknown",
-        };
+        let endpoint = Endpoint { resource: &provider.resource, base_url: &provider.api_endpoint, credential, limit };
+        let outcome = self.worker.providers.call(adapter, call, inquiry, &endpoint).await;
+        let word = outcome.as_str();
         let seconds = began.elapsed().as_secs_f64();
         self.worker.app.metrics.attempt_seconds.with_label_values(&[provider.resource.as_str(), word]).observe(seconds);
         outcome
@@ -263,6 +261,16 @@ impl Round<'_> {
     }
 }
 
-fn wire_attempt(case: &Case, id: AttemptId, reference: Option<String>) -> Attempt {
-    Attempt { id, payment_id: case.payment_id, money: case.money, token: case.token.clone(), reference }
+fn charge(case: &Case, id: AttemptId, reference: Option<String>, age_s: i64) -> Call {
+    let (capture, token) = (CaptureMethod::Automatic, case.token.clone());
+    Call {
+        id: id.as_uuid(),
+        payment_id: case.payment_id,
+        money: case.money,
+        action: Action::Charge { capture, token, multiple_captures: false },
+        charge: None,
+        capture: None,
+        reference,
+        age_s,
+    }
 }

@@ -138,7 +138,7 @@ pub enum Conclusion {
 #[must_use]
 pub fn conclude(outcome: Outcome, sent_before: bool) -> Conclusion {
     match outcome {
-        Outcome::Approved { reference } => Conclusion::Succeeded { reference },
+        Outcome::Approved { reference, .. } => Conclusion::Succeeded { reference },
         Outcome::Declined { code, message, about: About::Charge } => Conclusion::Failed { code, message },
         Outcome::Declined { code, message, about: About::Request } if sent_before => {
             let reason = format!("sent before, and now the request is refused ({code}): {message}");

@@ -156,7 +156,10 @@ fn a_first_answer_is_taken_at_its_word() {
 #[test]
 fn after_an_earlier_sending_only_an_answer_about_the_charge_ends_it() {
     assert!(matches!(conclude(declined(About::Charge), true), Conclusion::Failed { .. }));
-    assert!(matches!(conclude(Outcome::Approved { reference: "pi".into() }, true), Conclusion::Succeeded { .. }));
+    assert!(matches!(
+        conclude(Outcome::Approved { reference: "pi".into(), authorized_until: None }, true),
+        Conclusion::Succeeded { .. }
+    ));
     assert!(matches!(conclude(declined(About::Request), true), Conclusion::Open { .. }));
     assert!(matches!(conclude(Outcome::Retryable { reason: "refused".into() }, true), Conclusion::Open { .. }));
 }
