@@ -9,35 +9,45 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use runtime::ids::{AttemptId, PaymentId};
+use runtime::ids::PaymentId;
 use runtime::money::Money;
+use runtime::payments::CaptureMethod;
 use runtime::providers::stripe::Stripe;
-use runtime::providers::{About, Adapter, Attempt, Client, Outcome};
+use runtime::providers::{About, Action, Call, Client, Endpoint, Outcome};
 use stage::{Provider, free_address};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use uuid::Uuid;
 
 const LIMIT: Duration = Duration::from_secs(5);
 
 const BODY: &str = r#"{"id":"pi_1","object":"payment_intent","amount":1050,"currency":"usd","status":"succeeded"}"#;
 
-fn attempt(token: &str) -> Attempt {
-    Attempt {
-        id: AttemptId::at(Utc::now()),
+fn attempt(token: &str) -> Call {
+    Call {
+        id: Uuid::now_v7(),
         payment_id: PaymentId::at(Utc::now()),
         money: Money::parse("10.50", "USD".parse().unwrap()).unwrap(),
-        token: token.into(),
+        action: Action::Charge { capture: CaptureMethod::Automatic, token: token.into(), multiple_captures: false },
+        charge: None,
+        capture: None,
         reference: None,
+        age_s: 0,
     }
 }
 
-async fn charge(base_url: &str, attempt: &Attempt, limit: Duration) -> Outcome {
+async fn asked(base_url: &str, attempt: &Call, inquiry: bool, limit: Duration) -> Outcome {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let request = Stripe.request(attempt, &"sk_test_1".into()).unwrap();
-    Client::new().unwrap().call(&Stripe, attempt, base_url, request, limit).await
+    let credential = "sk_test_1".into();
+    let endpoint = Endpoint { resource: "stripe", base_url, credential: &credential, limit };
+    Client::new().unwrap().call(&Stripe, attempt, inquiry, &endpoint).await
 }
 
-async fn charge_at(address: SocketAddr, attempt: &Attempt) -> Outcome {
+async fn charge(base_url: &str, attempt: &Call, limit: Duration) -> Outcome {
+    asked(base_url, attempt, false, limit).await
+}
+
+async fn charge_at(address: SocketAddr, attempt: &Call) -> Outcome {
     charge(&format!("http://{address}"), attempt, LIMIT).await
 }
 
@@ -63,7 +73,10 @@ fn whole_answer() -> String {
 #[tokio::test]
 async fn a_whole_answer_is_believed() {
     let address = server(async |mut stream| stream.write_all(whole_answer().as_bytes()).await.unwrap()).await;
-    assert_eq!(charge_at(address, &attempt("pm_card_visa")).await, Outcome::Approved { reference: "pi_1".into() });
+    assert_eq!(
+        charge_at(address, &attempt("pm_card_visa")).await,
+        Outcome::Approved { reference: "pi_1".into(), authorized_until: None }
+    );
 }
 
 #[tokio::test]
@@ -154,7 +167,7 @@ async fn the_simulator_approves_replays_and_refuses_as_stripe_does() {
     assert_eq!(charge_at(simulator.address, &attempt).await, first, "the same attempt is answered from memory");
     assert_eq!(simulator.charges().await.len(), 1);
 
-    let other_amount = Attempt { money: Money::parse("10.51", "USD".parse().unwrap()).unwrap(), ..attempt };
+    let other_amount = Call { money: Money::parse("10.51", "USD".parse().unwrap()).unwrap(), ..attempt };
     let mismatch = charge_at(simulator.address, &other_amount).await;
     assert!(matches!(mismatch, Outcome::Unknown { .. }), "the key belongs to another amount: {mismatch:?}");
     assert_eq!(simulator.charges().await.len(), 1);
@@ -164,14 +177,12 @@ async fn the_simulator_approves_replays_and_refuses_as_stripe_does() {
 async fn an_inquiry_by_reference_reads_the_charge_and_makes_none() {
     let simulator = Provider::start().await;
     let mut attempt = attempt("pm_card_visa");
-    let Outcome::Approved { reference } = charge_at(simulator.address, &attempt).await else {
+    let Outcome::Approved { reference, .. } = charge_at(simulator.address, &attempt).await else {
         panic!("must be approved")
     };
     attempt.reference = Some(reference.clone());
-    let inquiry = Stripe.inquiry(&attempt, &"sk_test_1".into()).unwrap();
-    let base_url = format!("http://{}", simulator.address);
-    let outcome = Client::new().unwrap().call(&Stripe, &attempt, &base_url, inquiry, LIMIT).await;
-    assert_eq!(outcome, Outcome::Approved { reference });
+    let outcome = asked(&format!("http://{}", simulator.address), &attempt, true, LIMIT).await;
+    assert_eq!(outcome, Outcome::Approved { reference, authorized_until: None });
     assert_eq!(simulator.charges().await.len(), 1);
 }
 

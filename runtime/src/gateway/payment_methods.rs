@@ -1,42 +1,32 @@
-//! `POST /v1/payment-methods`.
+//! `/v1/payment-methods`.
 
 use std::sync::Arc;
 
-use axum::extract::State;
+use axum::Json;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use chrono::Utc;
 use http::{HeaderMap, StatusCode};
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::Deserialize;
 
 use super::Gateway;
 use super::auth::Caller;
 use super::body::Document;
+use super::etag::Etag;
 use super::idempotent::{Begun, Write};
+use super::page::{List, Page};
 use super::problem::Problem;
-use crate::ids::{PaymentMethodId, UserId};
-use crate::payment_methods::{Kind, NewPaymentMethod, store};
+use super::query::Params;
+use crate::changed::{Changed, announce};
+use crate::ids::{IdError, PaymentMethodId, UserId};
+use crate::payment_methods::{NewPaymentMethod, PaymentMethodChange, PaymentMethodJson, store};
 use crate::users;
-
-/// What is shown of a new payment method: never its token.
-#[derive(Serialize, ToSchema)]
-#[schema(as = PaymentMethod)]
-struct Created<'a> {
-    id: PaymentMethodId,
-    user_id: UserId,
-    r#type: Kind,
-    provider: Option<&'a str>,
-    last_four: Option<&'a str>,
-    expiry_month: Option<i32>,
-    expiry_year: Option<i32>,
-    is_default: bool,
-}
 
 /// Store a payment method
 ///
 /// A tokenised instrument of one of the merchant's users. The token is the provider's; it is never shown again.
 #[utoipa::path(post, path = "/v1/payment-methods", operation_id = "create_payment_method", tag = "Payment methods",
-    request_body = NewPaymentMethod, responses((status = 201, description = "The payment method", body = Created)))]
+    request_body = NewPaymentMethod, responses((status = 201, description = "The payment method", body = PaymentMethodJson)))]
 pub(super) async fn create(
     State(gateway): State<Arc<Gateway>>,
     caller: Caller,
@@ -58,20 +48,130 @@ pub(super) async fn create(
         return Err(Problem::unprocessable("user_not_found", "this merchant has no such user").param("user_id"));
     }
     let id = store::create(creation.connection(), &new, now).await?;
-    let created = Created {
-        id,
-        user_id: new.user_id,
-        r#type: new.kind,
-        provider: new.provider.as_deref(),
-        last_four: new.last_four.as_deref(),
-        expiry_month: new.expiry_month,
-        expiry_year: new.expiry_year,
-        is_default: new.is_default,
-    };
+    let created = store::show(creation.connection(), id, merchant.id).await?.ok_or_else(Problem::internal)?;
     creation.finish(&write, StatusCode::CREATED, format!("/v1/payment-methods/{id}"), &created).await
 }
 
 /// The instrument's last month is over.
 pub(super) fn expired() -> Problem {
     Problem::unprocessable("payment_method_expired", "the payment method's expiry month is over").param("expiry_month")
+}
+
+/// Which payment methods.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    /// Whose.
+    user_id: UserId,
+    /// How many, 20 if absent.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// Older than this payment method.
+    #[param(value_type = Option<PaymentMethodId>)]
+    starting_after: Option<String>,
+    /// Newer than this payment method.
+    #[param(value_type = Option<PaymentMethodId>)]
+    ending_before: Option<String>,
+}
+
+/// List a user's payment methods
+///
+/// Those that can be paid with, newest first.
+#[utoipa::path(get, path = "/v1/payment-methods", operation_id = "list_payment_methods", tag = "Payment methods", params(ListQuery),
+    responses((status = 200, description = "A page of payment methods", body = List<PaymentMethodJson>)))]
+pub(super) async fn list(
+    State(gateway): State<Arc<Gateway>>,
+    Caller(merchant): Caller,
+    Params(query): Params<ListQuery>,
+) -> Result<Json<List<PaymentMethodJson>>, Problem> {
+    let (after, before) = (query.starting_after.as_deref(), query.ending_before.as_deref());
+    let page = Page::of::<PaymentMethodId>(query.limit, after, before)?;
+    let found = store::list(&gateway.app.pool, query.user_id, merchant.id, &page).await?;
+    Ok(Json(page.list(found, |method| method.id.to_string())))
+}
+
+/// Get a payment method
+#[utoipa::path(get, path = "/v1/payment-methods/{id}", operation_id = "get_payment_method", tag = "Payment methods",
+    params(("id" = PaymentMethodId, Path, description = "The payment method"), ("If-None-Match" = Option<String>, Header, description = "The ETag of what you have")),
+    responses(
+        (status = 200, description = "The payment method", body = PaymentMethodJson, headers(("ETag"))),
+        (status = 304, description = "It is as before", headers(("ETag"))),
+    ))]
+pub(super) async fn read(
+    State(gateway): State<Arc<Gateway>>,
+    Caller(merchant): Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let method = store::show(&gateway.app.pool, parse(&id)?, merchant.id).await?.ok_or_else(missing)?;
+    Ok(etag(&method).answer(&headers, Json(&method)))
+}
+
+/// Change a payment method
+///
+/// What is absent stays as it is, and what is null becomes empty. With `If-Match`, only if nobody changed it meanwhile.
+#[utoipa::path(patch, path = "/v1/payment-methods/{id}", operation_id = "update_payment_method", tag = "Payment methods",
+    request_body = PaymentMethodChange,
+    params(("id" = PaymentMethodId, Path, description = "The payment method"), ("If-Match" = Option<String>, Header, description = "The ETag of what you read")),
+    responses(
+        (status = 200, description = "The payment method as it is now", body = PaymentMethodJson, headers(("ETag"))),
+        (status = 412, description = "It was changed meanwhile"),
+    ))]
+pub(super) async fn update(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Document(change): Document<PaymentMethodChange>,
+) -> Result<Response, Problem> {
+    let merchant = caller.active()?;
+    let id = parse(&id)?;
+    change.check()?;
+    let pool = &gateway.app.pool;
+    let user = store::show(pool, id, merchant.id).await?.ok_or_else(missing)?.user_id;
+    let mut transaction = pool.begin().await?;
+    store::hold_all_of(&mut transaction, user).await?;
+    let before = store::show(&mut *transaction, id, merchant.id).await?.ok_or_else(missing)?;
+    if before.detached_at.is_some() {
+        let detail = "the payment method is detached, and stays as it is";
+        return Err(Problem::new(StatusCode::CONFLICT, "payment_method_detached", detail));
+    }
+    etag(&before).allows(&headers)?;
+    let method = store::update(&mut transaction, id, user, &change).await?;
+    transaction.commit().await?;
+    announce(pool, Changed::PaymentMethod(id)).await;
+    Ok(etag(&method).answer(&HeaderMap::new(), Json(&method)))
+}
+
+/// Detach a payment method
+///
+/// It cannot be paid with any more. What was paid with it stays as it is, and can still be captured and refunded.
+#[utoipa::path(delete, path = "/v1/payment-methods/{id}", operation_id = "detach_payment_method", tag = "Payment methods",
+    params(("id" = PaymentMethodId, Path, description = "The payment method")),
+    responses((status = 204, description = "It is detached")))]
+pub(super) async fn detach(
+    State(gateway): State<Arc<Gateway>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let merchant = caller.active()?;
+    let id = parse(&id)?;
+    if !store::detach(&gateway.app.pool, id, merchant.id, Utc::now()).await? {
+        return Err(missing());
+    }
+    announce(&gateway.app.pool, Changed::PaymentMethod(id)).await;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn etag(method: &PaymentMethodJson) -> Etag {
+    Etag::new(method.updated_at.timestamp_micros())
+}
+
+fn parse(id: &str) -> Result<PaymentMethodId, Problem> {
+    id.parse().map_err(|error: IdError| Problem::not_found("payment_method_not_found", error.to_string()))
+}
+
+fn missing() -> Problem {
+    Problem::not_found("payment_method_not_found", "this merchant has no such payment method")
 }

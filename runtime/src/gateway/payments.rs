@@ -101,7 +101,7 @@ impl Checked {
             }
         }
         if method.is_expired(today) {
-            let detail = format!("the payment method {} is expired", method.masked());
+            let detail = format!("the payment method {} is expired", method.mask_card_number());
             return Err(Problem::unprocessable("payment_method_expired", detail).param("payment_method_id"));
         }
         Ok(method.user_id)

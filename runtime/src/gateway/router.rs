@@ -29,8 +29,11 @@ pub(super) fn router(gateway: Arc<Gateway>) -> Router {
 /// What the API can do: one line per path and its methods.
 fn described() -> OpenApiRouter<Arc<Gateway>> {
     OpenApiRouter::with_openapi(openapi::begin())
-        .routes(routes!(users::create))
-        .routes(routes!(payment_methods::create))
+        .routes(routes!(users::create, users::list))
+        .routes(routes!(users::read, users::update))
+        .routes(routes!(users::statistics))
+        .routes(routes!(payment_methods::create, payment_methods::list))
+        .routes(routes!(payment_methods::read, payment_methods::update, payment_methods::detach))
         .routes(routes!(payments::create, payment_reads::list))
         .routes(routes!(payment_reads::read))
         .routes(routes!(payment_reads::attempts))

@@ -1,22 +1,46 @@
 //! The only place that speaks HTTP to a provider.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use http::StatusCode;
 use reqwest::redirect::Policy;
+use secrecy::SecretString;
 use thiserror::Error;
 
-use super::{Adapter, Attempt, HttpRequest, HttpResponse, Outcome};
+use super::tokens::Tokens;
+use super::{
+    About, Action, Adapter, Call, HttpRequest, HttpResponse, Login, Outcome, TokenError, Unsupported, WebhookDelivery,
+    WebhookError,
+};
 
 /// A provider's answer is a few kilobytes; what is longer is not one.
 const BODY_BYTES_MAX: usize = 256 * 1024;
 /// A provider that takes longer to accept a connection is as good as away, and nothing was sent to it yet.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Questions asked after the first one, within one call.
+const FOLLOW_UPS_MAX: usize = 2;
 
 /// Sends requests to providers.
 #[derive(Clone)]
-pub struct Client(reqwest::Client);
+pub struct Client {
+    http: reqwest::Client,
+    tokens: Tokens,
+}
 
-/// Why a call gave no whole answer.
+/// Where a provider is, and as whom it is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Endpoint<'a> {
+    /// Name of the PaymentProvider resource.
+    pub resource: &'a str,
+    /// Base URL of its API.
+    pub base_url: &'a str,
+    /// The credential of the resource.
+    pub credential: &'a SecretString,
+    /// How long all of it may take: login, call and further questions.
+    pub limit: Duration,
+}
+
+/// Why a request gave no whole answer.
 #[derive(Debug, Error)]
 pub enum CallError {
     /// No byte of the request left: connection refused, no such host, TLS not agreed.
@@ -30,43 +54,130 @@ pub enum CallError {
     TooLong,
 }
 
+/// Why nobody is logged in. Nothing of the call was sent.
+#[derive(Debug, Error)]
+enum LoginError {
+    #[error(transparent)]
+    Unsupported(#[from] Unsupported),
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error("at the login: {}", chain(.0))]
+    Exchange(CallError),
+}
+
+/// Why it is not known whether a message came from the provider.
+#[derive(Debug, Error)]
+pub enum VerificationError {
+    /// The message cannot be the provider's.
+    #[error(transparent)]
+    Refused(#[from] WebhookError),
+    /// The provider could not be asked; the message may be right.
+    #[error("the provider could not be asked about the message: {0}")]
+    NotAsked(String),
+}
+
 impl Client {
     /// A client that follows no redirect, since a redirected charge could be made twice.
     ///
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new() -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder()
+        let http = reqwest::Client::builder()
             .redirect(Policy::none())
             .retry(reqwest::retry::never())
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(Duration::from_secs(30))
+            .tcp_nodelay(true)
             .build()?;
-        Ok(Self(client))
+        Ok(Self { http, tokens: Tokens::default() })
     }
 
-    /// Sends one request within `limit` and says what is known afterwards.
-    pub async fn call(
+    /// Does what the call says, or with `inquiry` asks what became of it, and says what is known afterwards.
+    pub async fn call(&self, adapter: &dyn Adapter, call: &Call, inquiry: bool, endpoint: &Endpoint<'_>) -> Outcome {
+        let deadline = Instant::now() + endpoint.limit;
+        // Whatever stands in the way before the first byte: nothing was sent now, and an earlier request stays open.
+        let unsent = |reason: String| match inquiry {
+            true => Outcome::Unknown { reason, reference: None },
+            false => Outcome::Retryable { reason },
+        };
+        let bearer = match self.log_in(adapter, endpoint, deadline).await {
+            Ok(bearer) => bearer,
+            Err(error) => return unsent(error.to_string()),
+        };
+        let first = if inquiry { adapter.inquiry(call, &bearer) } else { adapter.request(call, &bearer) };
+        let mut request = match first {
+            Ok(request) => request,
+            Err(why) if inquiry => return unsent(why.to_string()),
+            Err(why) => return unsupported(&call.action, &why),
+        };
+        let mut known: Option<Outcome> = None;
+        for _ in 0..=FOLLOW_UPS_MAX {
+            let response = match self.exchange(endpoint.base_url, request, deadline).await {
+                Ok(response) => response,
+                Err(error) => return merge(known, unanswered(&error)),
+            };
+            if response.status == StatusCode::UNAUTHORIZED {
+                self.tokens.forget(endpoint).await;
+            }
+            let outcome = merge(known, adapter.outcome(call, &response));
+            match adapter.follow_up(call, &response, &bearer) {
+                Some(next) => (known, request) = (Some(outcome), next),
+                None => return outcome,
+            }
+        }
+        known.unwrap_or_else(|| unsent("nothing was asked".into()))
+    }
+
+    /// Asks the provider whether a message is its own.
+    ///
+    /// # Errors
+    /// When it is not, and when that could not be found out.
+    pub async fn verify(
         &self,
         adapter: &dyn Adapter,
-        attempt: &Attempt,
-        base_url: &str,
-        request: HttpRequest,
-        limit: Duration,
-    ) -> Outcome {
-        match self.exchange(base_url, request, limit).await {
-            Ok(response) => adapter.outcome(attempt, &response),
-            Err(error @ CallError::NotSent(_)) => Outcome::Retryable { reason: chain(&error) },
-            Err(error @ (CallError::NoAnswer(_) | CallError::TooLong)) => {
-                Outcome::Unknown { reason: chain(&error), reference: None }
-            }
+        delivery: &WebhookDelivery<'_>,
+        secret: &SecretString,
+        endpoint: &Endpoint<'_>,
+    ) -> Result<(), VerificationError> {
+        let deadline = Instant::now() + endpoint.limit;
+        let not_asked = |error: &dyn std::error::Error| VerificationError::NotAsked(chain(error));
+        let bearer = self.log_in(adapter, endpoint, deadline).await.map_err(|error| not_asked(&error))?;
+        let request = adapter.verification(delivery, secret, &bearer)?;
+        let response = self.exchange(endpoint.base_url, request, deadline).await.map_err(|error| not_asked(&error))?;
+        match adapter.is_verified(&response) {
+            Some(true) => Ok(()),
+            Some(false) => Err(WebhookError::WrongSignature.into()),
+            None => Err(VerificationError::NotAsked(format!("it answered {}", response.status))),
         }
     }
 
-    async fn exchange(&self, base_url: &str, request: HttpRequest, limit: Duration) -> Result<HttpResponse, CallError> {
+    async fn log_in(
+        &self,
+        adapter: &dyn Adapter,
+        endpoint: &Endpoint<'_>,
+        deadline: Instant,
+    ) -> Result<SecretString, LoginError> {
+        let request = match adapter.login(endpoint.credential)? {
+            Login::Bearer(bearer) => return Ok(bearer),
+            Login::Exchange(request) => request,
+        };
+        let fetch = async {
+            let response = self.exchange(endpoint.base_url, request, deadline).await.map_err(LoginError::Exchange)?;
+            Ok::<_, LoginError>(adapter.token(&response)?)
+        };
+        self.tokens.get(endpoint, fetch).await
+    }
+
+    async fn exchange(
+        &self,
+        base_url: &str,
+        request: HttpRequest,
+        deadline: Instant,
+    ) -> Result<HttpResponse, CallError> {
         let HttpRequest { method, path, headers, body } = request;
         let url = format!("{}{path}", base_url.trim_end_matches('/'));
-        let sent = self.0.request(method, url).headers(headers).body(body).timeout(limit).send().await;
+        let limit = deadline.saturating_duration_since(Instant::now());
+        let sent = self.http.request(method, url).headers(headers).body(body).timeout(limit).send().await;
         let mut response = sent.map_err(call_error)?;
         let status = response.status();
         let mut body = Vec::new();
@@ -77,6 +188,48 @@ impl Client {
             body.extend_from_slice(&chunk);
         }
         Ok(HttpResponse { status, body })
+    }
+}
+
+/// What is known after one more answer. A later answer that tells nothing takes nothing away from an earlier one, least
+/// of all the provider's name for what was made.
+fn merge(earlier: Option<Outcome>, later: Outcome) -> Outcome {
+    match (earlier, later) {
+        (None, later) | (Some(_), later @ (Outcome::Approved { .. } | Outcome::Declined { .. })) => later,
+        (Some(earlier @ Outcome::Declined { .. }), _) => earlier,
+        (Some(earlier), later) => {
+            let (Outcome::Retryable { reason } | Outcome::Unknown { reason, .. }) = &later else { return later };
+            let reference = reference(&later).or(reference(&earlier)).map(str::to_owned);
+            Outcome::Unknown { reason: reason.clone(), reference }
+        }
+    }
+}
+
+fn reference(outcome: &Outcome) -> Option<&str> {
+    match outcome {
+        Outcome::Approved { reference, .. } => Some(reference),
+        Outcome::Unknown { reference, .. } => reference.as_deref(),
+        Outcome::Declined { .. } | Outcome::Retryable { .. } => None,
+    }
+}
+
+/// A call that cannot be written down for the provider. Another provider may take a charge; a capture, a refund or a void
+/// can go to nobody else.
+fn unsupported(action: &Action, why: &Unsupported) -> Outcome {
+    match action {
+        Action::Charge { .. } => Outcome::Retryable { reason: why.to_string() },
+        Action::Capture { .. } | Action::Refund | Action::Void => Outcome::Declined {
+            code: "not_supported_by_provider".into(),
+            message: format!("The provider cannot be asked for this {}: {why}.", action.as_str()),
+            about: About::Request,
+        },
+    }
+}
+
+fn unanswered(error: &CallError) -> Outcome {
+    match error {
+        CallError::NotSent(_) => Outcome::Retryable { reason: chain(error) },
+        CallError::NoAnswer(_) | CallError::TooLong => Outcome::Unknown { reason: chain(error), reference: None },
     }
 }
 

@@ -1,12 +1,15 @@
 //! Payment providers: pure adapters for their wire formats, the client that sends, and the choice between them.
 
+pub mod adapter;
+pub mod call;
 pub mod client;
-pub mod provider;
 pub mod routing;
 pub mod stripe;
+mod tokens;
 
-pub use client::Client;
-pub use provider::{About, Adapter, Attempt, HttpRequest, HttpResponse, Outcome, Unsupported};
+pub use adapter::{Adapter, Capabilities, Login, Notice, Token, TokenError, Webhook, WebhookDelivery, WebhookError};
+pub use call::{About, Action, Call, HttpRequest, HttpResponse, Outcome, Unsupported};
+pub use client::{Client, Endpoint};
 use runtime_contract::ProviderName;
 
 /// The adapter that speaks to a provider, where there is one.

@@ -86,6 +86,6 @@ macro_rules! queue {
     };
 }
 
-pub(crate) use claimed;
+pub(super) use claimed;
 pub(super) use lazily;
 pub(super) use queue;

@@ -1,9 +1,11 @@
 //! One user.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::ids::UserId;
+use crate::payments::json::millis;
 
 /// Whether a user may pay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
@@ -39,6 +41,8 @@ pub struct User {
     pub id: UserId,
     /// Address, unique per merchant.
     pub email: String,
+    /// Whether somebody proved to read this address.
+    pub email_verified: bool,
     /// Name shown to people.
     pub full_name: Option<String>,
     /// Telephone number.
@@ -47,6 +51,12 @@ pub struct User {
     pub status: Status,
     /// How much trouble the user has been.
     pub risk_level: RiskLevel,
+    /// When the user was made.
+    #[serde(serialize_with = "millis")]
+    pub created_at: DateTime<Utc>,
+    /// When the user was last changed.
+    #[serde(serialize_with = "millis")]
+    pub updated_at: DateTime<Utc>,
 }
 
 /// A user to be, as a merchant writes it.

@@ -1,14 +1,20 @@
-//! Stripe, in the wire format of its PaymentIntents API.
+//! Stripe, in the wire format of its PaymentIntents and Refunds API.
 
 mod amount;
 mod answer;
+mod error;
+mod operation_answer;
+mod request;
+mod webhook;
 
-use form_urlencoded::Serializer;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
-use http::{HeaderMap, HeaderValue, Method};
-use secrecy::{ExposeSecret, SecretString};
+use chrono::{DateTime, Utc};
+use http::header::HeaderName;
+use secrecy::SecretString;
 
-use super::{Adapter, Attempt, HttpRequest, HttpResponse, Outcome, Unsupported};
+use super::{
+    Adapter, Call, Capabilities, HttpRequest, HttpResponse, Login, Outcome, Token, TokenError, Unsupported, Webhook,
+    WebhookDelivery, WebhookError,
+};
 use crate::money::Money;
 
 /// The version of the API that the adapter was written against. Pinned, so that an account's default cannot change
@@ -18,73 +24,98 @@ pub const API_VERSION: &str = "2025-09-30.clover";
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Header with [`API_VERSION`].
 pub const VERSION: HeaderName = HeaderName::from_static("stripe-version");
+/// Header with the signature of a webhook.
+pub const SIGNATURE: HeaderName = HeaderName::from_static("stripe-signature");
+pub use webhook::sign;
+
 /// Stripe forgets an idempotency key after 24 hours at the earliest. An hour less, because the clocks differ and a
-/// request may be long on its way.
-const IDEMPOTENCY_WINDOW_S: i64 = 23 * 3600;
+/// request may be long on its way. Until then the same request again is the question; later it is a search.
+const KEY_LIVES_S: i64 = 23 * 3600;
+/// When nothing that a call could have made can still be on its way into Stripe's search, which lags by minutes. What is
+/// not found then was never made.
+const SEARCH_IS_COMPLETE_S: i64 = KEY_LIVES_S + 2 * 3600;
+
+/// Metadata of everything that is made: the payment.
+const PAYMENT: &str = "purser_payment_id";
+/// Metadata of a PaymentIntent and of a Refund: the attempt or operation that made it.
+const CALL: &str = "purser_call_id";
 
 /// The adapter.
 pub struct Stripe;
 
 impl Adapter for Stripe {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            manual_capture: true,
+            partial_capture: true,
+            multiple_captures: true,
+            partial_refund: true,
+            refund_spans_captures: true,
+            void: true,
+        }
+    }
+
     fn supports(&self, money: &Money) -> Result<(), Unsupported> {
         amount::wire_amount(money).map(|_| ())
     }
 
-    fn request(&self, attempt: &Attempt, credential: &SecretString) -> Result<HttpRequest, Unsupported> {
-        let mut headers = headers(credential)?;
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        let key = HeaderValue::from_str(&attempt.id.to_string()).map_err(|_| Unsupported::Unsendable)?;
-        headers.insert(IDEMPOTENCY_KEY, key);
-        Ok(HttpRequest { method: Method::POST, path: "/v1/payment_intents".into(), headers, body: form(attempt)? })
+    fn login(&self, credential: &SecretString) -> Result<Login, Unsupported> {
+        Ok(Login::Bearer(credential.clone()))
     }
 
-    fn inquiry(&self, attempt: &Attempt, credential: &SecretString) -> Result<HttpRequest, Unsupported> {
-        // Without a reference the same request with the same key is the inquiry: Stripe answers it with the result
-        // of the first, or carries it out now if the first never arrived.
-        let Some(reference) = &attempt.reference else {
-            return self.request(attempt, credential);
-        };
-        if !reference.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-            return Err(Unsupported::Unsendable);
-        }
-        let path = format!("/v1/payment_intents/{reference}");
-        Ok(HttpRequest { method: Method::GET, path, headers: headers(credential)?, body: String::new() })
+    fn token(&self, response: &HttpResponse) -> Result<Token, TokenError> {
+        Err(TokenError::Unreadable(format!("Stripe exchanges nothing, and answered {}", response.status)))
     }
 
-    fn outcome(&self, attempt: &Attempt, response: &HttpResponse) -> Outcome {
-        answer::outcome(attempt, response)
+    fn request(&self, call: &Call, bearer: &SecretString) -> Result<HttpRequest, Unsupported> {
+        request::request(call, bearer)
+    }
+
+    fn inquiry(&self, call: &Call, bearer: &SecretString) -> Result<HttpRequest, Unsupported> {
+        request::inquiry(call, bearer)
+    }
+
+    fn follow_up(&self, call: &Call, response: &HttpResponse, bearer: &SecretString) -> Option<HttpRequest> {
+        // A first answer is taken as it is: what the call may have made cannot be found before it was indexed. Later a 5xx
+        // may be the one that Stripe stored for the key, and a refusal speaks only of the second request: then it is
+        // looked up what there is. Beyond the life of the key that was the first question already.
+        let is_first = call.age_s == 0 || call.age_s >= KEY_LIVES_S || request::is_read_by_name(call);
+        let open = response.status.is_server_error()
+            || matches!(answer::outcome(call, response), Outcome::Declined { about: super::About::Request, .. });
+        (open && !is_first).then(|| request::look_up(call, bearer).ok()).flatten()
+    }
+
+    fn outcome(&self, call: &Call, response: &HttpResponse) -> Outcome {
+        answer::outcome(call, response)
     }
 
     fn idempotency_window_s(&self) -> i64 {
-        IDEMPOTENCY_WINDOW_S
+        // Search and lists find what a call made by its metadata, however old it is.
+        i64::MAX
     }
-}
 
-fn headers(credential: &SecretString) -> Result<HeaderMap, Unsupported> {
-    let mut bearer = HeaderValue::from_str(&format!("Bearer {}", credential.expose_secret().trim()))
-        .map_err(|_| Unsupported::Unsendable)?;
-    bearer.set_sensitive(true);
-    let mut headers = HeaderMap::new();
-    headers.insert(AUTHORIZATION, bearer);
-    headers.insert(VERSION, HeaderValue::from_static(API_VERSION));
-    Ok(headers)
-}
+    fn webhook(
+        &self,
+        delivery: &WebhookDelivery<'_>,
+        secret: &SecretString,
+        now: DateTime<Utc>,
+    ) -> Result<Webhook, WebhookError> {
+        webhook::notice(delivery, secret, now).map(Webhook::Verified)
+    }
 
-/// The form must be the same, byte for byte, each time an attempt is sent: Stripe refuses a key that comes back with
-/// other parameters.
-fn form(attempt: &Attempt) -> Result<String, Unsupported> {
-    Ok(Serializer::new(String::new())
-        .append_pair("amount", &amount::wire_amount(&attempt.money)?.to_string())
-        .append_pair("currency", &attempt.money.currency().code().to_ascii_lowercase())
-        .append_pair("payment_method", attempt.token.expose_secret())
-        .append_pair("payment_method_types[]", "card")
-        .append_pair("confirm", "true")
-        .append_pair("capture_method", "automatic")
-        // Nobody is at a screen who could be sent to a bank's page: a card that wants that is declined instead.
-        .append_pair("off_session", "true")
-        .append_pair("error_on_requires_action", "true")
-        .append_pair("metadata[purser_payment_id]", &attempt.payment_id.to_string())
-        .finish())
+    fn verification(
+        &self,
+        _: &WebhookDelivery<'_>,
+        _: &SecretString,
+        _: &SecretString,
+    ) -> Result<HttpRequest, WebhookError> {
+        // Stripe signs with a secret that is known here; there is nothing to ask.
+        Err(WebhookError::NoSignature)
+    }
+
+    fn is_verified(&self, _: &HttpResponse) -> Option<bool> {
+        None
+    }
 }
 
 #[cfg(test)]

@@ -2,9 +2,14 @@
 
 use http::StatusCode;
 
+use http::Method;
+use http::header::AUTHORIZATION;
+use uuid::Uuid;
+
 use super::*;
-use crate::ids::{AttemptId, PaymentId};
-use crate::providers::About;
+use crate::ids::PaymentId;
+use crate::payments::CaptureMethod;
+use crate::providers::{About, Action};
 
 const SUCCEEDED: &str = r#"{"id":"pi_3PQ8v22eZvKYlo2C1x","object":"payment_intent","amount":1050,"amount_received":1050,
  "capture_method":"automatic","client_secret":"pi_3PQ8v22eZvKYlo2C1x_secret_x","confirmation_method":"automatic","currency":"usd",
@@ -16,21 +21,29 @@ const CARD_DECLINED: &str = r#"{"error":{"charge":"ch_3PQ","code":"card_declined
  "payment_intent":{"id":"pi_3PQ8v22eZvKYlo2C1x","object":"payment_intent","amount":1050,"currency":"usd","status":"requires_payment_method"},
  "request_log_url":"https://dashboard.stripe.com/test/logs/req_x","type":"card_error"}}"#;
 
-fn attempt() -> Attempt {
-    Attempt {
-        id: AttemptId::at(chrono::Utc::now()),
-        payment_id: PaymentId::at(chrono::Utc::now()),
+fn charge(capture: CaptureMethod) -> Call {
+    Call {
+        id: Uuid::now_v7(),
+        payment_id: PaymentId::at(Utc::now()),
         money: Money::parse("10.50", "USD".parse().unwrap()).unwrap(),
-        token: "pm_card_visa".into(),
+        action: Action::Charge { capture, token: "pm_card_visa".into(), multiple_captures: false },
+        charge: None,
+        capture: None,
         reference: None,
+        age_s: 0,
     }
 }
 
+fn attempt() -> Call {
+    charge(CaptureMethod::Automatic)
+}
+
+fn response(status: u16, body: &str) -> HttpResponse {
+    HttpResponse { status: StatusCode::from_u16(status).unwrap(), body: body.as_bytes().to_vec() }
+}
+
 fn outcome(status: u16, body: &str) -> Outcome {
-    Stripe.outcome(
-        &attempt(),
-        &HttpResponse { status: StatusCode::from_u16(status).unwrap(), body: body.as_bytes().to_vec() },
-    )
+    Stripe.outcome(&attempt(), &response(status, body))
 }
 
 fn is_unknown(status: u16, body: &str) -> bool {
@@ -53,8 +66,8 @@ fn the_request_is_a_confirmed_payment_intent_that_cannot_redirect() {
         request.body,
         format!(
             "amount=1050&currency=usd&payment_method=pm_card_visa&payment_method_types%5B%5D=card&confirm=true&capture_method=automatic\
-             &off_session=true&error_on_requires_action=true&metadata%5Bpurser_payment_id%5D={}",
-            attempt.payment_id
+             &off_session=true&error_on_requires_action=true&metadata%5Bpurser_payment_id%5D={}&metadata%5Bpurser_call_id%5D={}",
+            attempt.payment_id, attempt.id
         )
     );
 }
@@ -79,7 +92,7 @@ fn an_attempt_with_a_reference_is_asked_about_by_it_and_one_without_is_sent_agai
     let inquiry = Stripe.inquiry(&attempt, &"sk".into()).unwrap();
     assert_eq!(
         (inquiry.method, inquiry.path.as_str(), inquiry.body.as_str()),
-        (Method::GET, "/v1/payment_intents/pi_1", "")
+        (Method::GET, "/v1/payment_intents/pi_1?expand%5B%5D=latest_charge", "")
     );
     attempt.reference = Some("../charges".into());
     assert_eq!(Stripe.inquiry(&attempt, &"sk".into()), Err(Unsupported::Unsendable));
@@ -87,7 +100,10 @@ fn an_attempt_with_a_reference_is_asked_about_by_it_and_one_without_is_sent_agai
 
 #[test]
 fn a_succeeded_intent_is_approved() {
-    assert_eq!(outcome(200, SUCCEEDED), Outcome::Approved { reference: "pi_3PQ8v22eZvKYlo2C1x".into() });
+    assert_eq!(
+        outcome(200, SUCCEEDED),
+        Outcome::Approved { reference: "pi_3PQ8v22eZvKYlo2C1x".into(), authorized_until: None }
+    );
 }
 
 #[test]
