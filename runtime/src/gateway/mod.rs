@@ -5,6 +5,7 @@ mod body;
 mod connections;
 mod etag;
 mod idempotent;
+mod intake;
 mod openapi;
 mod page;
 mod payment_methods;
@@ -35,6 +36,7 @@ const HOUSEKEEPING: Duration = Duration::from_secs(300);
 pub(crate) struct Gateway {
     app: Arc<App>,
     callers: auth::Callers,
+    intake: intake::Intake,
     waiters: wait::Waiters,
     bell: work::Bell,
 }
@@ -44,6 +46,7 @@ impl Gateway {
         Arc::new(Self {
             app,
             callers: auth::Callers::default(),
+            intake: intake::Intake::default(),
             waiters: wait::Waiters::default(),
             bell: work::Bell::default(),
         })
@@ -56,7 +59,7 @@ impl Gateway {
 /// When the port breaks.
 pub async fn serve_on(app: Arc<App>, listener: TcpListener) -> std::io::Result<()> {
     let gateway = Gateway::new(app.clone());
-    let (waiters, bell) = (gateway.waiters.clone(), gateway.bell.clone());
+    let (intake, waiters, bell) = (gateway.intake.clone(), gateway.waiters.clone(), gateway.bell.clone());
     tracing::info!(address = %listener.local_addr()?, "taking payments");
     let stop = app.shutdown.clone();
     let serving = connections::serve(listener, router::router(gateway), stop, connections::Limits::default());
@@ -70,6 +73,7 @@ pub async fn serve_on(app: Arc<App>, listener: TcpListener) -> std::io::Result<(
             tracing::warn!("requests were still in flight after {} s; they are cut off", DRAIN.as_secs());
             Ok(())
         }
+        () = intake.serve(app.clone(), bell.clone()) => Ok(()),
         () = waiters.serve(app.pool.clone()) => Ok(()),
         () = bell.pass_on(app.pool.clone()) => Ok(()),
         () = forget_keys(&app) => Ok(()),

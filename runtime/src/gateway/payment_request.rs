@@ -68,7 +68,9 @@ pub(super) struct Checked {
     currency: Currency,
     /// What is paid with.
     pub(super) payment_method_id: PaymentMethodId,
-    /// Whether the amount is taken at once.
+    /// Whether the amount is taken at once. Left out where it is, as before there was a choice: the hash of such a request
+    /// stays what the release before made of it.
+    #[serde(skip_serializing_if = "CaptureMethod::is_default")]
     pub(super) capture_method: CaptureMethod,
     /// Who pays, if the client says.
     pub(super) user_id: Option<UserId>,

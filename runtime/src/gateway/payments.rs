@@ -11,12 +11,13 @@ use super::Gateway;
 use super::auth::Caller;
 use super::body::Document;
 use super::idempotent::Write;
+use super::intake::Acceptance;
 use super::openapi::Prefer;
 use super::payment_request::{Checked, PaymentRequest};
 use super::problem::Problem;
 use crate::idempotency::Subject;
 use crate::ids::PaymentId;
-use crate::payments::{self, Acceptance, NewPayment, PaymentJson};
+use crate::payments::{NewPayment, PaymentJson};
 use crate::{payment_methods, users};
 
 /// Take a payment
@@ -43,12 +44,8 @@ pub(super) async fn create(
         Err(problem) => return gateway.known(&write).await?.ok_or(problem),
     };
     let waiter = gateway.waiters.wait_for(&write.request, Subject::Payment(new.id));
-    match payments::store::accept(&gateway.app.pool, &new).await? {
-        Acceptance::Accepted => {
-            gateway.bell.ring();
-            gateway.app.metrics.payments.with_label_values(&["PENDING"]).inc();
-            gateway.answer(&write, waiter).await
-        }
+    match gateway.intake.accept(new).await? {
+        Acceptance::Accepted => gateway.answer(&write, waiter).await,
         Acceptance::KeyInUse => gateway.answer_again(&write).await,
     }
 }
@@ -61,16 +58,14 @@ async fn check(gateway: &Gateway, write: &Write, request: Checked) -> Result<New
     let user_id = request.payer(found.as_ref(), now.date_naive())?;
     Ok(NewPayment {
         id: PaymentId::at(now),
-        merchant_id,
+        request: write.request.clone(),
         user_id,
         payment_method_id: request.payment_method_id,
         amount: request.amount(),
+        capture_method: request.capture_method,
         description: request.description,
         ip_address: request.ip_address.map(|address| address.to_string()),
         device_fingerprint: request.device_fingerprint,
-        release: gateway.app.release.clone(),
-        key: write.request.key.clone(),
-        hash: write.request.hash,
     })
 }
 

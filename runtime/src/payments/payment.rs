@@ -125,6 +125,12 @@ pub enum CaptureMethod {
 }
 
 impl CaptureMethod {
+    /// Whether it is what a request means that does not say.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// As in the database and the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

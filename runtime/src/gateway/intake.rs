@@ -1,0 +1,160 @@
+//! Acceptance in shared commits: requests that come at the same time wait for one commit together.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::future::join_all;
+use http::StatusCode;
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use super::problem::Problem;
+use super::work::Bell;
+use crate::app::App;
+use crate::database;
+use crate::idempotency::IdempotencyKey;
+use crate::ids::MerchantId;
+use crate::payments::accept::{NewPayment, accept};
+
+/// Payments in one commit. More make the statement longer, and hardly the commit cheaper.
+const BATCH_MAX: usize = 100;
+/// How long a commit is put off for more to share it, when others are on their way anyway.
+const LINGER: Duration = Duration::from_millis(1);
+/// Commits on their way at once. PostgreSQL flushes them together; a third finds hardly anything left to do.
+const WRITERS: usize = 2;
+/// Payments that may wait for a commit: about a second's worth. Further ones are refused before anything is done.
+const QUEUE_MAX: usize = 2048;
+
+/// What became of a payment that was put in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Acceptance {
+    /// It is committed: row, key and work item.
+    Accepted,
+    /// Another request has its key; nothing was written.
+    KeyInUse,
+}
+
+type Answer = Result<Acceptance, Problem>;
+
+struct Entry {
+    payment: NewPayment,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// Where payments wait for their commit.
+#[derive(Clone)]
+pub(super) struct Intake {
+    entries: mpsc::Sender<Entry>,
+    waiting: Arc<Mutex<mpsc::Receiver<Entry>>>,
+    writing: Arc<AtomicUsize>,
+}
+
+impl Default for Intake {
+    fn default() -> Self {
+        let (entries, waiting) = mpsc::channel(QUEUE_MAX);
+        Self { entries, waiting: Arc::new(Mutex::new(waiting)), writing: Arc::default() }
+    }
+}
+
+impl Intake {
+    /// Accepts a payment together with others. When this returns [`Acceptance::Accepted`], it is committed.
+    ///
+    /// # Errors
+    /// When too many wait already, or the database does not answer or refuses.
+    pub(super) async fn accept(&self, payment: NewPayment) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        self.entries.try_send(Entry { payment, answer }).map_err(|_| full())?;
+        // The sender is dropped without a word only while the process ends.
+        answered.await.unwrap_or_else(|_| Err(full()))
+    }
+
+    /// How full the queue is, from 0 to 1.
+    pub(super) fn fullness(&self) -> f64 {
+        let free = u32::try_from(self.entries.capacity()).unwrap_or(u32::MAX);
+        1.0 - f64::from(free) / f64::from(u32::try_from(QUEUE_MAX).unwrap_or(u32::MAX))
+    }
+
+    /// Commits what is put in, until the process ends.
+    pub(super) async fn serve(self, app: Arc<App>, bell: Bell) {
+        join_all((0..WRITERS).map(|_| self.write(&app, &bell))).await;
+    }
+
+    async fn write(&self, app: &App, bell: &Bell) {
+        loop {
+            let batch = self.collect().await;
+            self.writing.fetch_add(1, Ordering::Relaxed);
+            commit(app, bell, batch).await;
+            self.writing.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// What waits; one writer collects at a time. An idle gateway commits at once.
+    async fn collect(&self) -> Vec<Entry> {
+        let mut waiting = self.waiting.lock().await;
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        waiting.recv_many(&mut batch, BATCH_MAX).await;
+        if self.writing.load(Ordering::Relaxed) > 0 {
+            let fill = async {
+                while batch.len() < BATCH_MAX {
+                    let room = BATCH_MAX - batch.len();
+                    waiting.recv_many(&mut batch, room).await;
+                }
+            };
+            // Time being up is the usual end.
+            let _ = tokio::time::timeout(LINGER, fill).await;
+        }
+        batch
+    }
+}
+
+/// Commits a batch. Where the database refuses it, its halves are tried, so that one bad payment is refused alone.
+async fn commit(app: &App, bell: &Bell, batch: Vec<Entry>) {
+    let (first, later) = one_per_key(batch);
+    let mut open = vec![first];
+    while let Some(mut part) = open.pop() {
+        let payments: Vec<NewPayment> = part.iter().map(|entry| entry.payment.clone()).collect();
+        match accept(&app.pool, &payments, &app.release).await {
+            Ok(accepted) => {
+                if !accepted.is_empty() {
+                    bell.ring();
+                }
+                let counted = u64::try_from(accepted.len()).unwrap_or_default();
+                app.metrics.payments.with_label_values(&["PENDING"]).inc_by(counted);
+                for entry in part {
+                    let was = accepted.contains(&entry.payment.id);
+                    tell(entry, Ok(if was { Acceptance::Accepted } else { Acceptance::KeyInUse }));
+                }
+            }
+            Err(error) if part.len() <= 1 || database::is_outage(&error) => {
+                let problem = Problem::from(error);
+                part.into_iter().for_each(|entry| tell(entry, Err(problem.clone())));
+            }
+            Err(_) => {
+                open.push(part.split_off(part.len() / 2));
+                open.push(part);
+            }
+        }
+    }
+    // Whatever became of the first with the same key: looking at the key tells.
+    later.into_iter().for_each(|entry| tell(entry, Ok(Acceptance::KeyInUse)));
+}
+
+/// The first payment of each key in the order of keys, and the others.
+fn one_per_key(batch: Vec<Entry>) -> (Vec<Entry>, Vec<Entry>) {
+    let mut seen: HashMap<MerchantId, HashSet<IdempotencyKey>> = HashMap::new();
+    batch.into_iter().partition(|entry| {
+        let request = &entry.payment.request;
+        seen.entry(request.merchant_id).or_default().insert(request.key.clone())
+    })
+}
+
+fn tell(entry: Entry, answer: Answer) {
+    // Fails when the client has gone; the payment goes on without it.
+    let _ = entry.answer.send(answer);
+}
+
+fn full() -> Problem {
+    let detail = "more payments come than can be accepted; send the same request again, with the same Idempotency-Key";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(1)
+}
