@@ -2,6 +2,7 @@
 # make down    all of it away again
 # make test    every check and every test
 # make bench   payments a second, and what each costs, beside pgbench on the same PostgreSQL
+# make torture N=10000 SEED=7   kill the real processes under load at random points, then compare what everybody knows
 # make help    the rest
 
 SHELL := /bin/bash
@@ -14,7 +15,7 @@ CLUSTER_TESTS := --test control_plane --test api_server --test platform
 # A failed test says what it saw; the stack below it is the test runner's.
 export RUST_BACKTRACE := 0
 
-.PHONY: help up down test bench build checkout lint unit generate status logs
+.PHONY: help up down test bench torture build checkout lint unit generate status logs
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -64,6 +65,10 @@ unit: build
 # Takes five minutes, and wants the machine for itself. BENCH="--long --rows 10000000" for all of it.
 bench: build
 	$(E2E) bench $(BENCH)
+
+N := 200
+torture: build
+	$(E2E) torture --kills $(N) $(if $(SEED),--seed $(SEED))
 
 # From the quick to the slow. `--workspace` throughout, so that every dependency is compiled once.
 test: lint build

@@ -4,12 +4,14 @@
 //! - [`control_plane`]: etcd, API server and controller manager for one test binary, gone when it ends.
 //! - [`images`]: what runs on the cluster, built from the repository.
 //! - [`tools`]: kubectl and helm.
-//! - [`processes`]: the platform as plain processes, without Kubernetes; [`bench`] measures it.
+//! - [`processes`]: the platform as plain processes, without Kubernetes; [`bench`] measures it, [`torture`] kills it.
 
 pub mod bench;
+pub mod chance;
 pub mod cluster;
 mod command;
 pub mod control_plane;
+mod http1;
 pub mod images;
 pub mod packages;
 pub mod paths;
@@ -17,6 +19,7 @@ pub mod platform;
 pub mod processes;
 pub mod progress;
 pub mod tools;
+pub mod torture;
 
 pub use paths::Paths;
 

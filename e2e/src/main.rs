@@ -4,7 +4,7 @@ use std::{env, process::ExitCode, time::Instant};
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
-use e2e::{bench, cluster, images, packages, paths::Paths, platform, progress::seconds, tools};
+use e2e::{bench, cluster, images, packages, paths::Paths, platform, progress::seconds, tools, torture};
 
 /// The platform of the quickstart, the local Kubernetes cluster, and the images that run on it.
 ///
@@ -35,6 +35,8 @@ enum Command {
     TestServers,
     /// Measure payments a second and what each costs, beside pgbench on the same PostgreSQL.
     Bench(bench::Options),
+    /// Kill the real processes under load at random points, then compare what everybody knows.
+    Torture(torture::Options),
 }
 
 #[derive(Subcommand)]
@@ -90,6 +92,10 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Bench(options) => {
             packages::ensure(packages::TEST_SERVERS).await?;
             bench::run(options).await?;
+        }
+        Command::Torture(options) => {
+            packages::ensure(packages::TEST_SERVERS).await?;
+            torture::run(options).await?;
         }
         Command::Tools => println!("{}", tools::ensure(&paths).await?.display()),
         Command::Images(command) => run_images(&paths, command).await.map(drop)?,

@@ -12,7 +12,7 @@ use anyhow::Result;
 use tokio::task::JoinSet;
 
 use super::{connection::Connection, track::Tracker};
-use crate::processes::Seeds;
+use crate::{chance::mix, processes::Seeds};
 
 /// What all clients of a run share.
 #[derive(Debug)]
@@ -79,10 +79,10 @@ impl Load {
     }
 
     fn request(&self, number: u64) -> Vec<u8> {
-        let random = scatter(number);
+        let random = mix(number + 1);
         let merchant = usize::try_from(random).unwrap_or(0) % self.seeds.keys.len();
         let methods = &self.seeds.methods[merchant];
-        let method = &methods[usize::try_from(scatter(random)).unwrap_or(0) % methods.len()];
+        let method = &methods[usize::try_from(mix(random)).unwrap_or(0) % methods.len()];
         let (whole, hundredths) = (random % 200 + 1, random % 100);
         let body = format!(
             r#"{{"amount":"{whole}.{hundredths:02}","currency":"USD","payment_method_id":"{method}","description":"order {number}"}}"#
@@ -96,14 +96,6 @@ impl Load {
         )
         .into_bytes()
     }
-}
-
-/// Numbers that look drawn, and are the same in every run: a step of splitmix64.
-pub(super) const fn scatter(number: u64) -> u64 {
-    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// `clients` pay one payment after the other until `stop`. Returns the times of the answers.

@@ -10,11 +10,8 @@ use anyhow::{Context as _, Result};
 use hdrhistogram::Histogram;
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::{
-    connection::Connection,
-    load::{Load, scatter},
-    track::histogram,
-};
+use super::{connection::Connection, load::Load, track::histogram};
+use crate::chance::Chance;
 
 /// Payments come at random, `rate` a second on average, for a time. Returns the times of the answers in microseconds.
 pub(super) async fn open_loop(load: Arc<Load>, rate: f64, time: Duration) -> Result<Histogram<u64>> {
@@ -51,12 +48,11 @@ pub(super) async fn open_loop(load: Arc<Load>, rate: f64, time: Duration) -> Res
 fn schedule(rate: f64, time: Duration, due: &mpsc::UnboundedSender<Instant>) {
     let begin = Instant::now();
     let mut at = Duration::ZERO;
-    let mut number = 0;
+    let mut arrivals = Chance::new(1);
     loop {
-        number += 1;
         // 53 bits, as many as a float has.
         #[expect(clippy::cast_precision_loss, reason = "chance needs no more")]
-        let chance = (scatter(number) >> 11) as f64 / (1_u64 << 53) as f64;
+        let chance = (arrivals.next() >> 11) as f64 / (1_u64 << 53) as f64;
         at += Duration::from_secs_f64(-(1.0 - chance).ln() / rate);
         if at > time {
             return;

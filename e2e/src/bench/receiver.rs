@@ -8,10 +8,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::{
-    connection::{payment_id, read_message},
-    track::Tracker,
-};
+use super::{connection::payment_id, track::Tracker};
+use crate::http1::read_message;
 
 const TAKEN: &[u8] = b"HTTP/1.1 204 No Content\r\n\r\n";
 
@@ -34,7 +32,7 @@ pub(super) async fn start(tracker: Arc<Tracker>) -> Result<u16> {
 async fn receive(mut stream: TcpStream, tracker: &Tracker) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = Vec::with_capacity(4096);
-    while let Some(end) = read_message(&mut stream, &mut buffer).await? {
+    while let Some((_, end)) = read_message(&mut stream, &mut buffer).await? {
         if let Some(payment) = payment_id(&buffer[..end]) {
             tracker.told(payment);
         }

@@ -111,7 +111,12 @@ impl Postgres {
         self.process.end(Signal::SIGQUIT).await
     }
 
-    /// Starts it again on what it had written.
+    /// Starts it again on what it had written, without waiting for it.
+    pub fn spawn(&mut self) -> Result<()> {
+        self.process.spawn()
+    }
+
+    /// Starts it again, and waits until it takes connections.
     pub async fn restart(&mut self) -> Result<()> {
         self.process.spawn()?;
         self.process.listening().await?;
@@ -125,8 +130,8 @@ impl Postgres {
         self.restart().await
     }
 
-    /// It listens before it takes connections.
-    async fn accepting(&mut self) -> Result<()> {
+    /// Waits until it takes connections, which is later than that it listens.
+    pub async fn accepting(&mut self) -> Result<()> {
         for _ in 0..600 {
             if self.sql("postgres", "select 1").await.is_ok() {
                 return Ok(());

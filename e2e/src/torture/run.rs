@@ -1,0 +1,188 @@
+//! The whole torture, from a seed to a verdict.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Args;
+use runtime_contract::Role;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use super::{
+    client::Shop,
+    drain::drain,
+    evidence::{self, Evidence},
+    judge::judge,
+    kills,
+    plan::{TWINS, plan},
+    provider,
+    receiver::Receiver,
+    record::Records,
+};
+use crate::{
+    chance::Chance,
+    processes::{Layout, Platform, PostgresSettings, Seeds},
+};
+
+/// After the storm: nothing moves for so long, and something is still left.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
+const MERCHANTS: usize = 3;
+const USERS: usize = 300;
+/// Sentences shown of a verdict; the rest goes to a file.
+const SHOWN: usize = 20;
+
+/// How the torture is run.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// How many processes are killed.
+    #[arg(long, short = 'n', default_value_t = 200)]
+    pub kills: u64,
+    /// The plan of kills and faults; drawn when not given.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Merchants that trade at the same time.
+    #[arg(long, default_value_t = 12)]
+    pub shops: u64,
+    /// Only payments: no captures, refunds or cancels.
+    #[arg(long)]
+    pub only_payments: bool,
+}
+
+/// Everything of a run.
+struct Torture {
+    platform: Platform,
+    seeds: Arc<Seeds>,
+    records: Arc<Records>,
+    receiver: Arc<Receiver>,
+    options: Options,
+}
+
+/// Tortures, compares, and says what is wrong.
+///
+/// # Errors
+/// When something is.
+pub async fn run(options: Options) -> Result<()> {
+    let drawn = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| u64::from(time.subsec_nanos()));
+    let seed = options.seed.unwrap_or_else(drawn);
+    println!("seed {seed}, {} kills", options.kills);
+    let mut torture = Torture::start(options).await?;
+    torture.storm(seed).await?;
+    let verdict = torture.verdict().await?;
+    if verdict.is_empty() {
+        println!("nothing lost, nobody charged twice, no event missing (seed {seed})");
+        return Ok(());
+    }
+    let folder = torture.platform.keep_files();
+    let file = folder.join("verdict.txt");
+    std::fs::write(&file, verdict.join("\n"))?;
+    for sentence in verdict.iter().take(SHOWN) {
+        println!("WRONG  {sentence}");
+    }
+    bail!("{} things are wrong; all of them and the logs are in {} (seed {seed})", verdict.len(), folder.display())
+}
+
+impl Torture {
+    async fn start(options: Options) -> Result<Self> {
+        let layout = Layout {
+            roles: vec![(Role::Gateway, TWINS), (Role::Fraud, 1), (Role::Processor, TWINS), (Role::Metrics, 1)],
+            postgres: PostgresSettings::crash_of_processes(),
+            provider_latency_ms: 5,
+            provider_keeps: true,
+            log: "info",
+        };
+        let platform = Platform::start(&layout).await?;
+        // How fast a user pays is not what is looked at here.
+        platform.sql("update fraud_rules set enabled = false where kind = 'VELOCITY'").await?;
+        let seeds = Arc::new(platform.seed(MERCHANTS, USERS).await?);
+        let (records, receiver) = (Arc::new(Records::default()), Arc::new(Receiver::default()));
+        let port = receiver.start().await?;
+        for (number, key) in seeds.keys.iter().enumerate() {
+            let url = format!("http://127.0.0.1:{port}/{number}");
+            receiver.expect(endpoint(&platform.gateways()[0], key, &url).await?);
+        }
+        Ok(Self { platform, seeds, records, receiver, options })
+    }
+
+    /// Load, and the plan beside it.
+    async fn storm(&mut self, seed: u64) -> Result<()> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut shops = self.open_shops(seed, &stop)?;
+        let steps = plan(seed, self.options.kills);
+        let (begin, records, receiver) = (Instant::now(), Arc::clone(&self.records), Arc::clone(&self.receiver));
+        let tell = |kills| {
+            let (answers, events) = (records.count(), receiver.count());
+            println!("{:>5} s  {kills} kills, {answers} answers, {events} events", begin.elapsed().as_secs());
+        };
+        kills::execute(&mut self.platform, &steps, &self.records, tell).await?;
+        kills::all_up(&mut self.platform, &self.records).await?;
+        provider::heal(self.platform.simulator_port).await?;
+        stop.store(true, Ordering::Relaxed);
+        while let Some(closed) = shops.join_next().await {
+            closed?;
+        }
+        self.receiver.heal();
+        drain(&self.platform, DRAIN_PATIENCE).await?;
+        println!("{:>5} s  everything was left to come to its end", begin.elapsed().as_secs());
+        Ok(())
+    }
+
+    fn open_shops(&self, seed: u64, stop: &Arc<AtomicBool>) -> Result<JoinSet<()>> {
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(10)).build()?;
+        let mut shops = JoinSet::new();
+        for number in 0..self.options.shops {
+            let shop = Shop {
+                http: http.clone(),
+                gateways: self.platform.gateways(),
+                seeds: Arc::clone(&self.seeds),
+                records: Arc::clone(&self.records),
+                stop: Arc::clone(stop),
+                chance: Chance::new(seed).fork(number),
+                name: format!("s{number}"),
+                operations: !self.options.only_payments,
+            };
+            shops.spawn(shop.trade());
+        }
+        Ok(shops)
+    }
+
+    async fn verdict(&self) -> Result<Vec<String>> {
+        let (records, seen) = self.records.take();
+        let (received, misunderstood) = self.receiver.take();
+        let unanswered = self.records.unanswered_count();
+        let charges = provider::charges(self.platform.simulator_port).await?;
+        let known = evidence::of_database(&self.platform).await?;
+        let evidence = Evidence { charges, records, received, ..known };
+        println!(
+            "{} payments, {} operations, {} events, {} charges; {} answers, {unanswered} requests without one",
+            evidence.payments.len(),
+            evidence.operations.values().map(Vec::len).sum::<usize>(),
+            evidence.events.len(),
+            evidence.charges.len(),
+            evidence.records.len(),
+        );
+        let mut wrong = judge(&evidence);
+        wrong.extend(seen);
+        wrong.extend(misunderstood);
+        if let Err(error) = self.platform.purser(&["ledger", "verify"]).await {
+            wrong.push(format!("{error:#}"));
+        }
+        Ok(wrong)
+    }
+}
+
+/// Registers an endpoint for all events of a merchant: its secret.
+async fn endpoint(gateway: &str, key: &str, url: &str) -> Result<String> {
+    let request = reqwest::Client::new().post(format!("{gateway}/v1/webhook-endpoints")).bearer_auth(key);
+    let answer = request.header("Idempotency-Key", "torture-endpoint").json(&json!({"url": url})).send().await?;
+    let status = answer.status();
+    let text = answer.text().await?;
+    ensure!(status.is_success(), "the endpoint for events was refused ({status}): {text}");
+    let endpoint: Value = serde_json::from_str(&text)?;
+    Ok(endpoint["secret"].as_str().context("an endpoint without a secret")?.to_owned())
+}
