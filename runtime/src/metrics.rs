@@ -26,8 +26,12 @@ pub struct Metrics {
     pub queue_oldest_seconds: IntGauge,
     /// Seconds since the oldest of all of them was accepted.
     pub queue_oldest_payment_seconds: IntGauge,
-    /// Those that wait for a person.
+    /// Payments and operations that wait for a person.
     pub queue_parked: IntGauge,
+    /// Calls to providers of which nobody knows the outcome for more than a minute.
+    pub unknown_outcomes: IntGauge,
+    /// Seconds since the oldest call whose outcome is open was sent.
+    pub unknown_oldest_seconds: IntGauge,
     /// HTTP requests by method, route and status.
     pub http_requests: IntCounterVec,
     /// Seconds of an HTTP request, by route.
@@ -63,7 +67,11 @@ impl Metrics {
                 .gauge("purser_queue_oldest_seconds", "Age of the oldest payment that is due.")?,
             queue_oldest_payment_seconds: maker
                 .gauge("purser_queue_oldest_payment_seconds", "Time since the oldest open payment was accepted.")?,
-            queue_parked: maker.gauge("purser_queue_parked", "Payments that wait for a person.")?,
+            queue_parked: maker.gauge("purser_queue_parked", "Payments and operations that wait for a person.")?,
+            unknown_outcomes: maker
+                .gauge("purser_unknown_outcomes", "Calls to providers whose outcome is unknown for over a minute.")?,
+            unknown_oldest_seconds: maker
+                .gauge("purser_unknown_oldest_seconds", "Time since the oldest call with an open outcome was sent.")?,
             http_requests: maker.counters(
                 "purser_http_requests_total",
                 "HTTP requests.",

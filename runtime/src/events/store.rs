@@ -1,5 +1,7 @@
 //! SQL of events.
 
+use std::borrow::Borrow;
+
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
@@ -10,11 +12,12 @@ use super::Event;
 ///
 /// # Errors
 /// When the database refuses or does not answer; nothing was written then.
-pub async fn record(connection: &mut PgConnection, events: &[Event]) -> Result<(), sqlx::Error> {
+pub async fn record<E: Borrow<Event>>(connection: &mut PgConnection, events: &[E]) -> Result<(), sqlx::Error> {
     if events.is_empty() {
         return Ok(());
     }
-    let column = |of: fn(&Event) -> Uuid| events.iter().map(of).collect::<Vec<Uuid>>();
+    let events: Vec<&Event> = events.iter().map(Borrow::borrow).collect();
+    let column = |of: fn(&&Event) -> Uuid| events.iter().map(of).collect::<Vec<Uuid>>();
     sqlx::query(
         "with happened as (
              select * from unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[], $6::int[], $7::text[], $8::timestamptz[])

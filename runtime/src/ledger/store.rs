@@ -1,5 +1,7 @@
 //! SQL of the ledger.
 
+use std::borrow::Borrow;
+
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use sqlx::postgres::PgConnection;
@@ -11,9 +13,9 @@ use super::Journal;
 ///
 /// # Errors
 /// When the database refuses or does not answer; nothing was posted then.
-pub async fn post(connection: &mut PgConnection, journals: &[Journal]) -> Result<(), sqlx::Error> {
+pub async fn post<J: Borrow<Journal>>(connection: &mut PgConnection, journals: &[J]) -> Result<(), sqlx::Error> {
     let mut columns = Columns::default();
-    journals.iter().for_each(|journal| columns.push(journal));
+    journals.iter().for_each(|journal| columns.push(journal.borrow()));
     if columns.journal_id.is_empty() {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! One payment, as far as it goes now: load → decide → act → record.
+//! One payment, as far as it goes now: decide → act → record, until it ends or has to wait.
 //!
 //! Invariant: while a provider is called no transaction is open, and what was sent was committed as sent before.
 
@@ -6,23 +6,22 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use runtime_contract::Settings;
-use secrecy::SecretString;
 
-use super::case::{Case, OpenAttempt, ProviderAddress};
-use super::decide::{Circumstances, Conclusion, Move, conclude, decide};
-use super::store::{self, AttemptOutcome, Ending, NewAttempt, Step, StoreError};
+use super::case::{Case, Judgement, OpenAttempt};
+use super::decide::{Circumstances, Conclusion, Move, decide};
+use super::error::StepError;
+use super::record::{Answered, Approval, Ended, EndingError, Fate, NewCheck, Record};
 use super::worker::Worker;
-use crate::fraud::Check;
-use crate::ids::AttemptId;
-use crate::payments::{CaptureMethod, Status};
-use crate::providers::routing::{Knowledge, route};
-use crate::providers::{Action, Adapter, Call, Endpoint, Outcome, adapter};
+use super::write::Written;
+use crate::payments::Status;
+use crate::providers::routing::{Knowledge, Route, route};
+use crate::providers::{Adapter, adapter};
 use crate::queue::{Item, backoff};
 
 /// Where a payment stands after it was brought forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    /// It is at its end.
+pub enum Progress {
+    /// Its wait is at its end.
     Settled(Status),
     /// It needed nothing.
     Finished,
@@ -33,227 +32,163 @@ pub(super) enum Progress {
 }
 
 /// What one worker knows of a payment while it has it.
-struct Round<'a> {
-    worker: &'a Worker,
+pub(super) struct Round<'a> {
+    pub(super) worker: &'a Worker,
     item: &'a Item,
-    /// Made in this round, and not yet recorded: the next step records it.
-    check: Option<Check>,
+    pub(super) case: Case,
+    /// Made in this round, and not yet recorded: the next record carries it.
+    check: Option<NewCheck>,
     /// Providers that could not be reached in this round.
-    tried: Vec<String>,
+    pub(super) tried: Vec<String>,
 }
 
 /// Brings a payment forward until it ends or has to wait.
-pub(super) async fn advance(worker: &Worker, item: &Item) -> Result<Progress, StoreError> {
-    let mut round = Round { worker, item, check: None, tried: Vec::new() };
-    let mut case = store::load(&worker.app.pool, item).await?;
+pub(super) async fn advance(worker: &Worker, item: &Item, case: Case) -> Result<Progress, StepError> {
+    let mut round = Round { worker, item, case, check: None, tried: Vec::new() };
     loop {
-        let settings = worker.app.settings.current();
-        match round.next_move(&case, &settings) {
-            Move::Finish => return round.finish(&case).await,
-            Move::Park { reason } => return round.park(&case, &reason).await,
-            Move::Wait { reason } => return round.wait(&case, &reason).await,
-            Move::Fail { code, message } => return round.fail(&case, code, message).await,
-            Move::Resume(open) => return round.resume(&case, open).await,
-            Move::CheckFraud => case.fraud_status = Some(round.check_fraud(&case).await),
-            Move::Attempt(provider) => {
-                if let Some(progress) = round.attempt(&case, provider.into()).await? {
-                    return Ok(progress);
-                }
-                case = store::load(&worker.app.pool, item).await?;
-                // A check that was made, but not recorded because nothing was, still holds.
-                case.fraud_status = case.fraud_status.or(round.check.as_ref().map(|check| check.status));
-            }
+        if let Some(progress) = round.step().await? {
+            return Ok(progress);
         }
     }
 }
 
 impl Round<'_> {
-    fn next_move<'a>(&self, case: &'a Case, settings: &'a Settings) -> Move<'a> {
-        let has_credential = |resource: &str| self.worker.app.secrets.provider(resource).is_ok();
-        let knowledge = Knowledge { adapter, has_credential: &has_credential, tried: &self.tried };
-        let route = route(&settings.providers, &case.money, &knowledge);
-        let open_adapter = case.open.as_ref().and_then(|open| adapter(open.provider.name));
-        let idempotency_window_s = open_adapter.map_or(i64::MAX, Adapter::idempotency_window_s);
-        decide(case, &Circumstances { route: &route, idempotency_window_s, now: Utc::now() })
+    /// Nothing when there is more to be done now.
+    async fn step(&mut self) -> Result<Option<Progress>, StepError> {
+        let settings = self.worker.app.settings.current();
+        let route = self.route(&settings);
+        match self.next_move(&route) {
+            Move::Finish => self.finish().await.map(Some),
+            Move::Park { reason } => self.park(reason).await.map(Some),
+            Move::Wait { reason } => self.wait(reason).await.map(Some),
+            Move::Fail { code, message } => self.fail(code, message).await.map(Some),
+            Move::Resume(open) => {
+                let open = open.clone();
+                self.resume(open).await.map(Some)
+            }
+            Move::CheckFraud => {
+                self.check_fraud().await;
+                Ok(None)
+            }
+            Move::Attempt(provider) => {
+                let why = why(provider.resource.as_str(), &route);
+                self.attempt(provider.into(), why).await
+            }
+        }
     }
 
-    async fn check_fraud(&mut self, case: &Case) -> crate::fraud::Status {
-        let check = self.worker.fraud.check(&case.check_request()).await;
+    fn route<'s>(&self, settings: &'s Settings) -> Route<'s> {
+        let has_credential = |resource: &str| self.worker.credential(resource).is_ok();
+        let knowledge = Knowledge { adapter, has_credential: &has_credential, tried: &self.tried };
+        route(&settings.providers, &self.case.payment.amount, &knowledge)
+    }
+
+    fn next_move<'a>(&'a self, route: &Route<'a>) -> Move<'a> {
+        let open_adapter = self.case.open.as_ref().and_then(|open| adapter(open.provider.name));
+        let idempotency_window_s = open_adapter.map_or(i64::MAX, Adapter::idempotency_window_s);
+        let may_retry = |resource: &str| self.worker.budget().may_spend(resource, Instant::now());
+        decide(&self.case, &Circumstances { route, idempotency_window_s, may_retry: &may_retry, now: Utc::now() })
+    }
+
+    async fn check_fraud(&mut self) {
+        let check = self.worker.fraud.check(&self.case.check_request()).await;
         if check.verdict.is_none() {
             self.worker.app.metrics.fraud_deadline_missed.inc();
-            tracing::warn!(payment = %case.payment_id, policy = %check.status, "no fraud verdict in time: the policy decides");
+            tracing::warn!(payment = %self.case.payment.id, policy = %check.status, "no fraud verdict in time: the policy decides");
         }
-        let status = check.status;
-        self.check = Some(check);
-        status
+        self.case.judgement = Some(Judgement::from(&check));
+        self.check = Some(NewCheck::of(&self.case, &check, Utc::now()));
     }
 
-    /// Nothing when the provider could not be reached: then the next one may be asked.
-    async fn attempt(&mut self, case: &Case, provider: ProviderAddress) -> Result<Option<Progress>, StoreError> {
-        let id = AttemptId::at(Utc::now());
-        let call = charge(case, id, None, 0);
-        // The request is tried before anything is written: what cannot be sent need not be remembered as sent.
-        let ready = self.prepare(&provider).and_then(|(adapter, credential)| {
-            adapter.request(&call, &credential).map_err(|error| error.to_string())?;
-            Ok((adapter, credential))
-        });
-        let (adapter, credential) = match ready {
-            Ok(ready) => ready,
-            Err(reason) => {
-                tracing::warn!(payment = %case.payment_id, provider = provider.resource, reason, "provider left out");
-                self.tried.push(provider.resource);
-                return Ok(None);
-            }
-        };
-        let t_start = Utc::now();
-        let mut step = self.begin(case).await?;
-        let number = case.attempts + 1;
-        let release = &self.worker.app.release;
-        let ProviderAddress { resource, api_endpoint, .. } = &provider;
-        let new = NewAttempt { id, number, resource, api_endpoint, release, t_start };
-        step.send(case, &new).await?;
-        step.commit().await?;
-        self.check = None;
-        let outcome = self.call(adapter, &call, false, &provider, &credential).await;
-        let open = OpenAttempt { id, t_start, reference: None, provider };
-        self.record(case, &open, conclude(outcome, false)).await
-    }
-
-    async fn resume(&mut self, case: &Case, open: &OpenAttempt) -> Result<Progress, StoreError> {
-        let age_s = (Utc::now() - open.t_start).num_seconds().max(1);
-        let call = charge(case, open.id, open.reference.clone(), age_s);
-        let conclusion = match self.prepare(&open.provider) {
-            Ok((adapter, credential)) => {
-                conclude(self.call(adapter, &call, true, &open.provider, &credential).await, true)
-            }
-            Err(reason) => Conclusion::Open { reason, reference: None },
-        };
-        let progress = self.record(case, open, conclusion).await?;
-        // A resumed attempt is never concluded as unsent, so there always is progress; waiting is right in any case.
-        Ok(progress.unwrap_or(Progress::Later))
-    }
-
-    /// The adapter and the credential, or why there is none.
-    fn prepare(&self, provider: &ProviderAddress) -> Result<(&'static dyn Adapter, SecretString), String> {
-        let adapter = adapter(provider.name).ok_or_else(|| format!("there is no adapter for {}", provider.name))?;
-        let credential = self.worker.app.secrets.provider(&provider.resource).map_err(|error| error.to_string())?;
-        Ok((adapter, credential))
-    }
-
-    async fn call(
-        &self,
-        adapter: &dyn Adapter,
-        call: &Call,
-        inquiry: bool,
-        provider: &ProviderAddress,
-        credential: &SecretString,
-    ) -> Outcome {
-        let began = Instant::now();
-        let limit = Duration::from_millis(u64::from(provider.max_latency_ms));
-        let endpoint = Endpoint { resource: &provider.resource, base_url: &provider.api_endpoint, credential, limit };
-        let outcome = self.worker.providers.call(adapter, call, inquiry, &endpoint).await;
-        let word = outcome.as_str();
-        let seconds = began.elapsed().as_secs_f64();
-        self.worker.app.metrics.attempt_seconds.with_label_values(&[provider.resource.as_str(), word]).observe(seconds);
-        outcome
-    }
-
-    async fn record(
+    pub(super) async fn conclude(
         &mut self,
-        case: &Case,
         open: &OpenAttempt,
         conclusion: Conclusion,
-    ) -> Result<Option<Progress>, StoreError> {
-        let t_end = Utc::now();
-        let blank = AttemptOutcome {
-            state: "UNKNOWN",
-            reference: None,
-            error_code: None,
-            error_message: None,
-            t_start: open.t_start,
-            t_end,
-        };
-        let mut step = self.begin(case).await?;
-        match &conclusion {
-            Conclusion::Succeeded { reference } => {
-                let reference = Some(reference.as_str());
-                step.attempt_outcome(open.id, &AttemptOutcome { state: "APPROVED", reference, ..blank }).await?;
-                let fee = case.money.percentage(case.fee_percentage);
-                let fee = fee.map_err(|error| StoreError::Inconsistent(format!("the fee: {error}")))?;
-                let ending = Ending { status: Status::Success, t_end, fee: Some(fee), reference, error: None };
-                self.settle(case, step, &ending).await.map(Some)
+    ) -> Result<Option<Progress>, StepError> {
+        let now = Utc::now();
+        let payment = self.case.payment.id;
+        match conclusion {
+            Conclusion::Succeeded { reference, authorized_until } => {
+                let approval = Approval { open, reference: &reference, authorized_until };
+                let ended = self.ended(Ended::approved(&self.case, &approval, now))?;
+                self.settle(Some(Answered::approved(open, &reference, now)), ended).await.map(Some)
             }
             Conclusion::Failed { code, message } => {
-                let (error_code, error_message) = (Some(code.as_str()), Some(message.as_str()));
-                let declined = AttemptOutcome { state: "DECLINED", error_code, error_message, ..blank };
-                step.attempt_outcome(open.id, &declined).await?;
-                let error = Some((code.as_str(), message.as_str()));
-                let ending = Ending { status: Status::Failed, t_end, fee: None, reference: None, error };
-                self.settle(case, step, &ending).await.map(Some)
+                let ended = self.ended(Ended::failed(&self.case, Some(open), &code, &message, now))?;
+                self.settle(Some(Answered::declined(open, &code, &message, now)), ended).await.map(Some)
             }
             Conclusion::NothingSent { reason } => {
-                tracing::warn!(payment = %case.payment_id, provider = open.provider.resource, reason, "provider not reached");
-                let outcome = AttemptOutcome { state: "RETRYABLE", error_message: Some(reason), ..blank };
-                step.attempt_outcome(open.id, &outcome).await?;
-                step.commit().await?;
+                tracing::warn!(%payment, provider = open.provider.resource, reason, "provider not reached");
+                let answered = Some(Answered::not_sent(open, &reason, now));
+                self.write(Record { answered, ..self.record() }).await?;
                 self.tried.push(open.provider.resource.clone());
                 Ok(None)
             }
             Conclusion::Open { reason, reference } => {
-                tracing::warn!(payment = %case.payment_id, attempt = %open.id, provider = open.provider.resource, reason, "outcome unknown");
-                let outcome = AttemptOutcome { reference: reference.as_deref(), error_message: Some(reason), ..blank };
-                step.attempt_outcome(open.id, &outcome).await?;
-                step.retry_later(self.delay(), reason).await?;
-                step.commit().await?;
+                tracing::warn!(%payment, attempt = %open.id, provider = open.provider.resource, reason, "outcome unknown");
+                let answered = Some(Answered::unknown(open, reference, &reason, now));
+                let item = Fate::Later { delay: self.delay(), reason };
+                self.write(Record { answered, item, ..self.record() }).await?;
                 Ok(Some(Progress::Later))
             }
         }
     }
 
-    async fn finish(&self, case: &Case) -> Result<Progress, StoreError> {
-        let mut step = self.begin(case).await?;
-        step.complete().await?;
-        step.commit().await?;
+    async fn finish(&mut self) -> Result<Progress, StepError> {
+        self.write(Record { item: Fate::Complete, ..self.record() }).await?;
         Ok(Progress::Finished)
     }
 
-    async fn park(&self, case: &Case, reason: &str) -> Result<Progress, StoreError> {
-        tracing::error!(payment = %case.payment_id, reason, "a payment waits for a person");
-        let mut step = self.begin(case).await?;
-        step.park(reason).await?;
-        step.commit().await?;
+    async fn park(&mut self, reason: String) -> Result<Progress, StepError> {
+        tracing::error!(payment = %self.case.payment.id, reason, "a payment waits for a person");
+        self.write(Record { item: Fate::Park { reason }, ..self.record() }).await?;
         Ok(Progress::Parked)
     }
 
-    async fn wait(&self, case: &Case, reason: &str) -> Result<Progress, StoreError> {
-        tracing::warn!(payment = %case.payment_id, reason, "a payment waits");
-        let mut step = self.begin(case).await?;
-        step.retry_later(self.delay(), reason).await?;
-        step.commit().await?;
+    async fn wait(&mut self, reason: String) -> Result<Progress, StepError> {
+        tracing::warn!(payment = %self.case.payment.id, reason, "a payment waits");
+        let item = Fate::Later { delay: self.delay(), reason };
+        self.write(Record { item, ..self.record() }).await?;
         Ok(Progress::Later)
     }
 
-    async fn fail(&self, case: &Case, code: &str, message: &str) -> Result<Progress, StoreError> {
-        let step = self.begin(case).await?;
-        let error = Some((code, message));
-        let ending = Ending { status: Status::Failed, t_end: Utc::now(), fee: None, reference: None, error };
-        self.settle(case, step, &ending).await
+    async fn fail(&mut self, code: &str, message: &str) -> Result<Progress, StepError> {
+        let ended = self.ended(Ended::failed(&self.case, None, code, message, Utc::now()))?;
+        self.settle(None, ended).await
     }
 
-    async fn settle(&self, case: &Case, mut step: Step, ending: &Ending<'_>) -> Result<Progress, StoreError> {
-        step.settle(case, ending).await?;
-        step.commit().await?;
-        // Told after the commit and outside of it: whoever is told must be able to read it.
-        self.worker.settled.announce(case.payment_id);
-        let status = ending.status.as_str();
-        let seconds = (ending.t_end - case.t_start).as_seconds_f64().max(0.0);
-        self.worker.app.metrics.payments.with_label_values(&[status]).inc();
-        self.worker.app.metrics.payment_seconds.with_label_values(&[status]).observe(seconds);
-        Ok(Progress::Settled(ending.status))
+    async fn settle(&mut self, answered: Option<Answered>, ended: Ended) -> Result<Progress, StepError> {
+        let status = ended.payment.status;
+        let seconds = f64::from(ended.payment.latency_ms.unwrap_or(0)) / 1000.0;
+        let ended = Some(Box::new(ended));
+        self.write(Record { answered, ended, item: Fate::Complete, ..self.record() }).await?;
+        self.worker.app.metrics.payments.with_label_values(&[status.as_str()]).inc();
+        self.worker.app.metrics.payment_seconds.with_label_values(&[status.as_str()]).observe(seconds);
+        Ok(Progress::Settled(status))
     }
 
-    async fn begin(&self, case: &Case) -> Result<Step, StoreError> {
-        Step::begin(&self.worker.app.pool, self.item, case, self.check.as_ref(), &self.worker.app.release).await
+    /// A record of nothing yet, with the check that was not recorded so far.
+    pub(super) fn record(&self) -> Record {
+        Record {
+            lease: self.item.lease(),
+            payment_id: self.case.payment.id,
+            created_at: self.item.payment_created_at,
+            check: self.check.clone(),
+            sent: None,
+            answered: None,
+            ended: None,
+            item: Fate::Keep,
+        }
+    }
+
+    pub(super) async fn write(&mut self, record: Record) -> Result<Written, StepError> {
+        let written = self.worker.recorder.write(record).await?;
+        self.check = None;
+        Ok(written)
+    }
+
+    fn ended(&self, ended: Result<Ended, EndingError>) -> Result<Ended, StepError> {
+        ended.map_err(|error| StepError::Inconsistent(format!("{}: {error}", self.case.payment.id)))
     }
 
     fn delay(&self) -> Duration {
@@ -261,16 +196,10 @@ impl Round<'_> {
     }
 }
 
-fn charge(case: &Case, id: AttemptId, reference: Option<String>, age_s: i64) -> Call {
-    let (capture, token) = (CaptureMethod::Automatic, case.token.clone());
-    Call {
-        id: id.as_uuid(),
-        payment_id: case.payment_id,
-        money: case.money,
-        action: Action::Charge { capture, token, multiple_captures: false },
-        charge: None,
-        capture: None,
-        reference,
-        age_s,
+/// Why a provider was chosen, for a person.
+fn why(resource: &str, route: &Route<'_>) -> String {
+    if route.excluded.is_empty() {
+        return format!("{resource} comes first by priority");
     }
+    format!("{resource} comes first by priority of those that can take it: {}", route.explain())
 }

@@ -5,42 +5,42 @@ use runtime_contract::{ProviderName, ProviderSettings};
 use rust_decimal::Decimal;
 use secrecy::SecretString;
 
-use crate::fraud::{self, CheckRequest};
-use crate::ids::{AttemptId, MerchantId, PaymentId, UserId};
-use crate::money::Money;
-use crate::payments::Status;
+use crate::fraud::{self, Check, CheckRequest};
+use crate::ids::AttemptId;
+use crate::payments::Payment;
 
 /// A payment on its way.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// The payment.
-    pub payment_id: PaymentId,
-    /// Names the partition.
-    pub created_at: DateTime<Utc>,
-    /// When it was accepted.
-    pub t_start: DateTime<Utc>,
-    /// Who receives.
-    pub merchant_id: MerchantId,
-    /// Who pays.
-    pub user_id: UserId,
-    /// How much.
-    pub money: Money,
-    /// Where it stands.
-    pub status: Status,
-    /// What the fraud check came to, once there was one.
-    pub fraud_status: Option<fraud::Status>,
+    /// The payment as its row says.
+    pub payment: Payment,
     /// Share of the amount that the platform keeps, in percent.
     pub fee_percentage: Decimal,
     /// The payment method as the provider knows it.
     pub token: SecretString,
-    /// Address of the one who pays.
-    pub ip_address: Option<String>,
-    /// Device of the one who pays.
-    pub device_fingerprint: Option<String>,
+    /// What the fraud check came to, once there was one. The payment's row says so only when its wait has ended.
+    pub judgement: Option<Judgement>,
     /// How many attempts there were.
     pub attempts: i32,
     /// The attempt whose outcome is open. The database allows one at most.
     pub open: Option<OpenAttempt>,
+}
+
+/// What a fraud check came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    /// What is to happen.
+    pub status: fraud::Status,
+    /// 0 to 100; none when there was no verdict in time.
+    pub score: Option<Decimal>,
+}
+
+impl From<&Check> for Judgement {
+    fn from(check: &Check) -> Self {
+        // Two decimals, as the column has: the event that is made from this and the row read later say the same.
+        let score = check.verdict.as_ref().map(|verdict| Decimal::new(i64::from(verdict.score) * 100, 2));
+        Self { status: check.status, score }
+    }
 }
 
 /// An attempt that was, or may have been, sent, and of which nobody knows what became.
@@ -52,6 +52,8 @@ pub struct OpenAttempt {
     pub t_start: DateTime<Utc>,
     /// The provider's name for the charge, when an answer carried one.
     pub reference: Option<String>,
+    /// The provider: id of the row in `payment_providers`.
+    pub provider_id: i32,
     /// The only provider that may be asked, at the address it was asked at before.
     pub provider: ProviderAddress,
 }
@@ -84,15 +86,16 @@ impl Case {
     /// What the fraud workload is told.
     #[must_use]
     pub fn check_request(&self) -> CheckRequest {
+        let payment = &self.payment;
         CheckRequest {
-            payment_id: self.payment_id,
-            merchant_id: self.merchant_id,
-            user_id: self.user_id,
-            amount_minor: self.money.minor(),
-            currency: self.money.currency(),
-            t_start: self.t_start,
-            ip_address: self.ip_address.clone(),
-            device_fingerprint: self.device_fingerprint.clone(),
+            payment_id: payment.id,
+            merchant_id: payment.merchant_id,
+            user_id: payment.user_id,
+            amount_minor: payment.amount.minor(),
+            currency: payment.amount.currency(),
+            t_start: payment.t_start,
+            ip_address: payment.ip_address.clone(),
+            device_fingerprint: payment.device_fingerprint.clone(),
         }
     }
 }

@@ -11,6 +11,9 @@ use crate::providers::{About, Outcome};
 /// How long a payment waits for a provider that can take it. Nothing was sent to anybody until then, so giving up is safe.
 pub const WAIT_FOR_PROVIDER_MAX: TimeDelta = TimeDelta::hours(24);
 
+/// How many attempts a payment has, all of which were not sent, before it is given up: some hours of an outage.
+pub const ATTEMPTS_MAX: i32 = 100;
+
 /// Code of a payment that the fraud check refused.
 pub const FRAUD_BLOCKED: &str = "fraud_blocked";
 /// Code of a payment that waited in vain for a provider.
@@ -54,6 +57,8 @@ pub struct Circumstances<'route, 'a> {
     pub route: &'route Route<'a>,
     /// Seconds for which the provider of the open attempt knows its idempotency key.
     pub idempotency_window_s: i64,
+    /// Whether the budget of retries allows another one at this provider resource.
+    pub may_retry: &'route dyn Fn(&str) -> bool,
     /// The present.
     pub now: DateTime<Utc>,
 }
@@ -62,13 +67,13 @@ pub struct Circumstances<'route, 'a> {
 /// else, because until it is closed nobody else may be asked and nothing may be said.
 #[must_use]
 pub fn decide<'a>(case: &'a Case, circumstances: &Circumstances<'_, 'a>) -> Move<'a> {
-    if case.status.is_settled() {
+    if case.payment.status.is_settled() {
         return Move::Finish;
     }
     if let Some(open) = &case.open {
         return resume(open, circumstances);
     }
-    match case.fraud_status {
+    match case.judgement.map(|judgement| judgement.status) {
         None => return Move::CheckFraud,
         Some(fraud::Status::Blocked) => {
             return Move::Fail { code: FRAUD_BLOCKED, message: "The fraud check refused the payment." };
@@ -76,19 +81,28 @@ pub fn decide<'a>(case: &'a Case, circumstances: &Circumstances<'_, 'a>) -> Move
         Some(fraud::Status::Passed | fraud::Status::Flagged) => {}
     }
     let route = circumstances.route;
-    if let Some(&provider) = route.candidates.first() {
-        return Move::Attempt(provider);
-    }
     if route.is_hopeless() {
         return Move::Fail { code: AMOUNT_NOT_SUPPORTED, message: "No provider takes this amount in this currency." };
     }
-    if circumstances.now - case.t_start >= WAIT_FOR_PROVIDER_MAX {
+    let is_new = case.attempts == 0;
+    let may_attempt = |provider: &&&ProviderSettings| is_new || (circumstances.may_retry)(&provider.resource);
+    if case.attempts < ATTEMPTS_MAX {
+        if let Some(&provider) = route.candidates.iter().find(may_attempt) {
+            return Move::Attempt(provider);
+        }
+    } else {
+        return Move::Fail { code: NO_PROVIDER_AVAILABLE, message: "No provider could be reached in many attempts." };
+    }
+    if circumstances.now - case.payment.t_start >= WAIT_FOR_PROVIDER_MAX {
         return Move::Fail {
             code: NO_PROVIDER_AVAILABLE,
             message: "No provider could take the payment within 24 hours.",
         };
     }
-    Move::Wait { reason: format!("no provider can take it now: {}", route.explain()) }
+    if route.candidates.is_empty() {
+        return Move::Wait { reason: format!("no provider can take it now: {}", route.explain()) };
+    }
+    Move::Wait { reason: "the providers that can take it have failed too often to be asked again at once".into() }
 }
 
 fn resume<'a>(open: &'a OpenAttempt, circumstances: &Circumstances<'_, '_>) -> Move<'a> {
@@ -107,10 +121,12 @@ fn resume<'a>(open: &'a OpenAttempt, circumstances: &Circumstances<'_, '_>) -> M
 /// What an outcome means for the attempt and its payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Conclusion {
-    /// The money was taken.
+    /// The money was taken, or is held.
     Succeeded {
         /// The provider's name for the charge.
         reference: String,
+        /// Until when it holds the amount, if it said so.
+        authorized_until: Option<DateTime<Utc>>,
     },
     /// The money was not taken, and will not be.
     Failed {
@@ -138,7 +154,7 @@ pub enum Conclusion {
 #[must_use]
 pub fn conclude(outcome: Outcome, sent_before: bool) -> Conclusion {
     match outcome {
-        Outcome::Approved { reference, .. } => Conclusion::Succeeded { reference },
+        Outcome::Approved { reference, authorized_until } => Conclusion::Succeeded { reference, authorized_until },
         Outcome::Declined { code, message, about: About::Charge } => Conclusion::Failed { code, message },
         Outcome::Declined { code, message, about: About::Request } if sent_before => {
             let reason = format!("sent before, and now the request is refused ({code}): {message}");

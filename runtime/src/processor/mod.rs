@@ -1,10 +1,25 @@
 //! Takes accepted payments to their end.
 
 mod advance;
+pub mod alarm;
+mod ask;
+mod budget;
 pub mod case;
+mod credentials;
 pub mod decide;
+pub mod error;
+#[cfg(test)]
+mod fixtures;
+pub mod load;
+pub mod record;
+pub mod recorder;
+pub mod resolve;
+mod run;
 pub mod settled;
-mod store;
 mod worker;
+mod write;
 
-pub use worker::{Options, ProcessorError, run, run_with};
+pub use advance::Progress;
+pub use run::{Options, ProcessorError, run, run_with};
+pub use worker::{Worker, Writing};
+pub use write::Written;

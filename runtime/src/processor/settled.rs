@@ -1,45 +1,50 @@
-//! Telling the gateways which payments are at their end.
+//! Telling the gateways which payments and operations are at their end.
 
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use crate::database::Pool;
-use crate::ids::PaymentId;
 
-/// Channel on which ended payments are announced.
+/// Channel on which ended payments and operations are announced: their uuids, separated by commas.
 pub const CHANNEL: &str = "purser_settled";
 /// A notification holds 8000 bytes, and an id with its comma 37.
 const IDS_MAX: usize = 200;
 
-/// Announces payments. Whatever is lost here a gateway finds by looking.
-pub(super) struct Settled(UnboundedSender<PaymentId>);
+/// Announces payments and operations. Whatever is lost here a gateway finds by looking.
+#[derive(Clone)]
+pub struct Settled(UnboundedSender<Vec<Uuid>>);
 
 impl Settled {
-    /// The announcer, and its task, which ends when the announcer is dropped.
-    pub(super) fn start(pool: Pool) -> (Self, JoinHandle<()>) {
+    /// The announcer, and its task, which ends when the last copy of the announcer is dropped.
+    pub fn start(pool: Pool) -> (Self, JoinHandle<()>) {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let task = tokio::spawn(async move {
-            let mut ids = Vec::with_capacity(IDS_MAX);
+            let mut batches: Vec<Vec<Uuid>> = Vec::new();
             // NOTIFY takes a lock of the whole database: what ended meanwhile goes out with one of them.
-            while receiver.recv_many(&mut ids, IDS_MAX).await > 0 {
-                if let Err(error) = notify(&pool, &ids).await {
-                    tracing::debug!(%error, payments = ids.len(), "not announced");
+            while receiver.recv_many(&mut batches, IDS_MAX).await > 0 {
+                let ids: Vec<Uuid> = batches.drain(..).flatten().collect();
+                for ids in ids.chunks(IDS_MAX) {
+                    if let Err(error) = notify(&pool, ids).await {
+                        tracing::debug!(%error, ended = ids.len(), "not announced");
+                    }
                 }
-                ids.clear();
             }
         });
         (Self(sender), task)
     }
 
     /// Announces soon.
-    pub(super) fn announce(&self, id: PaymentId) {
-        // Only fails while the process ends, when nobody is left to be told by it.
-        let _ = self.0.send(id);
+    pub fn announce(&self, ids: Vec<Uuid>) {
+        if !ids.is_empty() {
+            // Only fails while the process ends, when nobody is left to be told by it.
+            let _ = self.0.send(ids);
+        }
     }
 }
 
-async fn notify(pool: &Pool, ids: &[PaymentId]) -> Result<(), sqlx::Error> {
-    let payload = ids.iter().map(|id| id.as_uuid().to_string()).collect::<Vec<_>>().join(",");
+pub(super) async fn notify(pool: &Pool, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+    let payload = ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(",");
     sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(pool).await?;
     Ok(())
 }

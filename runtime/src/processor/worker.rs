@@ -1,257 +1,163 @@
-//! The loop: claim what is due, bring it forward, keep the claims alive, and end in order.
+//! What has payments in work: claimed ones are brought forward one by one, and whatever goes wrong with one stays its own.
 
+use std::any::Any;
 use std::collections::HashSet;
-use std::sync::atomic::Ordering;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use thiserror::Error;
-use tokio::task::{JoinError, JoinSet};
-use uuid::Uuid;
+use futures::FutureExt;
+use secrecy::SecretString;
+use tokio::task::{JoinHandle, JoinSet};
 
-use super::advance::advance;
+use super::advance::{Progress, advance};
+use super::budget::Budget;
+use super::credentials::Credentials;
+use super::error::StepError;
+use super::load::Claimed;
+use super::recorder::Recorder;
 use super::settled::Settled;
-use super::store::StoreError;
 use crate::app::App;
 use crate::fraud::FraudClient;
 use crate::providers::Client;
-use crate::queue::{Claimant, First, GivenBack, Item, Lease, PAYMENTS, Wake, backoff};
+use crate::queue::{GivenBack, Item, Lease, PAYMENTS, Parked, backoff};
 
-/// Every so many claims look first at what other releases left lying.
-const STRAYS_FIRST_EVERY: u64 = 8;
-/// When every place is taken, one place alone is not worth a claim: others become free within this time.
-const GATHER: Duration = Duration::from_millis(2);
-/// A connection to the fraud workload that rests longer may be gone, and making one takes a part of the deadline.
-const KEEP_WARM_EVERY: Duration = Duration::from_secs(20);
-/// The database is away: look again after this.
-const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
-
-/// How a processor works.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Payments in work at the same time.
-    pub concurrency: usize,
-    /// How long a claim lasts when its worker dies.
-    pub lease: Duration,
-    /// For how long the work of another release is left to that release.
-    pub grace: Duration,
-    /// How often to look for work without being told.
-    pub poll: Duration,
-    /// How long payments in work are waited for at the end.
-    pub drain: Duration,
-    /// How long the fraud workload is waited for at the start. Then its policy for missed deadlines decides.
-    pub warm_up: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            concurrency: 32,
-            lease: Duration::from_secs(15),
-            grace: Duration::from_secs(10),
-            poll: Duration::from_millis(500),
-            drain: Duration::from_secs(10),
-            warm_up: Duration::from_secs(10),
-        }
-    }
-}
-
-/// Why a processor cannot start.
-#[derive(Debug, Error)]
-pub enum ProcessorError {
-    /// No HTTP client.
-    #[error("cannot set up an HTTP client: {0}")]
-    Http(#[from] reqwest::Error),
-}
-
+/// So many claims in a row that nobody gave back: whoever takes this payment does not survive it.
+const CLAIMS_LOST_MAX: i32 = 50;
+/// So many claims that ended with an error that does not mend itself: a person must look.
+const CLAIMS_FAILED_MAX: i32 = 10;
 /// What every payment in work shares.
-pub(super) struct Worker {
+pub struct Worker {
     pub(super) app: Arc<App>,
     pub(super) fraud: FraudClient,
     pub(super) providers: Client,
+    pub(super) recorder: Recorder,
     pub(super) settled: Settled,
+    credentials: Credentials,
+    budget: Mutex<Budget>,
     in_flight: Mutex<HashSet<Lease>>,
 }
 
-/// Brings payments forward until the process is to end.
-///
-/// # Errors
-/// When the processor cannot start.
-pub async fn run(app: Arc<App>) -> Result<(), ProcessorError> {
-    run_with(app, Options::default()).await
+/// The tasks that write for a worker. Dropped, they end at once, as in a crash.
+pub struct Writing {
+    lanes: JoinSet<()>,
+    announcing: JoinHandle<()>,
 }
 
-/// The same, with other options.
-///
-/// # Errors
-/// When the processor cannot start.
-pub async fn run_with(app: Arc<App>, options: Options) -> Result<(), ProcessorError> {
-    let (settled, announcing) = Settled::start(app.pool.clone());
-    let fraud = FraudClient::new(&app.config.fraud)?;
-    let worker = Arc::new(Worker { fraud, providers: Client::new()?, settled, in_flight: Mutex::default(), app });
-    let work = async {
-        let mut tasks = JoinSet::new();
-        warm_up(&worker, &options).await;
-        claim_until_shutdown(&worker, &options, &mut tasks).await;
-        drain(&worker, &options, &mut tasks).await;
-    };
-    tokio::select! {
-        () = work => {}
-        () = keep_claims(&worker, options.lease) => {}
-        () = keep_warm(&worker) => {}
-    }
-    // The announcer ends with the worker, after it has told what it knows.
-    drop(worker);
-    if tokio::time::timeout(OUTAGE_PAUSE, announcing).await.is_err() {
-        tracing::debug!("ended before everything was announced");
-    }
-    Ok(())
-}
-
-/// Pods of one release start together: a payment that is claimed before the fraud workload is up would get no verdict.
-async fn warm_up(worker: &Worker, options: &Options) {
-    let App { shutdown, processor_warm, .. } = &*worker.app;
-    tokio::select! {
-        up = worker.fraud.warm_up(options.warm_up) => if !up {
-            tracing::warn!("the fraud workload does not answer; payments begin without it");
-        },
-        () = shutdown.cancelled() => {}
-    }
-    processor_warm.store(true, Ordering::Relaxed);
-}
-
-async fn keep_warm(worker: &Worker) {
-    loop {
-        tokio::time::sleep(KEEP_WARM_EVERY).await;
-        if !worker.fraud.warm().await {
-            tracing::warn!("the fraud workload does not answer");
-        }
-    }
-}
-
-async fn claim_until_shutdown(worker: &Arc<Worker>, options: &Options, tasks: &mut JoinSet<()>) {
-    let App { pool, release, shutdown, .. } = &*worker.app;
-    let wake = Wake::listen(pool.clone());
-    let name = format!("{release}/{}", Uuid::now_v7().simple());
-    let claimant = Claimant { release: release.clone(), worker: name, lease: options.lease, grace: options.grace };
-    let mut claims: u64 = 0;
-    while !shutdown.is_cancelled() {
-        while let Some(ended) = tasks.try_join_next() {
-            report_panic(ended);
-        }
-        let free = options.concurrency.saturating_sub(tasks.len());
-        if free == 0 {
-            let one_ended = async {
-                if let Some(ended) = tasks.join_next().await {
-                    report_panic(ended);
-                }
-                tokio::time::sleep(GATHER).await;
-            };
-            tokio::select! { () = one_ended => {}, () = shutdown.cancelled() => {} }
-            continue;
-        }
-        claims += 1;
-        let first = if claims.is_multiple_of(STRAYS_FIRST_EVERY) { First::Strays } else { First::Own };
-        let pause = match PAYMENTS.claim(pool, &claimant, u32::try_from(free).unwrap_or(u32::MAX), first).await {
-            Ok(items) => {
-                let all_taken = items.len() == free;
-                for item in items {
-                    tasks.spawn(bring_forward(Arc::clone(worker), item));
-                }
-                if all_taken { Duration::ZERO } else { options.poll }
-            }
-            Err(error) => {
-                tracing::warn!(%error, "no work claimed");
-                OUTAGE_PAUSE
-            }
-        };
-        if !pause.is_zero() {
-            tokio::select! { () = wake.wait(pause) => {}, () = shutdown.cancelled() => {} }
-        }
-    }
-}
-
-/// Waits for what is in work; gives back what does not end in time. A payment that was sent to its provider is then
-/// asked about by the next worker, with the same key.
-async fn drain(worker: &Worker, options: &Options, tasks: &mut JoinSet<()>) {
-    let all_ended = async {
-        while let Some(ended) = tasks.join_next().await {
-            report_panic(ended);
-        }
-    };
-    if tokio::time::timeout(options.drain, all_ended).await.is_ok() {
-        return;
-    }
-    // Taken down before the tasks are stopped, since each of them strikes itself off.
-    let leases = worker.leases();
-    tasks.shutdown().await;
-    tracing::warn!(payments = leases.len(), "payments are given back unfinished");
-    if let Err(error) = PAYMENTS.release(&worker.app.pool, &leases).await {
-        tracing::warn!(%error, "not given back; their claims run out by themselves");
-    }
-}
-
-/// A payment whose task panicked is tried again when its claim runs out. Nothing is lost, but somebody must know.
-fn report_panic(ended: Result<(), JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        tracing::error!(%error, "a payment was not brought forward; it is tried again when its claim runs out");
-    }
-}
-
-async fn bring_forward(worker: Arc<Worker>, item: Item) {
-    let _in_flight = InFlight::enter(&worker, &item);
-    match advance(&worker, &item).await {
-        Ok(progress) => tracing::debug!(payment = %item.payment_id, ?progress, "brought forward"),
-        Err(StoreError::Lost) => {
-            tracing::warn!(payment = %item.payment_id, claim = item.attempt, "lost to another worker")
-        }
-        Err(error) => {
-            tracing::warn!(payment = %item.payment_id, %error, "not brought forward");
-            give_back(&worker, &item, &error).await;
-        }
-    }
-}
-
-async fn give_back(worker: &Worker, item: &Item, error: &StoreError) {
-    let delay = backoff::delay(item.attempt.unsigned_abs(), rand::random());
-    let given_back = async {
-        let mut connection = worker.app.pool.acquire().await?;
-        PAYMENTS
-            .give_back(&mut connection, &[GivenBack { lease: item.lease(), delay, reason: error.to_string() }])
-            .await
-    };
-    if let Err(error) = given_back.await {
-        tracing::debug!(payment = %item.payment_id, %error, "not given back; the claim runs out by itself");
-    }
-}
-
-/// Makes the claims of what is in work last, so that a slow provider is not asked by two workers at a time.
-async fn keep_claims(worker: &Worker, lease: Duration) {
-    let mut ticks = tokio::time::interval(lease / 3);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let leases = worker.leases();
-        if leases.is_empty() {
-            continue;
-        }
-        if let Err(error) = PAYMENTS.extend(&worker.app.pool, &leases, lease).await {
-            tracing::warn!(%error, payments = leases.len(), "claims not extended");
+impl Writing {
+    /// Returns when the worker was dropped, and all that it handed in is written and announced.
+    pub async fn ended(mut self) {
+        while self.lanes.join_next().await.is_some() {}
+        if let Err(error) = self.announcing.await {
+            tracing::debug!(%error, "not everything was announced");
         }
     }
 }
 
 impl Worker {
+    /// A worker, and the tasks that write for it.
+    ///
+    /// # Errors
+    /// When an HTTP client cannot be set up.
+    pub fn start(app: Arc<App>) -> Result<(Self, Writing), reqwest::Error> {
+        let (settled, announcing) = Settled::start(app.pool.clone());
+        let (recorder, lanes) = Recorder::start(app.pool.clone(), app.release.clone(), settled.clone());
+        let worker = Self {
+            fraud: FraudClient::new(&app.config.fraud)?,
+            providers: Client::new()?,
+            recorder,
+            settled,
+            credentials: Credentials::default(),
+            budget: Mutex::default(),
+            in_flight: Mutex::default(),
+            app,
+        };
+        Ok((worker, Writing { lanes, announcing }))
+    }
+
+    /// Brings a claimed payment as far as it goes now.
+    ///
+    /// # Errors
+    /// When a step could not be recorded, or the payment is not to be understood; a panic is such an error, so that its
+    /// payment comes up for a person in the end, rather than again and again.
+    pub async fn advance(&self, Claimed { item, case }: Claimed) -> Result<Progress, StepError> {
+        let _in_flight = InFlight::enter(self, &item);
+        let work = async { advance(self, &item, case?).await };
+        AssertUnwindSafe(work)
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|panic| Err(StepError::Inconsistent(format!("a panic: {}", panic_message(&*panic)))))
+    }
+
+    /// The same; what does not work out is given back, or set aside for a person.
+    pub(super) async fn bring_forward(&self, claimed: Claimed) {
+        let item = claimed.item.clone();
+        if item.attempt > CLAIMS_LOST_MAX && item.last_error.is_none() {
+            let reason =
+                format!("claimed {} times, and never given back: its workers did not survive it", item.attempt);
+            return self.set_aside(&item, reason).await;
+        }
+        match self.advance(claimed).await {
+            Ok(progress) => tracing::debug!(payment = %item.payment_id, ?progress, "brought forward"),
+            Err(StepError::Lost) => {
+                tracing::warn!(payment = %item.payment_id, claim = item.attempt, "lost to another worker");
+            }
+            Err(error) if error.is_of_the_record() && item.attempt >= CLAIMS_FAILED_MAX => {
+                self.set_aside(&item, error.to_string()).await;
+            }
+            Err(error) => {
+                tracing::warn!(payment = %item.payment_id, %error, "not brought forward");
+                self.give_back(&item, &error).await;
+            }
+        }
+    }
+
+    async fn set_aside(&self, item: &Item, reason: String) {
+        tracing::error!(payment = %item.payment_id, reason, "a payment waits for a person");
+        let parked = async {
+            let mut connection = self.app.pool.acquire().await?;
+            PAYMENTS.park(&mut connection, &[Parked { lease: item.lease(), reason }]).await
+        };
+        if let Err(error) = parked.await {
+            tracing::debug!(payment = %item.payment_id, %error, "not set aside; the claim runs out by itself");
+        }
+    }
+
+    async fn give_back(&self, item: &Item, error: &StepError) {
+        let delay = backoff::delay(item.attempt.unsigned_abs(), rand::random());
+        let given_back = async {
+            let mut connection = self.app.pool.acquire().await?;
+            PAYMENTS
+                .give_back(&mut connection, &[GivenBack { lease: item.lease(), delay, reason: error.to_string() }])
+                .await
+        };
+        if let Err(error) = given_back.await {
+            tracing::debug!(payment = %item.payment_id, %error, "not given back; the claim runs out by itself");
+        }
+    }
+
+    /// The credential of a provider resource, or why there is none.
+    pub(super) fn credential(&self, resource: &str) -> Result<SecretString, String> {
+        self.credentials.of(&self.app.secrets, resource)
+    }
+
+    pub(super) fn budget(&self) -> MutexGuard<'_, Budget> {
+        // Sums are whole even if somebody panicked beside them.
+        self.budget.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn in_flight(&self) -> MutexGuard<'_, HashSet<Lease>> {
         // A set of numbers is whole even if somebody panicked beside it.
         self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn leases(&self) -> Vec<Lease> {
+    pub(super) fn leases(&self) -> Vec<Lease> {
         self.in_flight().iter().copied().collect()
     }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
 /// Stands for a payment in work; gone when it is not, however that came about.

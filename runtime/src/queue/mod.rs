@@ -11,4 +11,5 @@ pub mod store;
 pub use depth::Depth;
 pub use item::{Claimant, First, GivenBack, Item, Lease, Parked};
 pub use listen::Wake;
+pub(crate) use statements::claimed;
 pub use store::{OPERATIONS, PAYMENTS, Queue};

@@ -86,6 +86,6 @@ macro_rules! queue {
     };
 }
 
-pub(super) use claimed;
+pub(crate) use claimed;
 pub(super) use lazily;
 pub(super) use queue;

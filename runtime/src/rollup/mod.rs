@@ -14,6 +14,7 @@ use tokio::time::MissedTickBehavior;
 use self::figures::{FiguresError, figures};
 use crate::app::App;
 use crate::database::{DatabaseError, Pool};
+use crate::processor::alarm;
 use crate::{partitions, queue};
 
 /// The latest minutes are calculated again each time: most payments that end late end within these.
@@ -137,23 +138,37 @@ async fn ensure_partitions(pool: &Pool) -> Result<Vec<String>, DatabaseError> {
 async fn queue_depth(app: &App) {
     let mut ticks = tokio::time::interval(QUEUE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut parked_before = 0;
+    let (mut parked_before, mut unknown_before) = (0, 0);
     loop {
         ticks.tick().await;
-        match queue::PAYMENTS.depth(&app.pool).await {
-            Ok(depth) => {
-                app.metrics.queue_depth.set(depth.items);
-                app.metrics.queue_oldest_seconds.set(depth.oldest_s);
-                app.metrics.queue_oldest_payment_seconds.set(depth.oldest_payment_s);
-                app.metrics.queue_parked.set(depth.parked);
-                if depth.parked > parked_before {
-                    tracing::error!(payments = depth.parked, "payments wait for a person: see work_items.parked_at");
+        match measure(app).await {
+            Ok((parked, unknown)) => {
+                if parked > parked_before {
+                    tracing::error!(parked, "payments or operations wait for a person: see parked_at of their items");
                 }
-                parked_before = depth.parked;
+                if unknown > unknown_before {
+                    tracing::error!(unknown, "outcomes are unknown for minutes: customers may have been charged");
+                }
+                (parked_before, unknown_before) = (parked, unknown);
             }
             Err(error) => tracing::warn!(%error, "queue not measured"),
         }
     }
+}
+
+/// How many wait for a person; and how many outcomes are unknown, once the oldest of them is old enough for an alarm.
+async fn measure(app: &App) -> Result<(i64, i64), sqlx::Error> {
+    let (payments, operations) =
+        tokio::try_join!(queue::PAYMENTS.depth(&app.pool), queue::OPERATIONS.depth(&app.pool))?;
+    let open = alarm::open_outcomes(&app.pool).await?;
+    let parked = payments.parked + operations.parked;
+    app.metrics.queue_depth.set(payments.items);
+    app.metrics.queue_oldest_seconds.set(payments.oldest_s);
+    app.metrics.queue_oldest_payment_seconds.set(payments.oldest_payment_s);
+    app.metrics.queue_parked.set(parked);
+    app.metrics.unknown_outcomes.set(open.unknown);
+    app.metrics.unknown_oldest_seconds.set(open.oldest_s);
+    Ok((parked, if open.oldest_s >= alarm::ALARM_AFTER_S { open.unknown } else { 0 }))
 }
 
 #[cfg(test)]

@@ -30,13 +30,14 @@ struct TallyRow {
     amount: Decimal,
 }
 
-/// Payments that began in the stretch. Counted in the database, so that a busy minute comes as a few thousand rows.
-/// `created_at` names the partitions; it lies a little before `t_start` at most.
+/// Payments that began in the stretch, counted in the database, so that a busy minute comes as a few thousand rows. A held
+/// amount is a success of which nothing was taken yet. What is PENDING may be with a provider already, and is not at its
+/// end either way. `created_at` names the partitions; it lies a little before `t_start` at most.
 const TALLIES: &str = "
 select date_trunc('minute', t_start, 'UTC') as bucket, release,
-       case when status in ('SUCCESS', 'PARTIALLY_REFUNDED', 'REFUNDED') then 'success'
+       case when status in ('SUCCESS', 'AUTHORIZED', 'PARTIALLY_REFUNDED', 'REFUNDED') then 'success'
             when status = 'FAILED' then 'failed' when status = 'CANCELED' then 'canceled' else 'pending' end as ending,
-       latency_ms, count(*) as payments, sum(amount) as amount
+       latency_ms, count(*) as payments, sum(coalesce(amount_captured, amount)) as amount
 from transactions
 where t_start >= $1 and t_start < $2 and created_at >= $1 - interval '1 hour' and created_at < $2 + interval '1 hour'
 group by 1, 2, 3, 4";

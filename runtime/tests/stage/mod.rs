@@ -193,6 +193,17 @@ impl Stage {
             .unwrap()
     }
 
+    /// What the merchant is told of the payment, in order.
+    pub async fn events(&self, id: PaymentId) -> Vec<Value> {
+        let payloads: Vec<String> =
+            sqlx::query_scalar("select payload::text from events where payment_id = $1 order by sequence")
+                .bind(id)
+                .fetch_all(self.pool())
+                .await
+                .unwrap();
+        payloads.iter().map(|payload| serde_json::from_str(payload).unwrap()).collect()
+    }
+
     pub async fn count(&self, query: &'static str, id: PaymentId) -> i64 {
         sqlx::query_scalar(query).bind(id).fetch_one(self.pool()).await.unwrap()
     }

@@ -3,10 +3,10 @@
 use runtime_contract::ProviderName;
 
 use super::*;
-use crate::ids::{AttemptId, MerchantId, PaymentId, UserId};
-use crate::money::Money;
+use crate::ids::AttemptId;
 use crate::payments::Status;
-use crate::processor::case::ProviderAddress;
+use crate::processor::case::{Judgement, ProviderAddress};
+use crate::processor::fixtures;
 use crate::providers::Unsupported;
 use crate::providers::routing::Exclusion;
 
@@ -17,22 +17,8 @@ fn start() -> DateTime<Utc> {
 }
 
 fn case(status: Status, fraud_status: Option<fraud::Status>) -> Case {
-    Case {
-        payment_id: PaymentId::at(start()),
-        created_at: start(),
-        t_start: start(),
-        merchant_id: MerchantId::at(start()),
-        user_id: UserId::at(start()),
-        money: Money::parse("10.50", "USD".parse().unwrap()).unwrap(),
-        status,
-        fraud_status,
-        fee_percentage: rust_decimal::Decimal::TWO,
-        token: "pm_card_visa".into(),
-        ip_address: None,
-        device_fingerprint: None,
-        attempts: 0,
-        open: None,
-    }
+    let judgement = fraud_status.map(|status| Judgement { status, score: None });
+    Case { judgement, ..fixtures::case(status, start()) }
 }
 
 fn open(reference: Option<&str>) -> OpenAttempt {
@@ -40,6 +26,7 @@ fn open(reference: Option<&str>) -> OpenAttempt {
         id: AttemptId::at(start()),
         t_start: start(),
         reference: reference.map(str::to_owned),
+        provider_id: 1,
         provider: ProviderAddress {
             resource: "stripe".into(),
             name: ProviderName::Stripe,
@@ -63,8 +50,13 @@ fn provider() -> ProviderSettings {
 
 /// The decision as a word, after `hours`.
 fn decided(case: &Case, route: &Route<'_>, hours: i64) -> String {
+    decided_under(case, route, hours, true)
+}
+
+fn decided_under(case: &Case, route: &Route<'_>, hours: i64, may_retry: bool) -> String {
     let now = start() + TimeDelta::hours(hours);
-    match decide(case, &Circumstances { route, idempotency_window_s: WINDOW_S, now }) {
+    let may_retry = |_: &str| may_retry;
+    match decide(case, &Circumstances { route, idempotency_window_s: WINDOW_S, may_retry: &may_retry, now }) {
         Move::Finish => "finish".into(),
         Move::Resume(_) => "resume".into(),
         Move::Park { .. } => "park".into(),
@@ -134,6 +126,29 @@ fn without_a_provider_a_payment_waits_for_a_day_and_then_fails() {
 }
 
 #[test]
+fn a_first_attempt_needs_no_budget_and_a_further_one_waits_for_it() {
+    let stripe = provider();
+    let route = Route { candidates: vec![&stripe], excluded: Vec::new() };
+    let mut fresh = case(Status::Pending, Some(fraud::Status::Passed));
+    assert_eq!(decided_under(&fresh, &route, 0, false), "attempt at stripe");
+    fresh.attempts = 1;
+    assert_eq!(decided_under(&fresh, &route, 0, false), "wait");
+    assert_eq!(decided_under(&fresh, &route, 0, true), "attempt at stripe");
+    assert_eq!(decided_under(&fresh, &route, 24, false), "fail: no_provider_available");
+}
+
+#[test]
+fn a_payment_whose_attempts_all_failed_to_leave_is_given_up_after_a_hundred() {
+    let stripe = provider();
+    let route = Route { candidates: vec![&stripe], excluded: Vec::new() };
+    let mut tried = case(Status::Pending, Some(fraud::Status::Passed));
+    tried.attempts = ATTEMPTS_MAX - 1;
+    assert_eq!(decided(&tried, &route, 0), "attempt at stripe");
+    tried.attempts = ATTEMPTS_MAX;
+    assert_eq!(decided(&tried, &route, 0), "fail: no_provider_available");
+}
+
+#[test]
 fn an_amount_that_nobody_takes_fails_at_once() {
     let unsupported = Exclusion::Unsupported(Unsupported::Currency("IQD".into()));
     let route = Route { candidates: Vec::new(), excluded: vec![("stripe", unsupported)] };
@@ -156,10 +171,8 @@ fn a_first_answer_is_taken_at_its_word() {
 #[test]
 fn after_an_earlier_sending_only_an_answer_about_the_charge_ends_it() {
     assert!(matches!(conclude(declined(About::Charge), true), Conclusion::Failed { .. }));
-    assert!(matches!(
-        conclude(Outcome::Approved { reference: "pi".into(), authorized_until: None }, true),
-        Conclusion::Succeeded { .. }
-    ));
+    let approved = Outcome::Approved { reference: "pi".into(), authorized_until: None };
+    assert!(matches!(conclude(approved, true), Conclusion::Succeeded { .. }));
     assert!(matches!(conclude(declined(About::Request), true), Conclusion::Open { .. }));
     assert!(matches!(conclude(Outcome::Retryable { reason: "refused".into() }, true), Conclusion::Open { .. }));
 }
