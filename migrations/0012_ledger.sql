@@ -66,6 +66,7 @@ create table ledger_totals (
     currency varchar(3) not null,
     hour timestamptz not null,
     amount numeric(24, 4) not null,
+    debits numeric(24, 4) not null,
     entries bigint not null,
     constraint ledger_totals_pkey primary key (account_owner, account, currency, hour),
     constraint ledger_totals_account_check check (account in ('MERCHANT', 'FEE'))
@@ -76,4 +77,16 @@ comment on column ledger_totals.account is 'MERCHANT or FEE.';
 comment on column ledger_totals.currency is 'ISO 4217.';
 comment on column ledger_totals.hour is 'Begin of the hour, UTC.';
 comment on column ledger_totals.amount is 'Sum of the amounts, debits positive.';
+comment on column ledger_totals.debits is 'Sum of the positive amounts alone: what went back, of a merchant.';
 comment on column ledger_totals.entries is 'How many lines.';
+
+create table ledger_totals_progress (
+    only_row boolean not null default true,
+    until timestamptz not null,
+    constraint ledger_totals_progress_pkey primary key (only_row),
+    constraint ledger_totals_progress_only_row_check check (only_row)
+);
+comment on table ledger_totals_progress is 'How far ledger_totals reach; what came later is read line by line.';
+comment on column ledger_totals_progress.only_row is 'Always true: the primary key that keeps this table at one row.';
+comment on column ledger_totals_progress.until is 'Begin of the first hour that has no totals yet.';
+insert into ledger_totals_progress (until) values (date_trunc('hour', now(), 'UTC'));

@@ -9,6 +9,7 @@ use runtime::simulator::{self, SimulatorArgs};
 use runtime::{shutdown, telemetry};
 use runtime_contract::Role;
 
+use cli::ledger::{self, LedgerCommand};
 use cli::merchant::{self, MerchantCommand};
 use cli::migrate::{self, MigrateArgs};
 use cli::roles::{RoleArgs, serve};
@@ -49,6 +50,9 @@ enum Command {
     /// Manage merchants
     #[command(subcommand)]
     Merchant(MerchantCommand),
+    /// Look after the ledger
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
 }
 
 #[tokio::main]
@@ -80,5 +84,6 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Merchant(command) => merchant::run(command).await,
+        Command::Ledger(command) => ledger::run(command).await,
     }
 }

@@ -1,6 +1,7 @@
 //! The payment API that merchants call: HTTP in, one commit, an answer when the payment came to its end.
 
 mod auth;
+mod balance;
 mod body;
 mod connections;
 mod etag;

@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::problem::Problem;
-use super::{Gateway, openapi, payment_methods, payment_reads, payments, query, users};
+use super::{Gateway, balance, openapi, payment_methods, payment_reads, payments, query, users};
 use crate::payment_methods::card_number;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -29,6 +29,7 @@ pub(super) fn router(gateway: Arc<Gateway>) -> Router {
 /// What the API can do: one line per path and its methods.
 fn described() -> OpenApiRouter<Arc<Gateway>> {
     OpenApiRouter::with_openapi(openapi::begin())
+        .routes(routes!(balance::read))
         .routes(routes!(users::create, users::list))
         .routes(routes!(users::read, users::update))
         .routes(routes!(users::statistics))

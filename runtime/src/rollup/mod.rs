@@ -15,7 +15,7 @@ use self::figures::{FiguresError, figures};
 use crate::app::App;
 use crate::database::{DatabaseError, Pool};
 use crate::processor::alarm;
-use crate::{partitions, queue};
+use crate::{ledger, partitions, queue};
 
 /// The latest minutes are calculated again each time: most payments that end late end within these.
 const MINUTES_REDONE: i32 = 10;
@@ -26,6 +26,7 @@ const MINUTE_S: u32 = 60;
 /// A minute is rolled up a little after its end, so that the commits of its last moment are in it.
 const SETTLE: TimeDelta = TimeDelta::seconds(2);
 const PARTITIONS_EVERY: Duration = Duration::from_secs(3600);
+const TOTALS_EVERY: Duration = Duration::from_secs(60);
 const QUEUE_EVERY: Duration = Duration::from_secs(5);
 
 /// Why a minute has no figures yet.
@@ -51,7 +52,7 @@ pub enum Rollup {
 /// Rolls up each minute, makes partitions each hour, and measures the queue, until the process is to end.
 pub async fn run(app: Arc<App>) {
     let work = async {
-        tokio::join!(minutes(&app), partitions_ahead(&app.pool), queue_depth(&app));
+        tokio::join!(minutes(&app), partitions_ahead(&app.pool), queue_depth(&app), ledger_totals(&app.pool));
     };
     tokio::select! {
         () = work => {}
@@ -133,6 +134,19 @@ async fn ensure_partitions(pool: &Pool) -> Result<Vec<String>, DatabaseError> {
     let mut connection =
         acquired.map_err(|source| DatabaseError::Statement { doing: "could not get a connection", source })?;
     partitions::ensure(&mut connection, Utc::now()).await
+}
+
+async fn ledger_totals(pool: &Pool) {
+    let mut ticks = tokio::time::interval(TOTALS_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match ledger::totals::sum_up(pool, Utc::now()).await {
+            Ok(0) => {}
+            Ok(hours) => tracing::debug!(hours, "summed up the ledger"),
+            Err(error) => tracing::warn!(%error, "ledger not summed up; balances read more lines meanwhile"),
+        }
+    }
 }
 
 async fn queue_depth(app: &App) {
