@@ -1,8 +1,10 @@
 //! Prometheus metrics. Every figure carries the release, so that two releases side by side can be compared.
 
 use prometheus::{
-    Encoder, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
+
+use crate::webhooks::metrics::WebhookMetrics;
 
 /// Seconds. Fine where the promises are: 50 ms for a fraud check, two seconds for a provider.
 const BUCKETS_S: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
@@ -10,6 +12,8 @@ const BUCKETS_S: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.
 /// All metrics of a process, registered once.
 pub struct Metrics {
     registry: Registry,
+    /// Deliveries of events.
+    pub webhooks: WebhookMetrics,
     /// Payments by the status they reached: PENDING when accepted, SUCCESS, FAILED, …
     pub payments: IntCounterVec,
     /// Seconds from acceptance to the end, by final status.
@@ -48,6 +52,7 @@ impl Metrics {
     pub fn new(release: &str) -> Result<Self, prometheus::Error> {
         let maker = Maker { registry: Registry::new(), release };
         Ok(Self {
+            webhooks: WebhookMetrics::new(&maker)?,
             payments: maker.counters("purser_payments_total", "Payments by the status they reached.", &["status"])?,
             payment_seconds: maker.histograms(
                 "purser_payment_duration_seconds",
@@ -94,7 +99,8 @@ impl Metrics {
     }
 }
 
-struct Maker<'a> {
+/// Registers metrics, each with the release.
+pub(crate) struct Maker<'a> {
     registry: Registry,
     release: &'a str,
 }
@@ -110,19 +116,31 @@ impl Maker<'_> {
         Ok(counter)
     }
 
-    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    pub(crate) fn counters(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
         let counters = IntCounterVec::new(self.opts(name, help), labels)?;
         self.registry.register(Box::new(counters.clone()))?;
         Ok(counters)
     }
 
-    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
+    pub(crate) fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
         let gauge = IntGauge::with_opts(self.opts(name, help))?;
         self.registry.register(Box::new(gauge.clone()))?;
         Ok(gauge)
     }
 
-    fn histograms(&self, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
+    pub(crate) fn histogram(&self, name: &str, help: &str) -> Result<Histogram, prometheus::Error> {
+        let opts = HistogramOpts::new(name, help).const_label("release", self.release).buckets(BUCKETS_S.to_vec());
+        let histogram = Histogram::with_opts(opts)?;
+        self.registry.register(Box::new(histogram.clone()))?;
+        Ok(histogram)
+    }
+
+    pub(crate) fn histograms(
+        &self,
+        name: &str,
+        help: &str,
+        labels: &[&str],
+    ) -> Result<HistogramVec, prometheus::Error> {
         let opts = HistogramOpts::new(name, help).const_label("release", self.release).buckets(BUCKETS_S.to_vec());
         let histograms = HistogramVec::new(opts, labels)?;
         self.registry.register(Box::new(histograms.clone()))?;

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use crate::admin::{self, Readiness};
 use crate::app::App;
 use crate::processor::{self, ProcessorError};
-use crate::{fraud, gateway, rollup};
+use crate::{fraud, gateway, rollup, webhooks};
 
 /// Where the roles of a process listen.
 #[derive(Clone, Copy, Debug)]
@@ -83,12 +83,25 @@ async fn run_one(app: Arc<App>, role: Role, listen: Listen) -> Result<(), RoleEr
     match role {
         Role::Gateway => gateway::serve_on(app, bind(listen.address, listen.gateway).await?).await.map_err(server),
         Role::Fraud => fraud::serve_on(app, bind(listen.address, listen.fraud).await?).await.map_err(server),
-        Role::Processor => Ok(processor::run(app).await?),
+        Role::Processor => process_and_tell(app).await,
         Role::Metrics => {
             rollup::run(app).await;
             Ok(())
         }
     }
+}
+
+/// Processes payments, and tells merchants of what came of them.
+async fn process_and_tell(app: Arc<App>) -> Result<(), RoleError> {
+    let telling = tokio::spawn(webhooks::dispatch::run(app.clone()));
+    let processed = processor::run(app.clone()).await;
+    // It ends with the processor, however that came about.
+    app.shutdown.cancel();
+    match telling.await {
+        Ok(told) => told.map_err(ProcessorError::Http)?,
+        Err(error) => tracing::error!(%error, "deliveries ended in a panic"),
+    }
+    Ok(processed?)
 }
 
 async fn bind(address: IpAddr, port: u16) -> Result<TcpListener, RoleError> {

@@ -8,6 +8,7 @@ pub mod address;
 pub mod bell;
 pub mod dispatch;
 pub mod endpoint;
+pub mod metrics;
 mod notice;
 pub mod resolver;
 pub mod schedule;
