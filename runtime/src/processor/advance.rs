@@ -9,8 +9,9 @@ use runtime_contract::Settings;
 
 use super::case::{Case, Judgement, OpenAttempt};
 use super::decide::{Circumstances, Conclusion, Move, decide};
+use super::ending::{Approval, Ended, EndingError};
 use super::error::StepError;
-use super::record::{Answered, Approval, Ended, EndingError, Fate, NewCheck, Record};
+use super::record::{Answered, Fate, NewCheck, Record};
 use super::worker::Worker;
 use super::write::Written;
 use crate::payments::Status;

@@ -7,6 +7,7 @@ mod budget;
 pub mod case;
 mod credentials;
 pub mod decide;
+pub mod ending;
 pub mod error;
 #[cfg(test)]
 mod fixtures;
@@ -14,6 +15,7 @@ pub mod load;
 pub mod record;
 pub mod recorder;
 pub mod resolve;
+mod rows;
 mod run;
 pub mod settled;
 mod worker;

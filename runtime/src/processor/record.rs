@@ -5,21 +5,15 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde_json::Value;
-use thiserror::Error;
 use uuid::Uuid;
 
 use super::case::{Case, Judgement, OpenAttempt, ProviderAddress};
-use crate::events::{Event, EventType};
+use super::ending::Ended;
 use crate::fraud::{self, Check};
 use crate::ids::{AttemptId, PaymentId, uuid_at};
-use crate::ledger::Journal;
-use crate::ledger::journal::Parties;
-use crate::money::{Money, MoneyError};
-use crate::payments::{Amounts, CaptureMethod, Payment, Status, calculate_latency_ms};
+use crate::payments::calculate_latency_ms;
 use crate::queue::Lease;
 
-/// How long a provider holds an amount when it does not say so itself.
-pub const AUTHORIZED_FOR: chrono::TimeDelta = chrono::TimeDelta::days(7);
 /// What the columns hold of an error's word.
 const ERROR_CODE_MAX: usize = 50;
 
@@ -175,115 +169,7 @@ impl Answered {
     }
 }
 
-/// The end of a payment's wait: its row, what the ledger says of it, and what the merchant is told.
-#[derive(Clone, Debug)]
-pub struct Ended {
-    /// As it is from now on.
-    pub payment: Payment,
-    /// What money moved.
-    pub journal: Option<Journal>,
-    /// The event, which holds the answer to whoever waits.
-    pub event: Event,
-}
-
-/// Why the end of a payment cannot be written down.
-#[derive(Debug, Error)]
-pub enum EndingError {
-    /// The fee or a sum.
-    #[error("its sums: {0}")]
-    Money(#[from] MoneyError),
-    /// The event.
-    #[error("its event: {0}")]
-    Event(#[from] serde_json::Error),
-    /// A status that ends nothing.
-    #[error("{0} is no end")]
-    Status(Status),
-}
-
-/// What a provider agreed to.
-#[derive(Clone, Debug)]
-pub struct Approval<'a> {
-    /// The attempt that it agreed to.
-    pub open: &'a OpenAttempt,
-    /// The provider's name for the charge.
-    pub reference: &'a str,
-    /// Until when it holds the amount, if it said so.
-    pub authorized_until: Option<DateTime<Utc>>,
-}
-
-impl Ended {
-    /// The provider took the amount, or holds it: which of them, the payment's capture method says.
-    ///
-    /// # Errors
-    /// When a sum is beyond bounds.
-    pub fn approved(case: &Case, approval: &Approval<'_>, now: DateTime<Utc>) -> Result<Self, EndingError> {
-        let Approval { open, reference, authorized_until } = approval;
-        let mut payment = case.payment.clone();
-        let amount = payment.amount;
-        payment.payment_provider_id = Some(open.provider_id);
-        payment.provider = Some(open.provider.name.to_string());
-        payment.provider_reference = Some((*reference).to_owned());
-        payment.amounts = Amounts { authorized: Some(amount.minor()), captured: Some(0), ..payment.amounts };
-        if payment.capture_method == CaptureMethod::Manual {
-            payment.status = Status::Authorized;
-            payment.authorized_until = Some(authorized_until.unwrap_or(now + AUTHORIZED_FOR));
-            return Self::of(case, payment, None, now);
-        }
-        payment.status = Status::Success;
-        payment.amounts.captured = Some(amount.minor());
-        let fee = amount.percentage(case.fee_percentage)?;
-        payment.fee = Some(fee);
-        let journal = capture(&payment, open, fee, now)?;
-        Self::of(case, payment, Some(journal), now)
-    }
-
-    /// No money moved, and none will. `asked`: the provider that refused it.
-    ///
-    /// # Errors
-    /// When the event cannot be written.
-    pub fn failed(
-        case: &Case,
-        asked: Option<&OpenAttempt>,
-        code: &str,
-        message: &str,
-        now: DateTime<Utc>,
-    ) -> Result<Self, EndingError> {
-        let mut payment = case.payment.clone();
-        if let Some(open) = asked {
-            payment.payment_provider_id = Some(open.provider_id);
-            payment.provider = Some(open.provider.name.to_string());
-        }
-        payment.status = Status::Failed;
-        payment.error_code = Some(word(code));
-        payment.error_message = Some(message.to_owned());
-        Self::of(case, payment, None, now)
-    }
-
-    fn of(
-        case: &Case,
-        mut payment: Payment,
-        journal: Option<Journal>,
-        now: DateTime<Utc>,
-    ) -> Result<Self, EndingError> {
-        let t_end = now.max(payment.t_start);
-        payment.t_end = Some(t_end);
-        payment.latency_ms = Some(calculate_latency_ms(payment.t_start, t_end));
-        if let Some(judgement) = case.judgement {
-            payment.fraud_status = Some(judgement.status.as_str().to_owned());
-            payment.fraud_score = judgement.score;
-        }
-        payment.sequence += 1;
-        let kind = EventType::of_status(payment.status).ok_or(EndingError::Status(payment.status))?;
-        let event = Event::of_payment(kind, &payment, None, now)?;
-        Ok(Self { payment, journal, event })
-    }
-}
-
-fn capture(payment: &Payment, open: &OpenAttempt, fee: Money, now: DateTime<Utc>) -> Result<Journal, MoneyError> {
-    let parties = Parties { user: payment.user_id, merchant: payment.merchant_id, provider: open.provider_id };
-    Journal::capture(open.id.as_uuid(), payment.id, parties, payment.amount, fee, now)
-}
-
-fn word(code: &str) -> String {
+/// What fits into the column.
+pub(super) fn word(code: &str) -> String {
     code.chars().take(ERROR_CODE_MAX).collect()
 }

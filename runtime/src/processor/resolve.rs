@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 
+use super::ending::{Approval, Ended};
 use super::error::StepError;
 use super::load::{self, Claimed};
-use super::record::{Answered, Approval, Ended, Fate, Record};
+use super::record::{Answered, Fate, Record};
 use super::settled;
 use super::write::{self, BatchError};
 use crate::database::Pool;
