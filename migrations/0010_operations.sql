@@ -36,6 +36,7 @@ create table operations (
     amount numeric(18, 4) not null,
     currency varchar(3) not null,
     final boolean not null default false,
+    capture_id uuid,
     status varchar(10) not null default 'PENDING',
     reason varchar(500),
     sent_at timestamptz,
@@ -52,7 +53,9 @@ create table operations (
     constraint operations_currency_check check (currency ~ '^[A-Z]{3}$'),
     constraint operations_status_check check (status in ('PENDING', 'SUCCEEDED', 'FAILED')),
     constraint operations_t_end_check check ((t_end is null) = (status = 'PENDING')),
-    constraint operations_final_check check (kind = 'CAPTURE' or not final)
+    constraint operations_final_check check (kind = 'CAPTURE' or not final),
+    constraint operations_capture_id_fkey foreign key (capture_id) references operations (id),
+    constraint operations_capture_id_check check (kind = 'REFUND' or capture_id is null)
 );
 create index operations_payment_id_idx on operations (payment_id, id);
 create index operations_merchant_id_idx on operations (merchant_id, kind, id);
@@ -67,6 +70,7 @@ comment on column operations.kind is 'CAPTURE takes a held amount, REFUND gives 
 comment on column operations.amount is 'In the payment''s currency, in its major unit.';
 comment on column operations.currency is 'The payment''s currency, ISO 4217.';
 comment on column operations.final is 'Whether a capture gives free what it does not take.';
+comment on column operations.capture_id is 'The capture whose money a refund gives back: some providers refund captures rather than payments. Empty where the payment was taken at once, and when no single capture had enough left.';
 comment on column operations.status is 'PENDING, SUCCEEDED or FAILED.';
 comment on column operations.reason is 'Why, in the merchant''s words; "authorization expired" when the platform did it.';
 comment on column operations.sent_at is 'When the provider was first asked, committed before the first byte; empty until then.';

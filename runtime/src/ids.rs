@@ -163,7 +163,9 @@ fn schema(prefix: &str) -> RefOr<Schema> {
     ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern)).examples([example]).into()
 }
 
-fn time_of(uuid: Uuid) -> DateTime<Utc> {
+/// The time in a UUIDv7, to the millisecond: the `created_at` of its row.
+#[must_use]
+pub fn time_of(uuid: Uuid) -> DateTime<Utc> {
     let (seconds, nanoseconds) = uuid.get_timestamp().map_or((0, 0), |stamp| stamp.to_unix());
     i64::try_from(seconds).ok().and_then(|s| DateTime::from_timestamp(s, nanoseconds)).unwrap_or_default()
 }

@@ -20,6 +20,10 @@ pub struct Metrics {
     pub payment_seconds: HistogramVec,
     /// Seconds of one call to a provider, by provider resource and outcome.
     pub attempt_seconds: HistogramVec,
+    /// Captures, refunds and voids that came to their end, by kind and status.
+    pub operations: IntCounterVec,
+    /// Seconds of one call to a provider for them, by kind and outcome.
+    pub operation_seconds: HistogramVec,
     /// Seconds of one fraud check, by verdict.
     pub fraud_seconds: HistogramVec,
     /// Fraud checks that missed their deadline.
@@ -63,6 +67,16 @@ impl Metrics {
                 "purser_provider_attempt_duration_seconds",
                 "One call to a provider.",
                 &["provider", "outcome"],
+            )?,
+            operations: maker.counters(
+                "purser_operations_total",
+                "Captures, refunds and voids at their end.",
+                &["kind", "status"],
+            )?,
+            operation_seconds: maker.histograms(
+                "purser_provider_operation_duration_seconds",
+                "One call to a provider for a capture, refund or void.",
+                &["kind", "outcome"],
             )?,
             fraud_seconds: maker.histograms("purser_fraud_check_duration_seconds", "One fraud check.", &["status"])?,
             fraud_deadline_missed: maker

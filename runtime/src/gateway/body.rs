@@ -25,11 +25,26 @@ impl<T: DeserializeOwned, S: Sync> FromRequest<S> for Document<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
-        check_content_type(request.headers())?;
-        let late = || Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body did not arrive within 10 s");
-        let bytes = tokio::time::timeout(READ_LIMIT, read(request)).await.map_err(|_| late())??;
-        parse(&bytes).map(Self)
+        parse(&read_in_time(request).await?).map(Self)
     }
+}
+
+/// A JSON document of this shape, where no body at all means one without any field.
+pub(super) struct OptionalDocument<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Default, S: Sync> FromRequest<S> for OptionalDocument<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let bytes = read_in_time(request).await?;
+        if bytes.is_empty() { Ok(Self(T::default())) } else { parse(&bytes).map(Self) }
+    }
+}
+
+async fn read_in_time(request: Request) -> Result<Vec<u8>, Problem> {
+    check_content_type(request.headers())?;
+    let late = || Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body did not arrive within 10 s");
+    tokio::time::timeout(READ_LIMIT, read(request)).await.map_err(|_| late())?
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {

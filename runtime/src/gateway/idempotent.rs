@@ -11,9 +11,9 @@ use sqlx::{Postgres, Transaction};
 use tokio::time::Instant;
 
 use super::Gateway;
-use super::payment_request;
 use super::problem::Problem;
 use super::wait::Waiter;
+use super::{operations, payment_request};
 use crate::idempotency::{self, Answer, KeyedRequest, Known, RequestHash, Subject};
 use crate::ids::MerchantId;
 use crate::payments::{self, PaymentJson};
@@ -208,7 +208,7 @@ async fn on_its_way(connection: &mut PgConnection, subject: Subject) -> Result<O
             let body = serde_json::to_vec(&PaymentJson::of(&payment)).map_err(|_| Problem::internal())?;
             Ok(Some(Answer::of_payment(accepted, id, body)))
         }
-        Subject::Operation { .. } => Err(in_use()),
+        Subject::Operation { id, .. } => operations::on_its_way(connection, id).await,
     }
 }
 

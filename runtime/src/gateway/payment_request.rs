@@ -99,7 +99,7 @@ impl PaymentRequest {
             Problem::unprocessable("unknown_currency", error.to_string()).param("currency")
         })?;
         let amount = Money::parse(&self.amount, currency)
-            .map_err(|error| Problem::unprocessable(code(&error), error.to_string()).param("amount"))?;
+            .map_err(|error| Problem::unprocessable(error.code(), error.to_string()).param("amount"))?;
         let bounded = |text: &Option<String>, max: usize| {
             text.as_ref().is_none_or(|text| (1..=max).contains(&text.chars().count()))
         };
@@ -122,16 +122,6 @@ impl PaymentRequest {
             ip_address: self.context.ip_address,
             device_fingerprint: self.context.device_fingerprint,
         })
-    }
-}
-
-fn code(error: &MoneyError) -> &'static str {
-    match error {
-        MoneyError::NotADecimal => "amount_malformed",
-        MoneyError::Negative | MoneyError::Zero => "amount_not_positive",
-        MoneyError::TooManyDecimals { .. } => "amount_too_precise",
-        MoneyError::TooLarge { .. } => "amount_too_large",
-        MoneyError::UnknownCurrency(_) | MoneyError::CurrencyMismatch(..) => "unknown_currency",
     }
 }
 

@@ -15,7 +15,9 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 use super::problem::Problem;
-use super::{Gateway, balance, openapi, payment_methods, payment_reads, payments, query, users};
+use super::{
+    Gateway, balance, cancel, captures, openapi, payment_methods, payment_reads, payments, query, refunds, users,
+};
 use crate::payment_methods::card_number;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -38,6 +40,11 @@ fn described() -> OpenApiRouter<Arc<Gateway>> {
         .routes(routes!(payments::create, payment_reads::list))
         .routes(routes!(payment_reads::read))
         .routes(routes!(payment_reads::attempts))
+        .routes(routes!(captures::create, captures::list))
+        .routes(routes!(captures::read))
+        .routes(routes!(cancel::cancel))
+        .routes(routes!(refunds::create, refunds::list))
+        .routes(routes!(refunds::read))
 }
 
 /// What every path has around it: problems for whatever goes wrong, request ids, figures.

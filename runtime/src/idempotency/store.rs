@@ -53,7 +53,8 @@ const ENDED: &str = "left join lateral (
     where k.operation_id is null and e.payment_id = k.payment_id and e.sequence = 1
         and e.created_at > k.payment_created_at - interval '1 day' and e.created_at < now() + interval '1 day'
     union all
-    select e.payload #> '{data,operation}', e.payload #>> '{data,operation,kind}' from events e
+    select case e.payload #>> '{data,operation,kind}' when 'VOID' then e.payload #> '{data,payment}' else e.payload #> '{data,operation}' end,
+        e.payload #>> '{data,operation,kind}' from events e
     where e.operation_id = k.operation_id
         and e.created_at > k.payment_created_at - interval '1 day' and e.created_at < now() + interval '1 day'
     limit 1
@@ -187,7 +188,9 @@ fn answer(row: &PgRow, subject: Option<Subject>) -> Result<Option<Answer>, sqlx:
             let name: Option<&str> = row.try_get("kind")?;
             let unknown = || sqlx::Error::Decode("an operation's event does not say its kind".into());
             let kind = Kind::ALL.into_iter().find(|kind| Some(kind.as_str()) == name).ok_or_else(unknown)?;
-            Answer::of_operation(201, kind, id, payment_id, body)
+            // A void makes nothing that could be looked at: it changes the payment.
+            let status = if kind == Kind::Void { 200 } else { 201 };
+            Answer::of_operation(status, kind, id, payment_id, body)
         }
     }))
 }

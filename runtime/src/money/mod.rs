@@ -47,6 +47,20 @@ pub enum MoneyError {
     CurrencyMismatch(Currency, Currency),
 }
 
+impl MoneyError {
+    /// The stable code of it in the API.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotADecimal => "amount_malformed",
+            Self::Negative | Self::Zero => "amount_not_positive",
+            Self::TooManyDecimals { .. } => "amount_too_precise",
+            Self::TooLarge { .. } => "amount_too_large",
+            Self::UnknownCurrency(_) | Self::CurrencyMismatch(..) => "unknown_currency",
+        }
+    }
+}
+
 impl Money {
     /// The most that one payment can be, in minor units. Ten times what any provider takes, and
     /// far from where `numeric(18,4)` or `i64` end, so that sums of millions of payments stay exact.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Kind, Operation, OperationStatus};
-use crate::ids::PaymentId;
+use crate::ids::{CaptureId, PaymentId};
 use crate::payments::json::{millis, optional_millis};
 
 /// An operation as the API shows it. Amounts are decimal strings in major units.
@@ -20,6 +20,8 @@ pub struct OperationJson<'a> {
     currency: &'static str,
     #[serde(rename = "final", skip_serializing_if = "Option::is_none")]
     is_final: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capture_id: Option<CaptureId>,
     reason: Option<&'a str>,
     provider_reference: Option<&'a str>,
     error: Option<ErrorJson<'a>>,
@@ -48,6 +50,7 @@ impl<'a> OperationJson<'a> {
             amount: operation.amount.to_string(),
             currency: operation.amount.currency().code(),
             is_final: (operation.kind == Kind::Capture).then_some(operation.is_final),
+            capture_id: operation.capture_id.map(CaptureId::from_uuid),
             reason: operation.reason.as_deref(),
             provider_reference: operation.provider_reference.as_deref(),
             error: operation

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::ids::{CaptureId, MerchantId, PaymentId, RefundId, VoidId};
 use crate::money::Money;
+use crate::payments::calculate_latency_ms;
 
 /// What an operation does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -88,6 +89,8 @@ pub struct Operation {
     pub amount: Money,
     /// Whether a capture gives free what it does not take.
     pub is_final: bool,
+    /// The capture whose money a refund gives back, where the payment was taken by captures.
+    pub capture_id: Option<Uuid>,
     /// Where it stands.
     pub status: OperationStatus,
     /// Why, in the merchant's words.
@@ -106,4 +109,24 @@ pub struct Operation {
     pub created_at: DateTime<Utc>,
     /// When it came to its end.
     pub t_end: Option<DateTime<Utc>>,
+}
+
+impl Operation {
+    /// Whether the provider has not said yet what became of it.
+    #[must_use]
+    pub const fn is_pending(&self) -> bool {
+        matches!(self.status, OperationStatus::Pending)
+    }
+
+    /// Whether the provider did it.
+    #[must_use]
+    pub const fn is_successful(&self) -> bool {
+        matches!(self.status, OperationStatus::Succeeded)
+    }
+
+    /// From acceptance to the end in whole milliseconds; none while it is on its way.
+    #[must_use]
+    pub fn calculate_latency_ms(&self) -> Option<i32> {
+        self.t_end.map(|t_end| calculate_latency_ms(self.created_at, t_end))
+    }
 }

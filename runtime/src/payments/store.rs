@@ -11,6 +11,13 @@ const LOAD: &str = concat!(
     " from transactions t left join payment_providers p on p.id = t.payment_provider_id where t.id = $1 and t.created_at = $2"
 );
 
+const LOCK: &str = concat!(
+    "select ",
+    row::columns!(as stored),
+    " from transactions t left join payment_providers p on p.id = t.payment_provider_id
+     where t.id = $1 and t.created_at = $2 for update of t"
+);
+
 /// A payment, whoever's it is. For the platform's own use: what a merchant asks for goes through [`find`].
 ///
 /// # Errors
@@ -31,6 +38,16 @@ pub async fn hold_still(executor: impl PgExecutor<'_>, id: PaymentId) -> Result<
         .execute(executor)
         .await?;
     Ok(())
+}
+
+/// The payment with its row locked until the transaction ends: what is written from it is then still so. Its status is
+/// the row's.
+///
+/// # Errors
+/// As [`load`].
+pub async fn lock(executor: impl PgExecutor<'_>, id: PaymentId) -> Result<Option<Payment>, sqlx::Error> {
+    let row = sqlx::query(LOCK).bind(id).bind(id.created_at()).fetch_optional(executor).await?;
+    row.as_ref().map(row::payment).transpose()
 }
 
 /// A payment of this merchant; another merchant's does not exist for it.
