@@ -12,6 +12,7 @@ pub mod error;
 #[cfg(test)]
 mod fixtures;
 pub mod load;
+mod operations;
 pub mod record;
 pub mod recorder;
 pub mod resolve;

@@ -8,8 +8,8 @@ use thiserror::Error;
 use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
-use super::load;
 use super::worker::Worker;
+use super::{load, operations};
 use crate::app::App;
 use crate::queue::{Claimant, First, PAYMENTS, Wake};
 
@@ -83,8 +83,9 @@ pub async fn run_with(app: Arc<App>, options: Options) -> Result<(), ProcessorEr
         claim_until_shutdown(&worker, &options, &mut tasks).await;
         drain(&worker, &options, &mut tasks).await;
     };
+    let operations = operations::run(worker.app.clone(), worker.providers.clone(), worker.settled.clone(), &options);
     tokio::select! {
-        () = work => {}
+        ((), ()) = futures::future::join(work, operations) => {}
         () = keep_claims(&worker, options.lease) => {}
         () = keep_warm(&worker) => {}
     }

@@ -1,0 +1,168 @@
+//! One operation, as far as it goes now: load → decide → act → record.
+//!
+//! Invariant: while the provider is called no transaction is open, and what is sent was committed as sent before.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+
+use super::case::{Case, Charged};
+use super::decide::{Conclusion, Move, conclude, decide};
+use super::store::{self, Step, StoreError};
+use super::worker::Worker;
+use crate::operations::OperationStatus;
+use crate::operations::outcome::Outcome as End;
+use crate::providers::{Adapter, Endpoint, Outcome, adapter};
+use crate::queue::{Item, backoff};
+
+/// Where an operation stands after it was brought forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// It is at its end.
+    Ended(OperationStatus),
+    /// It needed nothing.
+    Finished,
+    /// It will be looked at again.
+    Later,
+    /// It waits for a person.
+    Parked,
+}
+
+/// How the provider of an operation is spoken to.
+struct Line<'a> {
+    adapter: &'static dyn Adapter,
+    charged: &'a Charged,
+    credential: SecretString,
+}
+
+/// Brings an operation forward until it ends or has to wait.
+pub(super) async fn advance(worker: &Worker, item: &Item) -> Result<Progress, StoreError> {
+    let case = store::load(&worker.app.pool, item).await?;
+    let speaks = case.charged.as_ref().and_then(|charged| adapter(charged.name));
+    let window_s = speaks.map_or(i64::MAX, Adapter::idempotency_window_s);
+    let now = Utc::now();
+    match decide(&case, window_s, now) {
+        Move::Finish => finish(worker, item).await,
+        Move::Park { reason } => park(worker, item, &case, &reason).await,
+        Move::Send => match line(worker, &case) {
+            Ok(line) => {
+                let sent = send(worker, item, &case, now).await?;
+                ask(worker, item, &sent, &line, false).await
+            }
+            Err(reason) => wait(worker, item, &case, &reason).await,
+        },
+        Move::Ask => match line(worker, &case) {
+            Ok(line) => ask(worker, item, &case, &line, true).await,
+            Err(reason) => wait(worker, item, &case, &reason).await,
+        },
+    }
+}
+
+/// The adapter and the credential, or why there is none.
+fn line<'a>(worker: &Worker, case: &'a Case) -> Result<Line<'a>, String> {
+    let charged = case.charged.as_ref().ok_or("no approved attempt is known")?;
+    let adapter = adapter(charged.name).ok_or_else(|| format!("there is no adapter for {}", charged.name))?;
+    let credential = worker.app.secrets.provider(&charged.resource).map_err(|error| error.to_string())?;
+    Ok(Line { adapter, charged, credential })
+}
+
+/// Commits that it is sent.
+async fn send(worker: &Worker, item: &Item, case: &Case, now: DateTime<Utc>) -> Result<Case, StoreError> {
+    let mut step = Step::begin(&worker.app.pool, item).await?;
+    step.send(&case.operation, now).await?;
+    step.commit().await?;
+    let mut sent = case.clone();
+    sent.operation.sent_at = Some(now);
+    Ok(sent)
+}
+
+async fn ask(
+    worker: &Worker,
+    item: &Item,
+    case: &Case,
+    line: &Line<'_>,
+    sent_before: bool,
+) -> Result<Progress, StoreError> {
+    let began = Instant::now();
+    let endpoint = Endpoint {
+        resource: &line.charged.resource,
+        base_url: &line.charged.api_endpoint,
+        credential: &line.credential,
+        limit: Duration::from_millis(u64::from(line.charged.max_latency_ms)),
+    };
+    let mut call = case.call(Utc::now());
+    if !sent_before {
+        call.age_s = 0;
+    }
+    let outcome = worker.providers.call(line.adapter, &call, sent_before, &endpoint).await;
+    observe(worker, case, &outcome, began);
+    record(worker, item, case, conclude(outcome, sent_before)).await
+}
+
+async fn record(worker: &Worker, item: &Item, case: &Case, conclusion: Conclusion) -> Result<Progress, StoreError> {
+    let mut step = Step::begin(&worker.app.pool, item).await?;
+    match conclusion {
+        Conclusion::Ended(outcome) => return end(worker, case, step, outcome).await,
+        Conclusion::Unsent { reason } => {
+            tracing::warn!(operation = id(case), reason, "provider not reached");
+            step.unsend(&case.operation).await?;
+            step.retry_later(delay(item), &reason).await?;
+        }
+        Conclusion::Open { reason, reference } => {
+            tracing::warn!(operation = id(case), reason, "outcome unknown");
+            if let Some(reference) = &reference {
+                step.named(&case.operation, reference).await?;
+            }
+            step.retry_later(delay(item), &reason).await?;
+        }
+    }
+    step.commit().await?;
+    Ok(Progress::Later)
+}
+
+async fn end(worker: &Worker, case: &Case, mut step: Step, outcome: End) -> Result<Progress, StoreError> {
+    let change = step.end(case, outcome, Utc::now()).await?;
+    step.commit().await?;
+    // Told after the commit and outside of it: whoever is told must be able to read it.
+    worker.settled.announce(vec![change.operation.id]);
+    let (kind, status) = (change.operation.kind.as_str(), change.operation.status);
+    worker.app.metrics.operations.with_label_values(&[kind, status.as_str()]).inc();
+    Ok(Progress::Ended(status))
+}
+
+async fn finish(worker: &Worker, item: &Item) -> Result<Progress, StoreError> {
+    let mut step = Step::begin(&worker.app.pool, item).await?;
+    step.complete().await?;
+    step.commit().await?;
+    Ok(Progress::Finished)
+}
+
+async fn park(worker: &Worker, item: &Item, case: &Case, reason: &str) -> Result<Progress, StoreError> {
+    tracing::error!(operation = id(case), reason, "an operation waits for a person");
+    let mut step = Step::begin(&worker.app.pool, item).await?;
+    step.park(reason).await?;
+    step.commit().await?;
+    Ok(Progress::Parked)
+}
+
+async fn wait(worker: &Worker, item: &Item, case: &Case, reason: &str) -> Result<Progress, StoreError> {
+    tracing::warn!(operation = id(case), reason, "an operation waits");
+    let mut step = Step::begin(&worker.app.pool, item).await?;
+    step.retry_later(delay(item), reason).await?;
+    step.commit().await?;
+    Ok(Progress::Later)
+}
+
+fn observe(worker: &Worker, case: &Case, outcome: &Outcome, began: Instant) {
+    let labels = [case.operation.kind.as_str(), outcome.as_str()];
+    worker.app.metrics.operation_seconds.with_label_values(&labels).observe(began.elapsed().as_secs_f64());
+}
+
+fn id(case: &Case) -> String {
+    case.operation.kind.id_text(case.operation.id)
+}
+
+fn delay(item: &Item) -> Duration {
+    backoff::delay(item.attempt.unsigned_abs(), rand::random())
+}
