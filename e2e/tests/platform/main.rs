@@ -8,5 +8,7 @@ mod crashes;
 mod first_payment;
 mod fixture;
 mod live_settings;
+mod money_path;
 mod repair;
 mod taken_away;
+mod tls;
