@@ -6,15 +6,16 @@ use std::sync::atomic::AtomicBool;
 use runtime_contract::RuntimeConfig;
 use tokio_util::sync::CancellationToken;
 
-use crate::cache::{Cache, CacheError};
+use crate::cache::{Cache, CacheError, Copies};
 use crate::config::{ConfigError, Secrets};
 use crate::database::{self, DatabaseError, Pool};
 use crate::live_settings::LiveSettings;
 use crate::metrics::Metrics;
 use crate::webhooks::Bell;
 
-/// Connections per process. PostgreSQL is fastest with a few per core; pods share what it has.
-const CONNECTIONS_MAX: u32 = 10;
+/// Connections per process. PostgreSQL is fastest with a few per core; pods share what it has. Up to six of them only
+/// listen.
+const CONNECTIONS_MAX: u32 = 16;
 
 /// What every part of a role stands on.
 pub struct App {
@@ -24,6 +25,8 @@ pub struct App {
     pub pool: Pool,
     /// Redis.
     pub cache: Cache,
+    /// Copies of rows that every payment needs.
+    pub copies: Arc<Copies>,
     /// The live settings.
     pub settings: LiveSettings,
     /// Prometheus metrics.
@@ -70,12 +73,15 @@ impl App {
         let cache = Cache::new(secrets.cache_url().as_ref())?;
         let settings = LiveSettings::follow(pool.clone(), shutdown.clone());
         let metrics = Metrics::new(&config.release)?;
+        let copies =
+            Copies::follow(pool.clone(), cache.clone(), settings.clone(), &metrics.cache_requests, shutdown.clone());
         let release = config.release.clone();
         let (fraud_warm, processor_warm) = (AtomicBool::default(), AtomicBool::default());
         Ok(Arc::new(Self {
             config,
             pool,
             cache,
+            copies,
             settings,
             metrics,
             secrets,

@@ -34,7 +34,6 @@ pub mod webhooks;
 pub mod admin;
 pub mod app;
 pub mod cache;
-pub mod changed;
 pub mod config;
 pub mod database;
 pub mod live_settings;

@@ -44,6 +44,10 @@ pub struct Metrics {
     pub http_requests: IntCounterVec,
     /// Seconds of an HTTP request, by route.
     pub http_seconds: HistogramVec,
+    /// What was asked for, by cache (user, payment_method, merchant), layer (process, redis, database) and result (hit, miss).
+    pub cache_requests: IntCounterVec,
+    /// Requests that were turned away, by reason (rate, concurrency, load) and class of request.
+    pub refused_requests: IntCounterVec,
     /// Revision of the live settings in force.
     pub settings_revision: IntGauge,
 }
@@ -97,6 +101,16 @@ impl Metrics {
                 &["method", "route", "status"],
             )?,
             http_seconds: maker.histograms("purser_http_request_duration_seconds", "HTTP requests.", &["route"])?,
+            cache_requests: maker.counters(
+                "purser_cache_requests_total",
+                "What was asked for, and where it was found.",
+                &["cache", "layer", "result"],
+            )?,
+            refused_requests: maker.counters(
+                "purser_requests_refused_total",
+                "Requests turned away because there were too many.",
+                &["reason", "class"],
+            )?,
             settings_revision: maker.gauge("purser_settings_revision", "Live settings in force.")?,
             registry: maker.registry,
         })

@@ -3,6 +3,7 @@
 mod support;
 
 use reqwest::{Method, StatusCode};
+use runtime::cache::Change;
 use serde_json::{Value, json};
 use support::gateway::{Reply, TestGateway, merchant, payer, send};
 
@@ -149,11 +150,15 @@ async fn a_payment_method_that_may_not_be_used_is_refused() {
             .execute(gateway.pool())
             .await
             .unwrap();
+        // Every process hears of it a moment later.
+        gateway.app.app.copies.forget(Change::User(gateway.user)).await;
         assert_problem(&gateway.pay(&gateway.payment()).await, 422, code, Some("user_id"));
     }
     sqlx::query("update users set status = 'ACTIVE'").execute(gateway.pool()).await.unwrap();
 
     sqlx::query("update payment_methods set expiry_year = 2020").execute(gateway.pool()).await.unwrap();
+    gateway.app.app.copies.forget(Change::User(gateway.user)).await;
+    gateway.app.app.copies.forget(Change::PaymentMethod(gateway.card)).await;
     assert_problem(&gateway.pay(&gateway.payment()).await, 422, "payment_method_expired", Some("payment_method_id"));
     assert_nothing_written(&gateway).await;
 }
@@ -163,7 +168,7 @@ async fn a_merchant_that_is_suspended_reads_but_takes_no_payments() {
     let gateway = TestGateway::new().await;
     let id = gateway.pay(&gateway.payment()).await.json()["id"].as_str().unwrap().to_owned();
     sqlx::query("update merchants set status = 'SUSPENDED'").execute(gateway.pool()).await.unwrap();
-    // A second gateway, which does not remember the merchant as active.
+    gateway.app.app.copies.forget(Change::Merchant(gateway.merchant)).await;
     let url = support::gateway::start(gateway.app.app.clone()).await;
     let client = reqwest::Client::new();
     let post = client
@@ -195,7 +200,7 @@ async fn paths_and_methods_that_do_not_exist_are_problems_too() {
     assert_problem(&gateway.get("/v1/nothing").await, 404, "no_such_path", None);
     let reply = send(gateway.request(Method::DELETE, "/v1/payments")).await;
     assert_problem(&reply, 405, "method_not_allowed", None);
-    assert_eq!(reply.header("allow"), Some("POST"));
+    assert!(reply.header("allow").is_some_and(|allowed| allowed.contains("POST")));
 }
 
 #[tokio::test]

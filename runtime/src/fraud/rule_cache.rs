@@ -1,4 +1,4 @@
-//! The rules in force, kept in process and read again when their time is over.
+//! The rules in force, kept in process and read again when they are changed, and when their time is over.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +18,12 @@ const RETRY: Duration = Duration::from_secs(1);
 pub struct RuleCache(watch::Receiver<Option<Arc<Vec<Rule>>>>);
 
 impl RuleCache {
-    /// Reads the rules now, and again each time that `cache_ttl.fraud_rules_s` has passed, until every handle is gone.
+    /// Reads the rules now, after each word of a change, and each time that `cache_ttl.fraud_rules_s` has passed, until
+    /// every handle is gone.
     #[must_use]
-    pub fn follow(pool: Pool, settings: LiveSettings) -> Self {
+    pub fn follow(pool: Pool, settings: LiveSettings, changes: watch::Receiver<()>) -> Self {
         let (sender, receiver) = watch::channel(None);
-        tokio::spawn(keep_current(pool, settings, sender));
+        tokio::spawn(keep_current(pool, settings, changes, sender));
         Self(receiver)
     }
 
@@ -39,8 +40,15 @@ impl RuleCache {
     }
 }
 
-async fn keep_current(pool: Pool, mut settings: LiveSettings, sender: watch::Sender<Option<Arc<Vec<Rule>>>>) {
+async fn keep_current(
+    pool: Pool,
+    mut settings: LiveSettings,
+    mut changes: watch::Receiver<()>,
+    sender: watch::Sender<Option<Arc<Vec<Rule>>>>,
+) {
     while !sender.is_closed() {
+        // Before reading: a change that comes meanwhile is read next.
+        changes.mark_unchanged();
         let age_max = match store::load_rules(&pool).await {
             Ok(rules) => {
                 tracing::info!(rules = rules.len(), "fraud rules are in force");
@@ -56,6 +64,8 @@ async fn keep_current(pool: Pool, mut settings: LiveSettings, sender: watch::Sen
             () = tokio::time::sleep(age_max) => {}
             // A changed time to live counts at once, and costs one more reading.
             () = settings.changed() => {}
+            // Fails when the process ends, and with it the copies.
+            Ok(()) = changes.changed() => {}
             () = sender.closed() => {}
         }
     }

@@ -43,7 +43,7 @@ type Refusal = (StatusCode, Json<Value>);
 /// When the port fails.
 pub async fn serve_on(app: Arc<App>, listener: TcpListener) -> std::io::Result<()> {
     let shutdown = app.shutdown.clone();
-    let rules = RuleCache::follow(app.pool.clone(), app.settings.clone());
+    let rules = RuleCache::follow(app.pool.clone(), app.settings.clone(), app.copies.rules_changes());
     let fraud = Arc::new(Fraud { app, rules });
     tokio::spawn(warm_up(fraud.clone()));
     let router =

@@ -1,21 +1,14 @@
 //! Who calls: the merchant whose API key the request bears.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 
 use super::Gateway;
 use super::problem::Problem;
-use crate::merchants::{self, ApiKey, Merchant, Status};
-
-/// A merchant that was suspended takes payments for this long at most.
-const REMEMBERED: Duration = Duration::from_secs(5);
-/// Far more merchants than one gateway sees within seconds; beyond it everything is looked up anew.
-const ENTRIES_MAX: usize = 10_000;
+use crate::merchants::{ApiKey, Merchant, Status};
 
 /// The merchant that calls.
 pub(super) struct Caller(pub(super) Merchant);
@@ -43,45 +36,19 @@ impl FromRequestParts<Arc<Gateway>> for Caller {
     async fn from_request_parts(parts: &mut Parts, gateway: &Arc<Gateway>) -> Result<Self, Problem> {
         let refuse =
             |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail).param("Authorization");
-        let given = parts.headers.get(header::AUTHORIZATION);
-        let given = given.ok_or_else(|| refuse("an API key is needed: \"Authorization: Bearer psk_…\""))?;
-        let (scheme, key) = given.to_str().ok().and_then(|value| value.split_once(' ')).unwrap_or_default();
-        let key = ApiKey::parse(key.trim()).filter(|_| scheme.eq_ignore_ascii_case("bearer"));
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
+            return Err(refuse("an API key is needed: \"Authorization: Bearer psk_…\""));
+        }
         // One answer for a key that is malformed, unknown or revoked: it helps nobody to guess.
         let unknown = || refuse("this API key is not known");
-        let hash = key.ok_or_else(unknown)?.hash();
-        gateway.callers.find(&hash, gateway).await?.map(Self).ok_or_else(unknown)
+        let key = api_key(&parts.headers).ok_or_else(unknown)?;
+        let merchant = gateway.app.copies.merchant(key.hash()).await?;
+        Ok(Self(merchant.ok_or_else(unknown)?.as_ref().clone()))
     }
 }
 
-/// Merchants seen within the last seconds, by the hash of their key.
-#[derive(Default)]
-pub(super) struct Callers {
-    seen: Mutex<HashMap<String, (Instant, Merchant)>>,
-}
-
-impl Callers {
-    async fn find(&self, hash: &str, gateway: &Gateway) -> Result<Option<Merchant>, Problem> {
-        if let Some(merchant) = self.remembered(hash) {
-            return Ok(Some(merchant));
-        }
-        let found = merchants::store::find_by_key(&gateway.app.pool, hash).await?;
-        if let Some(merchant) = &found {
-            self.remember(hash, merchant);
-        }
-        Ok(found)
-    }
-
-    fn remembered(&self, hash: &str) -> Option<Merchant> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.get(hash).filter(|(at, _)| at.elapsed() < REMEMBERED).map(|(_, merchant)| merchant.clone())
-    }
-
-    fn remember(&self, hash: &str, merchant: &Merchant) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() >= ENTRIES_MAX {
-            seen.clear();
-        }
-        seen.insert(hash.to_owned(), (Instant::now(), merchant.clone()));
-    }
+/// The API key that a request bears, if it is formed like one.
+pub(super) fn api_key(headers: &HeaderMap) -> Option<ApiKey> {
+    let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    ApiKey::parse(key.trim()).filter(|_| scheme.eq_ignore_ascii_case("bearer"))
 }

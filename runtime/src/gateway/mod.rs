@@ -12,6 +12,7 @@ mod intake;
 mod openapi;
 mod operations;
 mod page;
+mod payer;
 mod payment_methods;
 mod payment_reads;
 mod payment_request;
@@ -40,7 +41,6 @@ const HOUSEKEEPING: Duration = Duration::from_secs(300);
 /// What the endpoints share.
 pub(crate) struct Gateway {
     app: Arc<App>,
-    callers: auth::Callers,
     intake: intake::Intake,
     waiters: wait::Waiters,
     bell: work::Bell,
@@ -50,7 +50,6 @@ impl Gateway {
     fn new(app: Arc<App>) -> Arc<Self> {
         Arc::new(Self {
             app,
-            callers: auth::Callers::default(),
             intake: intake::Intake::default(),
             waiters: wait::Waiters::default(),
             bell: work::Bell::default(),

@@ -17,7 +17,7 @@ use super::idempotent::{Begun, Write};
 use super::page::{List, Page};
 use super::problem::Problem;
 use super::query::Params;
-use crate::changed::{Changed, announce};
+use crate::cache::Change;
 use crate::ids::{IdError, PaymentMethodId, UserId};
 use crate::payment_methods::{NewPaymentMethod, PaymentMethodChange, PaymentMethodJson, store};
 use crate::users;
@@ -140,7 +140,7 @@ pub(super) async fn update(
     etag(&before).allows(&headers)?;
     let method = store::update(&mut transaction, id, user, &change).await?;
     transaction.commit().await?;
-    announce(pool, Changed::PaymentMethod(id)).await;
+    gateway.app.copies.forget(Change::PaymentMethod(id)).await;
     Ok(etag(&method).answer(&HeaderMap::new(), Json(&method)))
 }
 
@@ -160,7 +160,7 @@ pub(super) async fn detach(
     if !store::detach(&gateway.app.pool, id, merchant.id, Utc::now()).await? {
         return Err(missing());
     }
-    announce(&gateway.app.pool, Changed::PaymentMethod(id)).await;
+    gateway.app.copies.forget(Change::PaymentMethod(id)).await;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -13,12 +13,12 @@ use super::body::Document;
 use super::idempotent::Write;
 use super::intake::Acceptance;
 use super::openapi::Prefer;
+use super::payer;
 use super::payment_request::{Checked, PaymentRequest};
 use super::problem::Problem;
 use crate::idempotency::Subject;
 use crate::ids::PaymentId;
 use crate::payments::{NewPayment, PaymentJson};
-use crate::{payment_methods, users};
 
 /// Take a payment
 ///
@@ -52,10 +52,8 @@ pub(super) async fn create(
 
 /// Checks what the request alone does not tell.
 async fn check(gateway: &Gateway, write: &Write, request: Checked) -> Result<NewPayment, Problem> {
-    let merchant_id = write.request.merchant_id;
-    let found = payment_methods::store::find(&gateway.app.pool, request.payment_method_id, merchant_id).await?;
     let now = Utc::now();
-    let user_id = request.payer(found.as_ref(), now.date_naive())?;
+    let user_id = payer::of(&gateway.app.copies, write.request.merchant_id, &request, now.date_naive()).await?;
     Ok(NewPayment {
         id: PaymentId::at(now),
         request: write.request.clone(),
@@ -67,38 +65,4 @@ async fn check(gateway: &Gateway, write: &Write, request: Checked) -> Result<New
         ip_address: request.ip_address.map(|address| address.to_string()),
         device_fingerprint: request.device_fingerprint,
     })
-}
-
-impl Checked {
-    /// Who pays, if this payment method and its user may.
-    fn payer(
-        &self,
-        found: Option<&payment_methods::PaymentMethod>,
-        today: chrono::NaiveDate,
-    ) -> Result<crate::ids::UserId, Problem> {
-        let missing = || {
-            Problem::unprocessable("payment_method_not_found", "this merchant has no such payment method")
-                .param("payment_method_id")
-        };
-        let method = found.ok_or_else(missing)?;
-        if self.user_id.is_some_and(|user| user != method.user_id) {
-            return Err(
-                Problem::unprocessable("user_mismatch", "the payment method belongs to another user").param("user_id")
-            );
-        }
-        match method.user_status {
-            users::Status::Active => {}
-            users::Status::Suspended => {
-                return Err(Problem::unprocessable("user_suspended", "this user is suspended").param("user_id"));
-            }
-            users::Status::Blocked => {
-                return Err(Problem::unprocessable("user_blocked", "this user is blocked").param("user_id"));
-            }
-        }
-        if method.is_expired(today) {
-            let detail = format!("the payment method {} is expired", method.mask_card_number());
-            return Err(Problem::unprocessable("payment_method_expired", detail).param("payment_method_id"));
-        }
-        Ok(method.user_id)
-    }
 }

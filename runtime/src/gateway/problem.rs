@@ -1,5 +1,7 @@
 //! Errors of the API, as RFC 9457 problems. The one place where a failure becomes an HTTP status.
 
+use std::sync::Arc;
+
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -146,15 +148,28 @@ impl IntoResponse for Problem {
 }
 
 /// The database is away, which passes; or it refused a statement, which is a fault of this program.
-impl From<sqlx::Error> for Problem {
-    fn from(error: sqlx::Error) -> Self {
-        if database::is_outage(&error) {
+impl From<&sqlx::Error> for Problem {
+    fn from(error: &sqlx::Error) -> Self {
+        if database::is_outage(error) {
             tracing::warn!(%error, "the database does not answer");
             let detail = "the database does not answer; send the same request again, with the same Idempotency-Key";
             return Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", detail).retry_after(1);
         }
         tracing::error!(%error, "the database refused a statement");
         Self::internal()
+    }
+}
+
+impl From<sqlx::Error> for Problem {
+    fn from(error: sqlx::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+/// One load failed for all who waited for it.
+impl From<Arc<sqlx::Error>> for Problem {
+    fn from(error: Arc<sqlx::Error>) -> Self {
+        Self::from(&*error)
     }
 }
 

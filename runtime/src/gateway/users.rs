@@ -18,7 +18,7 @@ use super::idempotent::{Begun, Write};
 use super::page::{List, Page};
 use super::problem::Problem;
 use super::query::Params;
-use crate::changed::{Changed, announce};
+use crate::cache::Change;
 use crate::ids::{IdError, PaymentMethodId, UserId};
 use crate::payment_methods;
 use crate::users::store::{self, CreateError, Filter};
@@ -127,7 +127,7 @@ pub(super) async fn update(
     etag(&before).allows(&headers)?;
     let user = store::update(&mut *transaction, id, &change).await.map_err(refused)?;
     transaction.commit().await?;
-    announce(&gateway.app.pool, Changed::User(id)).await;
+    gateway.app.copies.forget(Change::User(id)).await;
     Ok(etag(&user).answer(&HeaderMap::new(), Json(&user)))
 }
 

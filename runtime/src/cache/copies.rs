@@ -1,0 +1,200 @@
+//! What accepting a payment needs to know of payers, close at hand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use prometheus::IntCounterVec;
+use runtime_contract::CacheTtl;
+use serde::{Deserialize, Serialize};
+use sqlx::PgExecutor;
+use sqlx::postgres::PgListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::changes::CHANNEL;
+use super::{Cache, Change, Layered, Local};
+use crate::database::Pool;
+use crate::ids::{MerchantId, PaymentMethodId, UserId};
+use crate::live_settings::LiveSettings;
+use crate::merchants::{self, Merchant};
+use crate::payment_methods::Expiry;
+use crate::users;
+
+/// Far more than one gateway sees within seconds; a few tens of megabytes when full.
+const ENTRIES_MAX: u64 = 50_000;
+/// How long the listening connection stays away after it broke, and how often Redis is told what it did not hear.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// A user, as far as taking a payment needs to know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+pub struct Payer {
+    /// Whose user it is.
+    pub merchant_id: MerchantId,
+    /// Whether the user may pay.
+    pub status: users::Status,
+}
+
+/// A payment method, as far as taking a payment needs to know. Its token is not in here: tokens stay in PostgreSQL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
+pub struct Instrument {
+    /// Whose it is.
+    pub user_id: UserId,
+    /// Last four digits.
+    pub last_four: Option<String>,
+    /// 1 to 12.
+    pub expiry_month: Option<i32>,
+    /// Four digits.
+    pub expiry_year: Option<i32>,
+}
+
+impl Instrument {
+    /// Whether it is no longer good.
+    #[must_use]
+    pub fn is_expired(&self, today: NaiveDate) -> bool {
+        let expiry = self.expiry_month.zip(self.expiry_year).and_then(|(month, year)| Expiry::new(month, year));
+        expiry.is_some_and(|expiry| expiry.is_over(today))
+    }
+}
+
+/// Copies of the rows that every payment needs.
+pub struct Copies {
+    users: Layered<UserId, Payer>,
+    instruments: Layered<PaymentMethodId, Instrument>,
+    merchants: Local<String, Merchant>,
+    rules_changed: watch::Sender<()>,
+    redis: Cache,
+    pool: Pool,
+    settings: LiveSettings,
+}
+
+impl Copies {
+    /// Copies that are kept current until `shutdown`.
+    #[must_use]
+    pub fn follow(
+        pool: Pool,
+        redis: Cache,
+        settings: LiveSettings,
+        counts: &IntCounterVec,
+        shutdown: CancellationToken,
+    ) -> Arc<Self> {
+        let copies = Arc::new(Self {
+            users: Layered::new("user", ENTRIES_MAX, redis.clone(), counts),
+            instruments: Layered::new("payment_method", ENTRIES_MAX, redis.clone(), counts),
+            merchants: Local::new("merchant", ENTRIES_MAX, counts),
+            rules_changed: watch::channel(()).0,
+            redis,
+            pool,
+            settings,
+        });
+        let kept = copies.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = kept.listen() => {}
+                () = kept.tell_redis() => {}
+            }
+        });
+        copies
+    }
+
+    /// A user.
+    ///
+    /// # Errors
+    /// When the database is asked and does not answer.
+    pub async fn user(&self, id: UserId) -> Result<Option<Arc<Payer>>, Arc<sqlx::Error>> {
+        self.users.get(id, seconds(self.ttl().user_s), load_user(&self.pool, id)).await
+    }
+
+    /// A payment method.
+    ///
+    /// # Errors
+    /// When the database is asked and does not answer.
+    pub async fn instrument(&self, id: PaymentMethodId) -> Result<Option<Arc<Instrument>>, Arc<sqlx::Error>> {
+        self.instruments.get(id, seconds(self.ttl().payment_method_s), load_instrument(&self.pool, id)).await
+    }
+
+    /// The merchant whose key has this hash. Not in Redis: it is asked for by a secret.
+    ///
+    /// # Errors
+    /// When the database is asked and does not answer.
+    pub async fn merchant(&self, key_hash: String) -> Result<Option<Arc<Merchant>>, Arc<sqlx::Error>> {
+        let load = merchants::store::find_by_key(&self.pool, &key_hash);
+        self.merchants.get(key_hash.clone(), async { Ok(load.await?.map(Arc::new)) }).await
+    }
+
+    /// Forgets what was changed, here and in Redis. Every process does so when it hears of a change; who makes one may do so
+    /// after its commit, and so sees it at once.
+    pub async fn forget(&self, change: Change) {
+        match change {
+            Change::User(id) => self.users.forget(&id).await,
+            Change::PaymentMethod(id) => self.instruments.forget(&id).await,
+            // Copies are found by the hash of a key; changes of merchants are rare.
+            Change::Merchant(_) => self.merchants.forget_all(),
+            Change::FraudRules => {
+                self.rules_changed.send_replace(());
+            }
+        }
+    }
+
+    /// Tells of changes of the fraud rules from now on.
+    #[must_use]
+    pub fn rules_changes(&self) -> watch::Receiver<()> {
+        self.rules_changed.subscribe()
+    }
+
+    async fn listen(&self) {
+        loop {
+            if let Err(error) = self.listen_once().await {
+                tracing::debug!(%error, "not listening for changes; copies live for seconds meanwhile");
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    async fn listen_once(&self) -> Result<(), sqlx::Error> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
+        listener.listen(CHANNEL).await?;
+        // What was said while nobody listened is not known.
+        self.users.forget_local();
+        self.instruments.forget_local();
+        self.merchants.forget_all();
+        self.rules_changed.send_replace(());
+        while let Some(notification) = listener.try_recv().await? {
+            match notification.payload().parse() {
+                Ok(change) => self.forget(change).await,
+                Err(error) => tracing::debug!(%error, "a change that this release does not know"),
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell_redis(&self) {
+        loop {
+            tokio::time::sleep(RETRY).await;
+            self.redis.tell_untold().await;
+        }
+    }
+
+    fn ttl(&self) -> CacheTtl {
+        self.settings.current().cache_ttl.clone()
+    }
+}
+
+async fn load_user(executor: impl PgExecutor<'_>, id: UserId) -> Result<Option<Payer>, sqlx::Error> {
+    sqlx::query_as("select merchant_id, status from users where id = $1").bind(id).fetch_optional(executor).await
+}
+
+async fn load_instrument(
+    executor: impl PgExecutor<'_>,
+    id: PaymentMethodId,
+) -> Result<Option<Instrument>, sqlx::Error> {
+    sqlx::query_as("select user_id, last_four, expiry_month, expiry_year from payment_methods where id = $1 and detached_at is null")
+        .bind(id)
+        .fetch_optional(executor)
+        .await
+}
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(u64::from(seconds.max(1)))
+}
