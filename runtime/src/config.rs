@@ -54,16 +54,23 @@ pub enum ConfigError {
 pub fn document<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
     let text =
         std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    let wrong = |message: String| ConfigError::Document { path: path.to_owned(), message };
+    parse(&text).map_err(|message| ConfigError::Document { path: path.to_owned(), message })
+}
+
+/// The same from a text.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     let mut unknown = None;
-    let document = serde_saphyr::with_deserializer_from_str(&text, |deserializer| {
+    let document = serde_saphyr::with_deserializer_from_str(text, |deserializer| {
         serde_ignored::deserialize(deserializer, |key| {
             unknown.get_or_insert_with(|| key.to_string());
         })
     });
-    let document = document.map_err(|error| wrong(error.to_string()))?;
+    let document = document.map_err(|error| error.to_string())?;
     match unknown {
-        Some(key) => Err(wrong(format!("unknown field `{key}`"))),
+        Some(key) => Err(format!("unknown field `{key}`")),
         None => Ok(document),
     }
 }
@@ -78,7 +85,11 @@ pub fn load(path: &Path) -> Result<RuntimeConfig, ConfigError> {
     Ok(config)
 }
 
-fn check(config: &RuntimeConfig) -> Result<(), ConfigError> {
+/// Whether its values are within their bounds.
+///
+/// # Errors
+/// Names the key.
+pub fn check(config: &RuntimeConfig) -> Result<(), ConfigError> {
     let refuse = |key, message: &str| Err(ConfigError::Value { key, message: message.to_owned() });
     if !is_owner(&config.owner) {
         return refuse("owner", "a PaymentCluster is named as NAMESPACE/NAME");

@@ -80,7 +80,7 @@ async fn read(request: Request) -> Result<Vec<u8>, Problem> {
     Ok(bytes)
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes).map_err(|_| Problem::bad_request("invalid_utf8", "the body is not UTF-8"))?;
     let document: Value = serde_json::from_str(text)
         .map_err(|error| Problem::bad_request("invalid_json", format!("the body is not JSON: {error}")))?;

@@ -2,6 +2,7 @@
 
 mod auth;
 mod balance;
+pub mod bodies;
 mod body;
 mod cancel;
 mod captures;

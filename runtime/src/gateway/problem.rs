@@ -105,6 +105,11 @@ impl Problem {
         self
     }
 
+    /// The same for the same kind of problem.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// Whether a card number stands in the request, so that nothing of it may be repeated.
     pub(super) fn is_about_card_number(&self) -> bool {
         self.code == "card_number_refused"
