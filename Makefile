@@ -3,6 +3,7 @@
 # make test    every check and every test
 # make bench   payments a second, and what each costs, beside pgbench on the same PostgreSQL
 # make torture N=10000 SEED=7   kill the real processes under load at random points, then compare what everybody knows
+# make fuzz FUZZ_SECONDS=600   feed every parser of foreign bytes for so long each
 # make help    the rest
 
 SHELL := /bin/bash
@@ -15,7 +16,7 @@ CLUSTER_TESTS := --test control_plane --test api_server --test platform
 # A failed test says what it saw; the stack below it is the test runner's.
 export RUST_BACKTRACE := 0
 
-.PHONY: help up down test bench torture build checkout lint unit generate status logs
+.PHONY: help up down test bench torture fuzz build checkout lint unit generate status logs
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -39,7 +40,7 @@ logs: build
 
 # Cargo gives what it builds from two checkouts the same names, and then compares only the times of files: what was built
 # last from another checkout would be taken for this one's. Dependencies are the same, and stay.
-MEMBERS := $(addprefix -p ,crds operator runtime runtime-contract e2e)
+MEMBERS := $(addprefix -p ,crds operator runtime runtime-contract e2e fuzz)
 checkout:
 	@mkdir -p $(CARGO_TARGET_DIR)
 	@if [ "$$(cat $(CARGO_TARGET_DIR)/checkout 2>/dev/null)" != "$(CURDIR)" ]; then \
@@ -69,6 +70,10 @@ bench: build
 N := 200
 torture: build
 	$(E2E) torture --kills $(N) $(if $(SEED),--seed $(SEED))
+
+FUZZ_SECONDS := 60
+fuzz: checkout
+	cargo run --release --locked -p fuzz -- --seconds $(FUZZ_SECONDS)
 
 # From the quick to the slow. `--workspace` throughout, so that every dependency is compiled once.
 test: lint build

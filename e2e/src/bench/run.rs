@@ -14,7 +14,6 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use runtime_contract::Role;
-use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
@@ -109,9 +108,8 @@ impl Bench {
         let seeds = platform.seed(options.merchants, options.users).await?;
         let tracker = Arc::new(Tracker::new());
         let receiver = receiver::start(Arc::clone(&tracker)).await?;
-        let gateways = platform.gateways();
-        for key in &seeds.keys {
-            endpoint(&gateways[0], key, receiver).await?;
+        for merchant in 0..options.merchants {
+            platform.endpoint(&seeds, merchant, &format!("http://127.0.0.1:{receiver}/events")).await?;
         }
         let ports = platform.roles.iter().filter(|role| role.role == Role::Gateway).map(|role| role.port).collect();
         let load = Arc::new(Load::new(seeds, ports, Arc::clone(&tracker)));
@@ -237,14 +235,4 @@ impl Bench {
             ("provider_ms", PROVIDER_MS.to_string()),
         ]))
     }
-}
-
-/// Registers the receiver for all events of a merchant.
-async fn endpoint(gateway: &str, key: &str, port: u16) -> Result<()> {
-    let body: Value = json!({"url": format!("http://127.0.0.1:{port}/events")});
-    let request = reqwest::Client::new().post(format!("{gateway}/v1/webhook-endpoints")).bearer_auth(key);
-    let answer = request.header("Idempotency-Key", "bench-endpoint").json(&body).send().await?;
-    let status = answer.status();
-    ensure!(status.is_success(), "the endpoint for events was refused ({status}): {}", answer.text().await?);
-    Ok(())
 }

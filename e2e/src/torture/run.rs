@@ -8,10 +8,9 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Result, bail};
 use clap::Args;
 use runtime_contract::Role;
-use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::{
@@ -102,9 +101,9 @@ impl Torture {
         let seeds = Arc::new(platform.seed(MERCHANTS, USERS).await?);
         let (records, receiver) = (Arc::new(Records::default()), Arc::new(Receiver::default()));
         let port = receiver.start().await?;
-        for (number, key) in seeds.keys.iter().enumerate() {
-            let url = format!("http://127.0.0.1:{port}/{number}");
-            receiver.expect(endpoint(&platform.gateways()[0], key, &url).await?);
+        for merchant in 0..MERCHANTS {
+            let url = format!("http://127.0.0.1:{port}/{merchant}");
+            receiver.expect(platform.endpoint(&seeds, merchant, &url).await?);
         }
         Ok(Self { platform, seeds, records, receiver, options })
     }
@@ -174,15 +173,4 @@ impl Torture {
         }
         Ok(wrong)
     }
-}
-
-/// Registers an endpoint for all events of a merchant: its secret.
-async fn endpoint(gateway: &str, key: &str, url: &str) -> Result<String> {
-    let request = reqwest::Client::new().post(format!("{gateway}/v1/webhook-endpoints")).bearer_auth(key);
-    let answer = request.header("Idempotency-Key", "torture-endpoint").json(&json!({"url": url})).send().await?;
-    let status = answer.status();
-    let text = answer.text().await?;
-    ensure!(status.is_success(), "the endpoint for events was refused ({status}): {text}");
-    let endpoint: Value = serde_json::from_str(&text)?;
-    Ok(endpoint["secret"].as_str().context("an endpoint without a secret")?.to_owned())
 }
