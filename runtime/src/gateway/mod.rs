@@ -8,6 +8,7 @@ mod cancel;
 mod captures;
 mod connections;
 mod etag;
+mod events;
 mod idempotent;
 mod intake;
 mod openapi;
@@ -24,6 +25,8 @@ mod refunds;
 mod router;
 mod users;
 mod wait;
+mod webhook_actions;
+mod webhook_endpoints;
 mod work;
 
 use std::sync::Arc;

@@ -16,7 +16,8 @@ use uuid::Uuid;
 
 use super::problem::Problem;
 use super::{
-    Gateway, balance, cancel, captures, openapi, payment_methods, payment_reads, payments, query, refunds, users,
+    Gateway, balance, cancel, captures, events, openapi, payment_methods, payment_reads, payments, query, refunds,
+    users, webhook_actions, webhook_endpoints,
 };
 use crate::payment_methods::card_number;
 
@@ -45,6 +46,13 @@ fn described() -> OpenApiRouter<Arc<Gateway>> {
         .routes(routes!(cancel::cancel))
         .routes(routes!(refunds::create, refunds::list))
         .routes(routes!(refunds::read))
+        .routes(routes!(webhook_endpoints::create, webhook_endpoints::list))
+        .routes(routes!(webhook_endpoints::read, webhook_endpoints::update, webhook_endpoints::delete))
+        .routes(routes!(webhook_actions::rotate))
+        .routes(routes!(webhook_actions::replay))
+        .routes(routes!(webhook_actions::enable))
+        .routes(routes!(events::list))
+        .routes(routes!(events::read))
 }
 
 /// What every path has around it: problems for whatever goes wrong, request ids, figures.

@@ -14,6 +14,7 @@ use super::record::Record;
 use super::settled::Settled;
 use super::write::{BatchError, Written, write};
 use crate::database::Pool;
+use crate::webhooks::Bell;
 
 /// More would make one commit long without making it much cheaper.
 const BATCH_MAX: usize = 64;
@@ -35,10 +36,10 @@ pub struct Recorder(mpsc::Sender<Job>);
 impl Recorder {
     /// The recorder, and the tasks that write. They end when the last copy of the recorder is dropped and everything
     /// handed in is written.
-    pub fn start(pool: Pool, release: String, settled: Settled) -> (Self, JoinSet<()>) {
+    pub fn start(pool: Pool, release: String, settled: Settled, deliveries: Bell) -> (Self, JoinSet<()>) {
         let (sender, receiver) = mpsc::channel(ROOM);
         let receiver = Arc::new(Mutex::new(receiver));
-        let lane = Lane { pool, release, settled };
+        let lane = Lane { pool, release, settled, deliveries };
         let mut lanes = JoinSet::new();
         for _ in 0..LANES {
             lanes.spawn(lane.clone().run(Arc::clone(&receiver)));
@@ -62,6 +63,7 @@ struct Lane {
     pool: Pool,
     release: String,
     settled: Settled,
+    deliveries: Bell,
 }
 
 impl Lane {
@@ -110,6 +112,8 @@ impl Lane {
         };
         // Told after the commit and outside of it: whoever is told must be able to read it.
         self.settled.announce(jobs.iter().zip(&results).filter_map(ended).collect::<Vec<Uuid>>());
+        let told = jobs.iter().zip(&results).filter(|(_, result)| result.is_ok());
+        self.deliveries.ring(told.filter_map(|(job, _)| job.record.ended.as_ref()).map(|end| end.event.merchant_id));
         for (job, result) in jobs.into_iter().zip(results) {
             reply(job, result);
         }

@@ -60,7 +60,8 @@ impl Worker {
     /// When an HTTP client cannot be set up.
     pub fn start(app: Arc<App>) -> Result<(Self, Writing), reqwest::Error> {
         let (settled, announcing) = Settled::start(app.pool.clone());
-        let (recorder, lanes) = Recorder::start(app.pool.clone(), app.release.clone(), settled.clone());
+        let (recorder, lanes) =
+            Recorder::start(app.pool.clone(), app.release.clone(), settled.clone(), app.deliveries.clone());
         let worker = Self {
             fraud: FraudClient::new(&app.config.fraud)?,
             providers: Client::new()?,

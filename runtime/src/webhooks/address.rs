@@ -48,7 +48,7 @@ pub fn is_public_host(url: &Url) -> bool {
             let name = name.trim_end_matches('.');
             let private =
                 |suffix: &&str| name == *suffix || name.strip_suffix(*suffix).is_some_and(|n| n.ends_with('.'));
-            name.contains('.') && !PRIVATE_SUFFIXES.iter().any(|suffix| private(&suffix))
+            name.contains('.') && !PRIVATE_SUFFIXES.iter().any(private)
         }
         None => false,
     }

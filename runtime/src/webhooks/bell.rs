@@ -28,8 +28,11 @@ struct Shared {
 impl Bell {
     /// Events of these merchants were committed. To be called after the commit.
     pub fn ring(&self, merchants: impl IntoIterator<Item = MerchantId>) {
-        self.merchants().extend(merchants);
-        self.shared.told.notify_one();
+        let mut rung = self.merchants();
+        rung.extend(merchants);
+        if !rung.is_empty() {
+            self.shared.told.notify_one();
+        }
     }
 
     /// Returns when it was rung since the last call.

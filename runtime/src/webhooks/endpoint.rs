@@ -117,7 +117,7 @@ pub struct EndpointChange {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<Vec<String>>)]
     pub event_types: Option<Option<Vec<String>>>,
-    /// DISABLED takes it out of use. To put it into use again: `POST …/enable`.
+    /// True takes it out of use. To put it into use again: `POST …/enable`.
     #[serde(default)]
     pub disabled: Option<bool>,
 }
@@ -131,6 +131,9 @@ impl EndpointChange {
         self.url = self.url.map(|url| checked_url(&url, allow_private)).transpose()?;
         check_description(self.description.as_ref().and_then(|text| text.as_deref()))?;
         check_event_types(self.event_types.as_ref().and_then(|types| types.as_deref()))?;
+        if self.disabled == Some(false) {
+            return Err(("disabled", "can only be true; to put it into use again there is POST …/enable"));
+        }
         Ok(self)
     }
 }

@@ -10,6 +10,7 @@ pub mod dispatch;
 pub mod endpoint;
 pub mod metrics;
 mod notice;
+pub mod replay;
 pub mod resolver;
 pub mod schedule;
 pub mod secret;

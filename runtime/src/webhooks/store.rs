@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::postgres::PgConnection;
-use sqlx::{Connection, PgExecutor};
+use sqlx::{Connection, PgExecutor, Postgres, QueryBuilder};
 
 use super::endpoint::{ENDPOINTS_MAX, EndpointChange, NewEndpoint};
 use super::secret::WebhookSecret;
 use super::{WebhookEndpoint, notice};
 use crate::events;
-use crate::ids::{EventId, MerchantId, WebhookEndpointId};
+use crate::ids::{MerchantId, WebhookEndpointId};
+use crate::page::Page;
 
 /// Why an endpoint was not made.
 #[derive(Debug, thiserror::Error)]
@@ -75,15 +76,35 @@ pub async fn find(
         .await
 }
 
-/// The endpoints of a merchant, newest first. There are few of them.
+/// One endpoint of a merchant, which nobody changes until the transaction ends.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn list(executor: impl PgExecutor<'_>, merchant: MerchantId) -> Result<Vec<WebhookEndpoint>, sqlx::Error> {
-    sqlx::query_as("select * from webhook_endpoints where merchant_id = $1 order by id desc")
+pub async fn hold(
+    executor: impl PgExecutor<'_>,
+    id: WebhookEndpointId,
+    merchant: MerchantId,
+) -> Result<Option<WebhookEndpoint>, sqlx::Error> {
+    sqlx::query_as("select * from webhook_endpoints where id = $1 and merchant_id = $2 for update")
+        .bind(id)
         .bind(merchant)
-        .fetch_all(executor)
+        .fetch_optional(executor)
         .await
+}
+
+/// A page of a merchant's endpoints, in the order in which they are read.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn list(
+    executor: impl PgExecutor<'_>,
+    merchant: MerchantId,
+    page: &Page,
+) -> Result<Vec<WebhookEndpoint>, sqlx::Error> {
+    let mut query = QueryBuilder::<Postgres>::new("select * from webhook_endpoints where merchant_id = ");
+    query.push_bind(merchant).push(format_args!(" and id {} ", page.comparison())).push_bind(page.cursor());
+    query.push(format_args!(" order by id {} limit ", page.direction())).push_bind(page.rows());
+    query.build_query_as().fetch_all(executor).await
 }
 
 /// Changes an endpoint. To be announced after the commit.
@@ -212,73 +233,4 @@ pub async fn disable(
     events::store::record(&mut transaction, &[event]).await?;
     transaction.commit().await?;
     Ok(true)
-}
-
-/// Deliveries that one replay makes at most.
-pub const REPLAY_MAX: i64 = 10_000;
-
-/// A span of events to be sent again.
-#[derive(Clone, Debug)]
-pub struct Replay {
-    /// From this time on.
-    pub from: DateTime<Utc>,
-    /// Before this time.
-    pub to: DateTime<Utc>,
-    /// Only these types, of those that the endpoint wants.
-    pub types: Option<Vec<String>>,
-}
-
-/// Queues the merchant's events of a span for an endpoint once more, oldest first, at most [`REPLAY_MAX`]. Returns how many,
-/// and the time of the last one when there may be more.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn replay(
-    executor: impl PgExecutor<'_>,
-    endpoint: &WebhookEndpoint,
-    replay: &Replay,
-) -> Result<(i64, Option<DateTime<Utc>>), sqlx::Error> {
-    let (count, last): (i64, Option<DateTime<Utc>>) = sqlx::query_as(
-        "with wanted as (
-             select id, created_at, payment_id from events
-             where merchant_id = $2 and created_at >= $3 and created_at < $4 and id >= $5
-                 and ($6::text[] is null or type = any ($6)) and ($7::text[] is null or type = any ($7))
-             order by id limit $8
-         ), queued as (
-             insert into webhook_deliveries (endpoint_id, event_id, event_created_at, payment_id)
-             select $1, id, created_at, payment_id from wanted order by id
-         )
-         select count(*), max(created_at) from wanted",
-    )
-    .bind(endpoint.id)
-    .bind(endpoint.merchant_id)
-    .bind(replay.from)
-    .bind(replay.to)
-    .bind(first_id(replay.from))
-    .bind(&endpoint.event_types)
-    .bind(&replay.types)
-    .bind(REPLAY_MAX)
-    .fetch_one(executor)
-    .await?;
-    Ok((count, last.filter(|_| count == REPLAY_MAX)))
-}
-
-/// The lowest id of this millisecond, so that the index on ids serves a search by time.
-fn first_id(time: DateTime<Utc>) -> uuid::Uuid {
-    let id = EventId::at(time).as_uuid();
-    let mut bytes = *id.as_bytes();
-    bytes[6..].fill(0);
-    uuid::Uuid::from_bytes(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_id_of_a_time_is_below_the_first_one() {
-        let now = Utc::now();
-        assert!(first_id(now) <= EventId::at(now).as_uuid());
-        assert!(first_id(now) > EventId::at(now - TimeDelta::milliseconds(1)).as_uuid());
-    }
 }

@@ -9,7 +9,6 @@ use runtime::webhooks::bell;
 use runtime::webhooks::dispatch::Options;
 use runtime::webhooks::secret::WebhookSecret;
 use runtime::webhooks::store;
-use sqlx::postgres::PgListener;
 
 use crate::ground::{Ground, dispatcher, hasty, until};
 use crate::receiver::{Received, Receiver, Reply};
@@ -189,10 +188,11 @@ async fn the_process_that_committed_tells_the_one_that_delivers() {
     let owner = ground.neighbour();
     dispatcher(&owner, Options { poll: Duration::from_secs(3_600), ..hasty() });
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let mut told = PgListener::connect_with(ground.pool()).await.unwrap();
-    told.listen(bell::CHANNEL).await.unwrap();
-    bell::announce(ground.pool(), ground.merchant).await;
-    until("it owns the endpoint", async || ground.owner(id).await.is_some()).await;
+    until("it heard of the merchant and owns the endpoint", async || {
+        bell::announce(ground.pool(), ground.merchant).await;
+        ground.owner(id).await.is_some()
+    })
+    .await;
     dispatcher(&ground.test, Options { poll: Duration::from_secs(3_600), ..hasty() });
     ground.payments(1).await;
     until("it was told", async || receiver.count() == 1).await;

@@ -3,8 +3,11 @@
 // A helper that fails is a test that fails.
 #![allow(clippy::unwrap_used, unreachable_pub, missing_docs)]
 
+mod addresses;
+mod api;
 mod delivery;
 mod ground;
 mod receiver;
 #[path = "../support/mod.rs"]
 mod support;
+mod trouble;

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -19,7 +19,6 @@ use tokio::task::JoinHandle;
 pub struct Received {
     pub headers: HeaderMap,
     pub body: Bytes,
-    pub at: Instant,
 }
 
 impl Received {
@@ -48,7 +47,6 @@ pub enum Reply {
     Status(u16),
     After(Duration, u16),
     Redirect(String),
-    Never,
     /// 200 and a body that does not end.
     Endless,
     /// 200 and a byte each 50 ms.
@@ -107,7 +105,7 @@ impl Drop for Receiver {
 }
 
 async fn take(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response {
-    let received = Received { headers, body, at: Instant::now() };
+    let received = Received { headers, body };
     let reply = (shared.behaviour.lock().unwrap())(&received);
     shared.received.lock().unwrap().push(received);
     match reply {
@@ -117,7 +115,6 @@ async fn take(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
             StatusCode::from_u16(status).unwrap().into_response()
         }
         Reply::Redirect(to) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, to)]).into_response(),
-        Reply::Never => std::future::pending().await,
         Reply::Endless => {
             let chunks = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 65_536])));
             Body::from_stream(chunks).into_response()

@@ -25,8 +25,6 @@ const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
 const READ_SPACING: Duration = Duration::from_millis(2);
 /// Looking may take this share of the time.
 const LOOKING_SHARE: u32 = 20;
-/// How often to forget what is older than three days.
-const SWEEP: Duration = Duration::from_secs(60);
 
 pub(super) struct Dispatcher {
     pub(super) app: Arc<App>,
@@ -88,7 +86,13 @@ impl Dispatcher {
             posts: JoinSet::new(),
             tickets: HashMap::new(),
             outcomes: Outcomes::default(),
-            times: Times { look: now, renew: now + options.lease / 3, read: now, sweep: now + SWEEP, pause: now },
+            times: Times {
+                look: now,
+                renew: now + options.lease / 3,
+                read: now,
+                sweep: now + options.sweep,
+                pause: now,
+            },
             options,
             app,
         })
@@ -117,12 +121,12 @@ impl Dispatcher {
         while let Some(ended) = self.posts.try_join_next_with_id() {
             self.ended(ended).await;
         }
-        if now >= self.times.pause {
-            if let Err(error) = self.turn_database(now).await {
-                tracing::warn!(%error, "deliveries wait for the database");
-                self.link.drop_connection();
-                self.times.pause = Instant::now() + OUTAGE_PAUSE;
-            }
+        if now >= self.times.pause
+            && let Err(error) = self.turn_database(now).await
+        {
+            tracing::warn!(%error, "deliveries wait for the database");
+            self.link.drop_connection();
+            self.times.pause = Instant::now() + OUTAGE_PAUSE;
         }
         let metrics = &self.app.metrics.webhooks;
         metrics.in_flight.set(i64::try_from(self.posts.len()).unwrap_or(i64::MAX));
@@ -144,7 +148,7 @@ impl Dispatcher {
         }
         if now >= self.times.sweep {
             self.sweep().await?;
-            self.times.sweep = now + SWEEP;
+            self.times.sweep = now + self.options.sweep;
         }
         self.tell_others();
         if !self.unread.is_empty() && now >= self.times.read {

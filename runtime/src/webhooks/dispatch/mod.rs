@@ -40,6 +40,8 @@ pub struct Options {
     pub poll: Duration,
     /// How long an endpoint without events is kept.
     pub idle: Duration,
+    /// How often to forget what is older than three days.
+    pub sweep: Duration,
     /// Posts in flight at the same time, of all endpoints.
     pub posts_max: usize,
     /// Multiplies the waits between tries, for tests: 1.0 is what merchants are promised.
@@ -55,6 +57,7 @@ impl Default for Options {
             lease: Duration::from_secs(20),
             poll: Duration::from_millis(500),
             idle: Duration::from_secs(60),
+            sweep: Duration::from_secs(60),
             posts_max: 1024,
             wait_factor: 1.0,
             look_up: resolver::system(),
