@@ -35,7 +35,7 @@ impl Desk {
         let mut stage = Stage::new("pm_card_visa").await;
         stage.providers(&[provider("stripe", free_address().await, 1)]).await;
         let (settled, _) = Settled::start(stage.pool().clone());
-        let (recorder, lanes) = Recorder::start(stage.pool().clone(), RELEASE.into(), settled);
+        let (recorder, lanes) = Recorder::start(stage.pool().clone(), RELEASE.into(), settled, Default::default());
         Self { stage, recorder, lanes }
     }
 

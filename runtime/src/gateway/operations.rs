@@ -18,6 +18,7 @@ use crate::operations::{Acceptance, Kind, NewOperation, OperationJson, Refusal, 
 use crate::page::Page;
 use crate::payments::{self, PaymentJson};
 use crate::processor::settled;
+use crate::webhooks::bell;
 
 /// A refusal that is only for now is one for as long as a provider takes to answer.
 const ASK_AGAIN_S: u64 = 1;
@@ -63,6 +64,7 @@ impl Gateway {
             Acceptance::Canceled(answer) => {
                 self.app.metrics.payments.with_label_values(&["CANCELED"]).inc();
                 self.tell(new.payment).await;
+                bell::announce(&self.app.pool, new.keyed.merchant_id).await;
                 Ok(write.respond(&answer, false))
             }
             Acceptance::KeyInUse => self.answer_again(write).await,

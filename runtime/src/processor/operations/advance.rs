@@ -126,6 +126,7 @@ async fn end(worker: &Worker, case: &Case, mut step: Step, outcome: End) -> Resu
     step.commit().await?;
     // Told after the commit and outside of it: whoever is told must be able to read it.
     worker.settled.announce(vec![change.operation.id]);
+    worker.app.deliveries.ring([change.payment.merchant_id]);
     let (kind, status) = (change.operation.kind.as_str(), change.operation.status);
     worker.app.metrics.operations.with_label_values(&[kind, status.as_str()]).inc();
     Ok(Progress::Ended(status))
