@@ -7,7 +7,7 @@ use backon::{ExponentialBuilder, Retryable};
 use runtime_contract::Reason;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, Postgres, Transaction};
 
 /// A pool of connections to the one database that holds the truth.
 pub type Pool = sqlx::PgPool;
@@ -90,6 +90,17 @@ pub fn pool(url: &SecretString, application: &str, connections_max: u32) -> Resu
         .idle_timeout(Duration::from_secs(300))
         .max_lifetime(Duration::from_secs(1800))
         .connect_lazy_with(options))
+}
+
+/// Begins a transaction. In place of [`sqlx::Pool::begin`], which must not be given up while it waits: its connection would
+/// go back into the pool inside of a transaction that nobody knows of, and what the next user believes to be committed
+/// would be lost. A request whose client goes away is given up anywhere, so the beginning is a task of its own.
+///
+/// # Errors
+/// When there is no connection, or the database does not answer.
+pub async fn begin(pool: &Pool) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let pool = pool.clone();
+    tokio::spawn(async move { pool.begin().await }).await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
 }
 
 /// One connection for a command, tried again for as long as `wait` when the database may merely be late.

@@ -14,6 +14,7 @@ use super::Gateway;
 use super::problem::Problem;
 use super::wait::Waiter;
 use super::{operations, payment_request};
+use crate::database;
 use crate::idempotency::{self, Answer, KeyedRequest, Known, RequestHash, Subject};
 use crate::ids::MerchantId;
 use crate::payments::{self, PaymentJson};
@@ -112,7 +113,7 @@ impl Gateway {
     /// # Errors
     /// When the key was used for something else, or is in use for too long, or the database does not answer.
     pub(super) async fn begin(&self, write: &Write) -> Result<Begun, Problem> {
-        let mut transaction = self.app.pool.begin().await?;
+        let mut transaction = database::begin(&self.app.pool).await?;
         sqlx::query("select set_config('lock_timeout', $1, true)")
             .bind(CREATION_AWAITED_MS)
             .execute(&mut *transaction)
@@ -169,7 +170,7 @@ impl Gateway {
 
     /// Time is up: a 202, kept before it is given, unless the end or another 202 came first.
     async fn late(&self, request: &KeyedRequest, subject: Subject) -> Result<Answer, Problem> {
-        let mut transaction = self.app.pool.begin().await?;
+        let mut transaction = database::begin(&self.app.pool).await?;
         if let Some(so_far) = on_its_way(&mut transaction, subject).await? {
             let answer = idempotency::store::keep(&mut *transaction, request, Some(subject), &so_far).await?;
             transaction.commit().await?;

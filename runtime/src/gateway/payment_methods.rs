@@ -18,6 +18,7 @@ use super::page::{List, Page};
 use super::problem::Problem;
 use super::query::Params;
 use crate::cache::Change;
+use crate::database;
 use crate::ids::{IdError, PaymentMethodId, UserId};
 use crate::payment_methods::{NewPaymentMethod, PaymentMethodChange, PaymentMethodJson, store};
 use crate::users;
@@ -130,7 +131,7 @@ pub(super) async fn update(
     change.check()?;
     let pool = &gateway.app.pool;
     let user = store::show(pool, id, merchant.id).await?.ok_or_else(missing)?.user_id;
-    let mut transaction = pool.begin().await?;
+    let mut transaction = database::begin(pool).await?;
     store::hold_all_of(&mut transaction, user).await?;
     let before = store::show(&mut *transaction, id, merchant.id).await?.ok_or_else(missing)?;
     if before.detached_at.is_some() {

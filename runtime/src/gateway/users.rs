@@ -19,6 +19,7 @@ use super::page::{List, Page};
 use super::problem::Problem;
 use super::query::Params;
 use crate::cache::Change;
+use crate::database;
 use crate::ids::{IdError, PaymentMethodId, UserId};
 use crate::payment_methods;
 use crate::users::store::{self, CreateError, Filter};
@@ -122,7 +123,7 @@ pub(super) async fn update(
     let merchant = caller.active()?;
     let id = parse(&id)?;
     change.check()?;
-    let mut transaction = gateway.app.pool.begin().await?;
+    let mut transaction = database::begin(&gateway.app.pool).await?;
     let before = store::hold(&mut transaction, id, merchant.id).await?.ok_or_else(missing)?;
     etag(&before).allows(&headers)?;
     let user = store::update(&mut *transaction, id, &change).await.map_err(refused)?;

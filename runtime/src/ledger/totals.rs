@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 
-use crate::database::Pool;
+use crate::database::{self, Pool};
 
 /// An hour is summed up when it ended this long ago: the commits of its last moment are in it by then, and so are those of a
 /// process whose clock is behind.
@@ -23,7 +23,7 @@ pub async fn sum_up(pool: &Pool, now: DateTime<Utc>) -> Result<usize, sqlx::Erro
 
 async fn sum_up_next(pool: &Pool, now: DateTime<Utc>) -> Result<bool, sqlx::Error> {
     let over = (now - SETTLE).duration_trunc(TimeDelta::hours(1)).unwrap_or(now);
-    let mut transaction = pool.begin().await?;
+    let mut transaction = database::begin(pool).await?;
     let from: Option<DateTime<Utc>> =
         sqlx::query_scalar("select until from ledger_totals_progress where until < $1 for update skip locked")
             .bind(over)

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::rules::{self, Cancellation, Plan};
 use super::{Kind, Operation, OperationStatus, Refusal, reserve};
-use crate::database::Pool;
+use crate::database::{self, Pool};
 use crate::idempotency::{self, Answer, KeyedRequest, Subject};
 use crate::ids::{PaymentId, time_of};
 use crate::payments::{self, Payment};
@@ -77,7 +77,7 @@ pub enum Acceptance {
 /// # Errors
 /// When the database does not answer. The operation may be accepted nevertheless.
 pub async fn accept(pool: &Pool, new: &NewOperation, now: DateTime<Utc>) -> Result<Acceptance, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = database::begin(pool).await?;
     // The order in which rows are locked is the same everywhere: key, work item, payment.
     if !idempotency::store::claim(&mut transaction, &new.keyed, Some(new.subject()), now).await? {
         return Ok(Acceptance::KeyInUse);

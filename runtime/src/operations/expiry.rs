@@ -6,7 +6,7 @@ use sqlx::Row;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
-use crate::database::Pool;
+use crate::database::{self, Pool};
 use crate::ids::{PaymentId, time_of, uuid_at};
 
 /// Why the platform voids a payment of its own accord.
@@ -18,7 +18,7 @@ pub const REASON: &str = "authorization expired";
 /// # Errors
 /// When the database does not answer.
 pub async fn sweep(pool: &Pool, release: &str, limit: i64, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = database::begin(pool).await?;
     // What others have in hand just now is left to the next round.
     let due = sqlx::query(
         "select id, amount_authorized - amount_captured as amount from transactions t

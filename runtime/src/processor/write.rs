@@ -14,7 +14,7 @@ use super::ending::Ended;
 use super::error::StepError;
 use super::record::{Answered, Fate, NewAttempt, NewCheck, Record};
 use super::rows;
-use crate::database::Pool;
+use crate::database::{self, Pool};
 use crate::queue::{GivenBack, Lease, PAYMENTS, Parked};
 use crate::{events, ledger};
 
@@ -46,7 +46,7 @@ pub(super) async fn write(
     release: &str,
     records: &[&Record],
 ) -> Result<Vec<Result<Written, StepError>>, BatchError> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = database::begin(pool).await?;
     let leases: Vec<Lease> = records.iter().map(|record| record.lease).collect();
     let held: HashSet<Lease> = PAYMENTS.hold(&mut transaction, &leases).await?.into_iter().collect();
     let mut batch = Batch::default();

@@ -13,7 +13,7 @@ use tokio::time::MissedTickBehavior;
 
 use self::figures::{FiguresError, figures};
 use crate::app::App;
-use crate::database::{DatabaseError, Pool};
+use crate::database::{self, DatabaseError, Pool};
 use crate::processor::alarm;
 use crate::{ledger, partitions, queue};
 
@@ -72,7 +72,7 @@ pub async fn roll_up(pool: &Pool, now: DateTime<Utc>) -> Result<Rollup, RollupEr
     let mut written = 0;
     let mut from = oldest;
     while from < to {
-        let mut transaction = pool.begin().await?;
+        let mut transaction = database::begin(pool).await?;
         if !store::lock(&mut transaction).await? {
             return Ok(Rollup::Elsewhere);
         }

@@ -9,7 +9,7 @@ use sqlx::{Postgres, Row, Transaction};
 use thiserror::Error;
 
 use super::case::{Case, Charged};
-use crate::database::Pool;
+use crate::database::{self, Pool};
 use crate::events::{self, Event};
 use crate::ledger;
 use crate::money::Money;
@@ -91,7 +91,7 @@ pub(super) struct Step {
 impl Step {
     /// Begins a step.
     pub(super) async fn begin(pool: &Pool, item: &Item) -> Result<Self, StoreError> {
-        let mut transaction = pool.begin().await?;
+        let mut transaction = database::begin(pool).await?;
         if OPERATIONS.hold(&mut transaction, &[item.lease()]).await?.is_empty() {
             return Err(StoreError::Lost);
         }
