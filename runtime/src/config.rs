@@ -141,6 +141,13 @@ impl Secrets {
         self.required(Path::new(paths::CACHE_URL), "PURSER_CACHE_URL").ok()
     }
 
+    /// The token of the admin API: file `admin-token`, or `PURSER_ADMIN_TOKEN`. None when neither is there: then there is no
+    /// admin API. Read anew each time.
+    #[must_use]
+    pub fn admin_token(&self) -> Option<SecretString> {
+        self.required(Path::new(paths::ADMIN_TOKEN), "PURSER_ADMIN_TOKEN").ok()
+    }
+
     /// The credential of a PaymentProvider resource: file `providers/RESOURCE`, or `PURSER_PROVIDER_RESOURCE`.
     /// Read anew each time, because a rotated secret appears in the file of a running pod.
     ///

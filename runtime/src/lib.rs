@@ -19,6 +19,9 @@ pub mod payment_methods;
 pub mod payments;
 pub mod users;
 
+// What those who run the platform do to it.
+pub mod administration;
+
 // Roles.
 pub mod fraud;
 pub mod gateway;

@@ -9,9 +9,13 @@ use runtime::simulator::{self, SimulatorArgs};
 use runtime::{shutdown, telemetry};
 use runtime_contract::Role;
 
+use cli::attempts::{self, AttemptsCommand};
+use cli::fraud_rule::{self, FraudRuleCommand};
+use cli::key::{self, KeyCommand};
 use cli::ledger::{self, LedgerCommand};
 use cli::merchant::{self, MerchantCommand};
 use cli::migrate::{self, MigrateArgs};
+use cli::provider::{self, ProviderCommand};
 use cli::roles::{RoleArgs, serve};
 use cli::settings::{self, SettingsCommand};
 
@@ -50,6 +54,18 @@ enum Command {
     /// Manage merchants
     #[command(subcommand)]
     Merchant(MerchantCommand),
+    /// Manage merchants' API keys
+    #[command(subcommand)]
+    Key(KeyCommand),
+    /// Look at providers
+    #[command(subcommand)]
+    Provider(ProviderCommand),
+    /// Manage what payments are judged by
+    #[command(subcommand)]
+    FraudRule(FraudRuleCommand),
+    /// Look after outcomes that nobody knows, and what waits for a person
+    #[command(subcommand)]
+    Attempts(AttemptsCommand),
     /// Look after the ledger
     #[command(subcommand)]
     Ledger(LedgerCommand),
@@ -84,6 +100,10 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Merchant(command) => merchant::run(command).await,
+        Command::Key(command) => key::run(command).await,
+        Command::Provider(command) => provider::run(command).await,
+        Command::FraudRule(command) => fraud_rule::run(command).await,
+        Command::Attempts(command) => attempts::run(command).await,
         Command::Ledger(command) => ledger::run(command).await,
     }
 }

@@ -1,9 +1,13 @@
 //! The command line: one file per group of commands. What they do is in the library; here is how it is asked for and shown.
 
+pub(crate) mod attempts;
+pub(crate) mod fraud_rule;
 pub(crate) mod job;
+pub(crate) mod key;
 pub(crate) mod ledger;
 pub(crate) mod merchant;
 pub(crate) mod migrate;
+pub(crate) mod provider;
 pub(crate) mod roles;
 pub(crate) mod settings;
 pub(crate) mod table;
@@ -13,11 +17,12 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
+use runtime::administration::Actor;
 use runtime::config::Secrets;
-use runtime::database;
+use runtime::database::{self, Pool};
 use runtime_contract::paths;
 use serde::Serialize;
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 
 use table::Table;
 
@@ -50,11 +55,38 @@ pub(crate) struct PersonArgs {
     secrets: SecretArgs,
 }
 
+/// Who does something, and why: kept with what was done.
+#[derive(Args)]
+pub(crate) struct ActorArgs {
+    /// Who does it
+    #[arg(long, value_name = "NAME", env = "PURSER_ACTOR")]
+    actor: Option<String>,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+impl ActorArgs {
+    /// The one who is named, or who is logged in.
+    pub(crate) fn actor(&self) -> anyhow::Result<Actor> {
+        let logged_in = || std::env::var("USER").ok().filter(|name| !name.trim().is_empty());
+        let name = self.actor.clone().or_else(logged_in).unwrap_or_else(|| "command line".to_owned());
+        Ok(Actor::new(name, self.reason.clone())?)
+    }
+}
+
 impl PersonArgs {
     /// A connection to the platform's database.
     pub(crate) async fn connect(&self) -> anyhow::Result<PgConnection> {
         let url = self.secrets.secrets().database_url()?;
         Ok(database::connect(&url, "purser command", PATIENCE).await?)
+    }
+
+    /// Connections to the platform's database, which answers.
+    pub(crate) async fn pool(&self) -> anyhow::Result<Pool> {
+        // Says what is wrong with a URL, a password or a server in one sentence; a pool only says that it took too long.
+        self.connect().await?.close().await?;
+        Ok(database::pool(&self.secrets.secrets().database_url()?, "purser command", 2)?)
     }
 
     /// Shows a result: as JSON, or in words.
@@ -65,6 +97,11 @@ impl PersonArgs {
             println!("{}", words(result).trim_end());
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Says that something was done.
+    pub(crate) fn done(&self, words: &str) -> anyhow::Result<ExitCode> {
+        self.show(&serde_json::json!({ "done": true }), |_| words.to_owned())
     }
 
     /// Shows many results: as JSON, or as a table.

@@ -1,5 +1,6 @@
 //! The payment API that merchants call: HTTP in, one commit, an answer when the payment came to its end.
 
+mod admin;
 mod auth;
 mod balance;
 pub mod bodies;

@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::problem::Problem;
 use super::{
-    Gateway, balance, cancel, captures, events, openapi, payment_methods, payment_reads, payments, query, refunds,
-    users, webhook_actions, webhook_endpoints,
+    Gateway, admin, balance, cancel, captures, events, openapi, payment_methods, payment_reads, payments, query,
+    refunds, users, webhook_actions, webhook_endpoints,
 };
 use crate::payment_methods::card_number;
 
@@ -53,6 +53,7 @@ fn described() -> OpenApiRouter<Arc<Gateway>> {
         .routes(routes!(webhook_actions::enable))
         .routes(routes!(events::list))
         .routes(routes!(events::read))
+        .merge(admin::described())
 }
 
 /// What every path has around it: problems for whatever goes wrong, request ids, figures.

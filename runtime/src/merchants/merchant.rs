@@ -1,12 +1,16 @@
 //! One merchant.
 
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::ids::MerchantId;
 use crate::money::{Money, MoneyError};
 
 /// Whether a merchant may take payments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema, sqlx::Type)]
+#[schema(as = MerchantStatus)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[sqlx(type_name = "varchar", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Status {
     /// It may.
@@ -15,6 +19,16 @@ pub enum Status {
     Suspended,
     /// Never again; what it has taken can still be read.
     Inactive,
+}
+
+impl std::fmt::Display for Status {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Active => "ACTIVE",
+            Self::Suspended => "SUSPENDED",
+            Self::Inactive => "INACTIVE",
+        })
+    }
 }
 
 /// A merchant, as far as taking a payment needs to know it.

@@ -50,10 +50,16 @@ pub async fn create(
 /// # Errors
 /// When the database does not answer.
 pub async fn find_by_key(executor: impl PgExecutor<'_>, key_hash: &str) -> Result<Option<Merchant>, sqlx::Error> {
-    sqlx::query_as("select id, name, status, fee_percentage from merchants where api_key = $1")
-        .bind(key_hash)
-        .fetch_optional(executor)
-        .await
+    sqlx::query_as(
+        "select id, name, status, fee_percentage from merchants where api_key = $1
+         union all
+         select m.id, m.name, m.status, m.fee_percentage from api_keys k join merchants m on m.id = k.merchant_id
+         where k.hash = $1 and (k.expires_at is null or k.expires_at > now())
+         limit 1",
+    )
+    .bind(key_hash)
+    .fetch_optional(executor)
+    .await
 }
 
 /// The merchant with this id.
