@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{Actor, AdminError};
-use crate::changed::{Changed, announce};
 use crate::database::Pool;
 use crate::fraud::rules::Rule;
 use crate::payments::json::millis;
@@ -79,7 +78,6 @@ pub async fn set(pool: &Pool, actor: &Actor, name: &str, change: &RuleChange) ->
     let detail = json!({"kind": change.kind, "points": change.points, "parameters": change.parameters});
     actor.did(&mut transaction, "fraud_rule.set", name, detail).await?;
     transaction.commit().await?;
-    announce(pool, Changed::FraudRules).await;
     Ok(rule)
 }
 
@@ -101,7 +99,6 @@ pub async fn enable(pool: &Pool, actor: &Actor, name: &str, enabled: bool) -> Re
     let action = if enabled { "fraud_rule.enabled" } else { "fraud_rule.disabled" };
     actor.did(&mut transaction, action, name, json!({})).await?;
     transaction.commit().await?;
-    announce(pool, Changed::FraudRules).await;
     Ok(rule)
 }
 
@@ -117,7 +114,6 @@ pub async fn delete(pool: &Pool, actor: &Actor, name: &str) -> Result<(), AdminE
     }
     actor.did(&mut transaction, "fraud_rule.deleted", name, json!({})).await?;
     transaction.commit().await?;
-    announce(pool, Changed::FraudRules).await;
     Ok(())
 }
 

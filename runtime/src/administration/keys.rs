@@ -7,7 +7,6 @@ use sqlx::postgres::PgConnection;
 use utoipa::ToSchema;
 
 use super::{Actor, AdminError, merchants};
-use crate::changed::{Changed, announce};
 use crate::database::Pool;
 use crate::ids::MerchantId;
 use crate::merchants::ApiKey;
@@ -110,7 +109,6 @@ pub async fn rotate(pool: &Pool, actor: &Actor, merchant: MerchantId, overlap_h:
     let detail = json!({"from": prefix, "to": key.shown(), "overlap_hours": overlap_h});
     actor.did(&mut transaction, "key.rotated", &merchant.to_string(), detail).await?;
     transaction.commit().await?;
-    announce(pool, Changed::Merchant(merchant)).await;
     Ok(made(&key, None))
 }
 
@@ -141,7 +139,6 @@ pub async fn revoke(pool: &Pool, actor: &Actor, merchant: MerchantId, prefix: &s
     }
     actor.did(&mut transaction, "key.revoked", &merchant.to_string(), json!({"prefix": prefix})).await?;
     transaction.commit().await?;
-    announce(pool, Changed::Merchant(merchant)).await;
     Ok(())
 }
 

@@ -7,7 +7,6 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{Actor, AdminError};
-use crate::changed::{Changed, announce};
 use crate::database::Pool;
 use crate::ids::MerchantId;
 use crate::merchants::{ApiKey, Status, store};
@@ -163,7 +162,6 @@ pub async fn set_status(
         .await?;
     actor.did(&mut transaction, "merchant.status", &id.to_string(), detail).await?;
     transaction.commit().await?;
-    announce(pool, Changed::Merchant(id)).await;
     show(pool, id).await
 }
 
@@ -183,7 +181,6 @@ pub async fn set_fee(pool: &Pool, actor: &Actor, id: MerchantId, fee: Decimal) -
     let detail = json!({"from": before.fee_percentage, "to": fee});
     actor.did(&mut transaction, "merchant.fee", &id.to_string(), detail).await?;
     transaction.commit().await?;
-    announce(pool, Changed::Merchant(id)).await;
     show(pool, id).await
 }
 

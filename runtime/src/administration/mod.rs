@@ -1,5 +1,5 @@
 //! What those who run the platform do to it, by command or over HTTP: the same code behind both. Every change is written
-//! together with who made it and why.
+//! together with who made it and why; what has copies of it is told by the database itself, in the same commit.
 
 pub mod attempts;
 pub mod fraud_rules;

@@ -12,7 +12,11 @@ use axum::routing::get;
 use axum::{Json, Router};
 use http::{HeaderValue, header};
 use serde_json::{Value, json};
-use utoipa::openapi::{InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
+use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
+
+use crate::ids::{
+    AttemptId, CaptureId, EventId, MerchantId, PaymentId, PaymentMethodId, RefundId, UserId, VoidId, WebhookEndpointId,
+};
 
 /// How long an answer may wait for the end.
 #[derive(utoipa::IntoParams)]
@@ -35,7 +39,20 @@ pub(super) fn begin() -> OpenApi {
         .description(Some(include_str!("introduction.md")))
         .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()))
         .build();
-    OpenApiBuilder::new().info(info).build()
+    // Ids that stand in paths and queries alone would be referred to and not be there.
+    let ids = ComponentsBuilder::new()
+        .schema_from::<PaymentId>()
+        .schema_from::<AttemptId>()
+        .schema_from::<CaptureId>()
+        .schema_from::<RefundId>()
+        .schema_from::<VoidId>()
+        .schema_from::<UserId>()
+        .schema_from::<PaymentMethodId>()
+        .schema_from::<MerchantId>()
+        .schema_from::<EventId>()
+        .schema_from::<WebhookEndpointId>()
+        .build();
+    OpenApiBuilder::new().info(info).components(Some(ids)).build()
 }
 
 /// The whole document, from what the handlers say of themselves.
