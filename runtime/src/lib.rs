@@ -39,6 +39,7 @@ pub mod app;
 pub mod cache;
 pub mod config;
 pub mod database;
+pub mod limits;
 pub mod live_settings;
 pub mod metrics;
 pub mod partitions;

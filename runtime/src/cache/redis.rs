@@ -59,18 +59,24 @@ struct State {
     any_untold: AtomicBool,
 }
 
+impl State {
+    fn new() -> Self {
+        Self {
+            begin: Instant::now(),
+            rests_until: AtomicU64::new(0),
+            untold: Mutex::default(),
+            any_untold: AtomicBool::new(false),
+        }
+    }
+}
+
 impl Cache {
     /// A cache at this URL; without a URL, one that always misses. Never waits for Redis.
     ///
     /// # Errors
     /// When the URL is none.
     pub fn new(url: Option<&SecretString>) -> Result<Self, CacheError> {
-        let state = Arc::new(State {
-            begin: Instant::now(),
-            rests_until: AtomicU64::new(0),
-            untold: Mutex::default(),
-            any_untold: AtomicBool::new(false),
-        });
+        let state = Arc::new(State::new());
         let Some(url) = url else { return Ok(Self { manager: None, state }) };
         let client = ::redis::Client::open(url.expose_secret().trim()).map_err(|_| CacheError::Url)?;
         let config = ConnectionManagerConfig::new()
@@ -85,6 +91,12 @@ impl Cache {
     #[must_use]
     pub fn connection(&self) -> Option<ConnectionManager> {
         self.manager.clone()
+    }
+
+    /// The same Redis for another purpose, which judges by itself whether it answers.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { manager: self.manager.clone(), state: Arc::new(State::new()) }
     }
 
     /// Whether Redis answers.

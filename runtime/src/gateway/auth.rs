@@ -34,6 +34,10 @@ impl FromRequestParts<Arc<Gateway>> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, gateway: &Arc<Gateway>) -> Result<Self, Problem> {
+        // Looked up on the way here already.
+        if let Some(merchant) = parts.extensions.get::<Arc<Merchant>>() {
+            return Ok(Self(merchant.as_ref().clone()));
+        }
         let refuse =
             |detail: &str| Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail).param("Authorization");
         if !parts.headers.contains_key(header::AUTHORIZATION) {

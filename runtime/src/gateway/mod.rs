@@ -12,6 +12,7 @@ mod etag;
 mod events;
 mod idempotent;
 mod intake;
+mod limits;
 mod openapi;
 mod operations;
 mod page;
@@ -38,6 +39,7 @@ use tokio::net::TcpListener;
 
 use crate::app::App;
 use crate::idempotency;
+use crate::limits::Limiter;
 use crate::shutdown::DRAIN;
 
 /// How often expired keys are forgotten.
@@ -46,7 +48,9 @@ const HOUSEKEEPING: Duration = Duration::from_secs(300);
 /// What the endpoints share.
 pub(crate) struct Gateway {
     app: Arc<App>,
+    in_work: limits::InWork,
     intake: intake::Intake,
+    limiter: Limiter,
     waiters: wait::Waiters,
     bell: work::Bell,
 }
@@ -54,10 +58,12 @@ pub(crate) struct Gateway {
 impl Gateway {
     fn new(app: Arc<App>) -> Arc<Self> {
         Arc::new(Self {
-            app,
+            in_work: limits::InWork::default(),
             intake: intake::Intake::default(),
+            limiter: Limiter::new(&app.cache),
             waiters: wait::Waiters::default(),
             bell: work::Bell::default(),
+            app,
         })
     }
 }
@@ -71,7 +77,7 @@ pub async fn serve_on(app: Arc<App>, listener: TcpListener) -> std::io::Result<(
     let (intake, waiters, bell) = (gateway.intake.clone(), gateway.waiters.clone(), gateway.bell.clone());
     tracing::info!(address = %listener.local_addr()?, "taking payments");
     let stop = app.shutdown.clone();
-    let serving = connections::serve(listener, router::router(gateway), stop, connections::Limits::default());
+    let serving = connections::serve(listener, router::router(gateway.clone()), stop, connections::Limits::default());
     let drained = async {
         app.shutdown.cancelled().await;
         tokio::time::sleep(DRAIN).await;
@@ -83,6 +89,7 @@ pub async fn serve_on(app: Arc<App>, listener: TcpListener) -> std::io::Result<(
             Ok(())
         }
         () = intake.serve(app.clone(), bell.clone()) => Ok(()),
+        () = gateway.limiter.serve() => Ok(()),
         () = waiters.serve(app.pool.clone()) => Ok(()),
         () = bell.pass_on(app.pool.clone()) => Ok(()),
         () = forget_keys(&app) => Ok(()),

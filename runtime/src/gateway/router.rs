@@ -14,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+use super::limits;
 use super::problem::Problem;
 use super::{
     Gateway, admin, balance, cancel, captures, events, openapi, payment_methods, payment_reads, payments, query,
@@ -65,6 +66,7 @@ fn surround(paths: Router<Arc<Gateway>>, gateway: Arc<Gateway>) -> Router {
         })
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(refuse_card_numbers))
+        .layer(from_fn_with_state(gateway.clone(), limits::guard))
         .layer(from_fn_with_state(gateway.clone(), finish))
         .with_state(gateway)
 }
@@ -95,6 +97,7 @@ async fn finish(State(gateway): State<Arc<Gateway>>, request: Request, next: Nex
     let path = request.uri().path().to_owned();
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let mut response = next.run(request).await;
+    let quota = response.extensions_mut().remove::<limits::Shown>();
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let allow = response.headers_mut().remove(http::header::ALLOW);
         let path = if problem.is_about_card_number() { "/" } else { &path };
@@ -110,6 +113,9 @@ async fn finish(State(gateway): State<Arc<Gateway>>, request: Request, next: Nex
     let metrics = &gateway.app.metrics;
     metrics.http_requests.with_label_values(&[method.as_str(), route.as_str(), &status.to_string()]).inc();
     metrics.http_seconds.with_label_values(&[route.as_str()]).observe(begin.elapsed().as_secs_f64());
+    if let Some(quota) = quota {
+        quota.write(response.headers_mut());
+    }
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID, id);
     }

@@ -118,8 +118,12 @@ impl Stage {
             self.test.credential(&provider.resource, "sk_test_stage");
         }
         let cache_ttl = CacheTtl { user_s: 300, payment_method_s: 600, fraud_rules_s: 3600, metrics_s: 60 };
-        let settings =
-            Settings { revision: self.revision, cache_ttl, providers: providers.to_vec(), limits: Default::default() };
+        let settings = Settings {
+            revision: self.revision,
+            cache_ttl,
+            providers: providers.to_vec(),
+            limits: support::unlimited(),
+        };
         let mut connection = support::connection(&self.test.database_url).await;
         settings_apply::apply(&mut connection, OWNER, &settings).await.unwrap();
         connection.close().await.unwrap();

@@ -15,7 +15,7 @@ use chrono::Utc;
 use runtime::app::App;
 use runtime::config::Secrets;
 use runtime::migrate::{self, Patience};
-use runtime_contract::{Environment, FraudConfig, OnDeadline, RuntimeConfig};
+use runtime_contract::{Environment, FraudConfig, Limits, OnDeadline, RuntimeConfig};
 use secrecy::SecretString;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use tempfile::TempDir;
@@ -148,4 +148,9 @@ pub fn config() -> RuntimeConfig {
         fraud: FraudConfig { url: "http://127.0.0.1:1".into(), deadline_ms: 50, on_deadline: OnDeadline::Flag },
         webhooks: Default::default(),
     }
+}
+
+/// Limits that no test meets by chance.
+pub fn unlimited() -> Limits {
+    Limits { requests_per_second: 100_000, burst: 100_000, concurrent_requests: 100_000 }
 }
