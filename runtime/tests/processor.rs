@@ -419,3 +419,35 @@ async fn a_payment_is_not_claimed_before_the_fraud_workload_is_up() {
     let stored = stage.settled(id).await;
     assert_eq!((stored.fraud_status.as_deref(), stored.fraud_score), (Some("PASSED"), Some(Decimal::ZERO)));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_no_worker_survives_or_understands_is_set_aside_and_the_others_go_on() {
+    let simulator = Provider::start().await;
+    let mut stage = Stage::new("pm_card_visa").await;
+    stage.providers(&[provider("stripe", simulator.address, 1)]).await;
+    let (deadly, strange) = (stage.accept("10.50", "USD").await, stage.accept("10.50", "USD").await);
+    sqlx::query("update work_items set attempt = 50 where payment_id = $1")
+        .bind(deadly)
+        .execute(stage.pool())
+        .await
+        .unwrap();
+    sqlx::query("update work_items set attempt = 9, last_error = 'as before' where payment_id = $1")
+        .bind(strange)
+        .execute(stage.pool())
+        .await
+        .unwrap();
+    sqlx::query("update transactions set currency = 'XXX' where id = $1")
+        .bind(strange)
+        .execute(stage.pool())
+        .await
+        .unwrap();
+    stage.processor(hasty());
+    let fine = stage.accept("10.50", "USD").await;
+    assert_eq!(stage.settled(fine).await.status, "SUCCESS");
+    let parked = "select count(*) from work_items where payment_id = $1 and parked_at is not null and last_error ~ 'did not survive|does not know'";
+    until("both wait for a person", async || {
+        stage.count(parked, deadly).await == 1 && stage.count(parked, strange).await == 1
+    })
+    .await;
+    assert_eq!(simulator.charges().await.len(), 1);
+}

@@ -10,6 +10,7 @@ use std::time::Duration;
 use chrono::Utc;
 use runtime::ids::{AttemptId, PaymentId};
 use runtime::payments::{self, PaymentJson, Status};
+use runtime::processor::alarm::{ALARM_AFTER_S, open_outcomes};
 use runtime::processor::case::{OpenAttempt, ProviderAddress};
 use runtime::processor::ending::{Approval, Ended};
 use runtime::processor::error::StepError;
@@ -240,4 +241,23 @@ async fn a_person_ends_an_attempt_as_a_processor_would() {
         .await
         .unwrap();
     assert_eq!(note, "said by ada: seen in the provider's dashboard");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outcome_that_stays_unknown_is_measured_by_its_age() {
+    let desk = Desk::new().await;
+    let claimed = desk.claimed(2).await;
+    let open = desk.sent(&claimed[0]).await;
+    desk.sent(&claimed[1]).await;
+    let pool = desk.stage.pool();
+    assert_eq!(open_outcomes(pool).await.unwrap().unknown, 0, "what was just sent is not unknown yet");
+    sqlx::query("update payment_attempts set t_start = now() - interval '700 seconds' where id = $1")
+        .bind(open.id)
+        .execute(pool)
+        .await
+        .unwrap();
+    let measured = open_outcomes(pool).await.unwrap();
+    assert!(measured.unknown == 1 && measured.oldest_s >= ALARM_AFTER_S, "{measured:?}");
+    desk.recorder.write(Desk::ended(&claimed[0], &open, "pi_1")).await.unwrap();
+    assert_eq!(open_outcomes(pool).await.unwrap().unknown, 0);
 }

@@ -13,7 +13,10 @@ const KEPT: Duration = Duration::from_secs(1);
 
 /// What was read last, by provider resource.
 #[derive(Default)]
-pub(super) struct Credentials(Mutex<HashMap<String, (Instant, Result<SecretString, String>)>>);
+pub(super) struct Credentials(Mutex<HashMap<String, Read>>);
+
+/// When a credential was read, and what was found: it, or why there is none.
+type Read = (Instant, Result<SecretString, String>);
 
 impl Credentials {
     /// The credential of a resource, or why there is none.
