@@ -3,6 +3,7 @@
 pub mod adapter;
 pub mod call;
 pub mod client;
+pub mod paypal;
 pub mod routing;
 pub mod stripe;
 mod tokens;
@@ -17,6 +18,7 @@ use runtime_contract::ProviderName;
 pub fn adapter(name: ProviderName) -> Option<&'static dyn Adapter> {
     match name {
         ProviderName::Stripe => Some(&stripe::Stripe),
-        ProviderName::Visa | ProviderName::Mastercard | ProviderName::Paypal | ProviderName::Amex => None,
+        ProviderName::Paypal => Some(&paypal::Paypal),
+        ProviderName::Visa | ProviderName::Mastercard | ProviderName::Amex => None,
     }
 }

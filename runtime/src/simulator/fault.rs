@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-/// What goes wrong with a charge request.
+/// What goes wrong with a request that charges, captures, refunds or voids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fault {
@@ -26,6 +26,10 @@ pub enum Fault {
     GarbageAfterCharging,
     /// 429, and nothing was charged.
     RateLimit,
+    /// 500, nothing was charged, and the key answers with that 500 from now on, as Stripe's keys do.
+    StoredErrorBeforeCharging,
+    /// 500 although the charge was made, and the key answers with that 500 from now on.
+    StoredErrorAfterCharging,
 }
 
 impl Fault {
@@ -36,12 +40,28 @@ impl Fault {
             | Self::TimeoutAfterCharging
             | Self::ResetAfterCharging
             | Self::TruncateAfterCharging
-            | Self::GarbageAfterCharging => true,
-            Self::ErrorBeforeCharging | Self::TimeoutBeforeCharging | Self::ResetBeforeCharging | Self::RateLimit => {
-                false
-            }
+            | Self::GarbageAfterCharging
+            | Self::StoredErrorAfterCharging => true,
+            Self::ErrorBeforeCharging
+            | Self::TimeoutBeforeCharging
+            | Self::ResetBeforeCharging
+            | Self::RateLimit
+            | Self::StoredErrorBeforeCharging => false,
         }
     }
+
+    /// Whether the key keeps the error.
+    pub(super) const fn is_stored(self) -> bool {
+        matches!(self, Self::StoredErrorBeforeCharging | Self::StoredErrorAfterCharging)
+    }
+}
+
+/// A fault, and where an answer is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) fault: Fault,
+    /// Bytes of the body that still arrive; half of them when it does not say.
+    pub(super) offset: Option<usize>,
 }
 
 /// The body of `POST /simulator/faults`.
@@ -53,6 +73,8 @@ pub(super) struct FaultOrder {
     /// For how many of the next requests.
     #[serde(default = "once")]
     pub(super) count: usize,
+    /// Bytes of the body that still arrive, for a fault that cuts.
+    pub(super) offset: Option<usize>,
 }
 
 const fn once() -> usize {
@@ -61,7 +83,7 @@ const fn once() -> usize {
 
 /// Faults in the order in which they will happen.
 #[derive(Debug, Default)]
-pub(super) struct Faults(VecDeque<Fault>);
+pub(super) struct Faults(VecDeque<Trouble>);
 
 impl Faults {
     /// More of them would be a memory leak rather than a test.
@@ -72,11 +94,12 @@ impl Faults {
         if self.0.len() + order.count > Self::WAITING_MAX {
             return false;
         }
-        self.0.extend(std::iter::repeat_n(order.fault, order.count));
+        let trouble = Trouble { fault: order.fault, offset: order.offset };
+        self.0.extend(std::iter::repeat_n(trouble, order.count));
         true
     }
 
-    pub(super) fn next(&mut self) -> Option<Fault> {
+    pub(super) fn next(&mut self) -> Option<Trouble> {
         self.0.pop_front()
     }
 

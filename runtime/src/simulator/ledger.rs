@@ -1,60 +1,18 @@
-//! What the provider knows: every PaymentIntent, and the answer kept for every idempotency key.
+//! The book on disk, and the answer kept for every idempotency key.
 //!
-//! This is the judge of "charged once", so it never takes our side: it counts each charge that it was made to make.
+//! Written without waiting for the disk: a provider that is killed keeps what it wrote, and one whose machine loses power
+//! is no provider of ours.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use uuid::Uuid;
 
-use super::card::Card;
-use super::intent_request::IntentRequest;
-use super::reply::{Reply, decline_json};
-
-/// A PaymentIntent that was carried out, and so a charge when it succeeded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Intent {
-    /// `pi_…`.
-    pub id: String,
-    /// In Stripe's smallest unit of the currency.
-    pub amount: i64,
-    /// In lower case.
-    pub currency: String,
-    /// `succeeded` or `requires_payment_method`.
-    pub status: String,
-    /// The token that was charged.
-    pub payment_method: String,
-    /// Whatever the caller attached.
-    pub metadata: BTreeMap<String, String>,
-    /// `ch_…`.
-    pub latest_charge: String,
-    /// Seconds since 1970.
-    pub created: i64,
-    /// Why it was declined.
-    pub last_payment_error: Option<Value>,
-    /// The caller's key.
-    pub idempotency_key: Option<String>,
-    /// The request's body, which a repeated key is compared with.
-    form: String,
-}
-
-impl Intent {
-    /// Money that changed hands, in Stripe's smallest unit.
-    #[must_use]
-    pub fn amount_received(&self) -> i64 {
-        if self.succeeded() { self.amount } else { 0 }
-    }
-
-    /// Whether it is a charge.
-    #[must_use]
-    pub fn succeeded(&self) -> bool {
-        self.status == "succeeded"
-    }
-}
+use super::book::{Book, Charge, Dialect};
+use super::reply::Reply;
 
 /// What is to happen with a request that carries an idempotency key.
 #[derive(Debug, PartialEq)]
@@ -63,17 +21,52 @@ pub(super) enum Begin {
     Fresh,
     /// The first one is done, and this was its answer.
     Replay(Reply),
-    /// The first one is not done, or was another request.
-    Refused(Reply),
+    /// The first one was another request.
+    Mismatch,
+    /// The first one is not done.
+    InUse,
 }
 
-/// The intents, in the order in which they were made.
-#[derive(Debug, Default)]
+/// A key, and the request that it came with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Key {
+    pub(super) dialect: Dialect,
+    pub(super) key: String,
+    pub(super) fingerprint: u64,
+}
+
+/// What a request came to: a charge that was made or changed, and what is answered.
+pub(super) struct Done {
+    pub(super) charge: Option<Charge>,
+    pub(super) reply: Reply,
+    /// Whether it made the charge: then its answer can be told again from the charge, and need not be kept.
+    pub(super) makes: bool,
+}
+
+struct Kept {
+    fingerprint: u64,
+    answer: Answer,
+}
+
+enum Answer {
+    /// That of the charge in this place, when it was made.
+    Made(usize),
+    Stored(u16, Box<str>),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    charge: Option<Charge>,
+    key: Option<Key>,
+    answer: Option<(u16, String)>,
+}
+
+/// Everything that the provider remembers.
+#[derive(Default)]
 pub struct Ledger {
-    intents: Vec<Intent>,
-    by_key: HashMap<String, usize>,
-    by_id: HashMap<String, usize>,
-    in_progress: HashSet<String>,
+    book: Book,
+    kept: HashMap<(Dialect, String), Kept>,
+    in_progress: HashSet<(Dialect, String)>,
     file: Option<File>,
 }
 
@@ -102,137 +95,125 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Every intent so far.
+    /// What was done.
     #[must_use]
-    pub fn intents(&self) -> &[Intent] {
-        &self.intents
-    }
-
-    /// Every intent that took money.
-    pub fn charges(&self) -> impl Iterator<Item = &Intent> {
-        self.intents.iter().filter(|intent| intent.succeeded())
-    }
-
-    /// One intent.
-    pub(super) fn intent(&self, id: &str) -> Option<&Intent> {
-        self.by_id.get(id).map(|&index| &self.intents[index])
+    pub fn book(&self) -> &Book {
+        &self.book
     }
 
     /// Compares a request with the first one of its key.
-    pub(super) fn begin(&mut self, key: &str, form: &str) -> Begin {
-        if let Some(&index) = self.by_key.get(key) {
-            let intent = &self.intents[index];
-            return if intent.form == form {
-                Begin::Replay(Reply::of_confirmation(intent))
-            } else {
-                Begin::Refused(Reply::key_mismatch(key))
+    pub(super) fn begin(&mut self, key: &Key) -> Begin {
+        let name = (key.dialect, key.key.clone());
+        if let Some(kept) = self.kept.get(&name) {
+            if kept.fingerprint != key.fingerprint {
+                return Begin::Mismatch;
+            }
+            let reply = match &kept.answer {
+                Answer::Made(index) => self.book.at(*index).map(|charge| Reply::of_making(&charge.as_made())),
+                Answer::Stored(status, body) => Some(Reply::stored(*status, body)),
             };
+            return reply.map_or(Begin::Fresh, Begin::Replay);
         }
-        if self.in_progress.insert(key.to_owned()) { Begin::Fresh } else { Begin::Refused(Reply::key_in_use(key)) }
+        if self.in_progress.insert(name) { Begin::Fresh } else { Begin::InUse }
     }
 
     /// Forgets that a request is in progress.
-    pub(super) fn end(&mut self, key: &str) {
-        self.in_progress.remove(key);
+    pub(super) fn end(&mut self, key: &Key) {
+        self.in_progress.remove(&(key.dialect, key.key.clone()));
     }
 
-    /// Carries a request out. When this returns, the charge is on disk.
+    /// Makes it so. When this returns, a killed provider still knows it.
     ///
     /// # Errors
-    /// When the file cannot be written: then nothing was charged.
-    pub(super) fn carry_out(
-        &mut self,
-        request: IntentRequest,
-        key: Option<&str>,
-        form: &str,
-        created: i64,
-    ) -> io::Result<Reply> {
-        let charge = format!("ch_{}", Uuid::now_v7().simple());
-        let (status, last_payment_error) = match request.card {
-            Card::Pays => ("succeeded", None),
-            Card::Declines(decline) => ("requires_payment_method", Some(decline_json(&decline, &charge))),
-        };
-        let intent = Intent {
-            id: format!("pi_{}", Uuid::now_v7().simple()),
-            amount: request.amount,
-            currency: request.currency,
-            status: status.into(),
-            payment_method: request.payment_method,
-            metadata: request.metadata,
-            latest_charge: charge,
-            created,
-            last_payment_error,
-            idempotency_key: key.map(str::to_owned),
-            form: form.to_owned(),
-        };
-        self.append(&intent)?;
-        let reply = Reply::of_confirmation(&intent);
-        self.index(intent);
-        Ok(reply)
-    }
-
-    fn append(&mut self, intent: &Intent) -> io::Result<()> {
-        let Some(file) = &mut self.file else {
-            return Ok(());
-        };
-        let mut line = serde_json::to_vec(intent)?;
-        line.push(b'\n');
-        file.write_all(&line)?;
-        file.sync_data()
-    }
-
-    fn index(&mut self, intent: Intent) {
-        let index = self.intents.len();
-        self.by_id.insert(intent.id.clone(), index);
-        if let Some(key) = &intent.idempotency_key {
-            self.by_key.insert(key.clone(), index);
+    /// When the file cannot be written: then nothing was done.
+    pub(super) fn record(&mut self, done: &Done, key: Option<&Key>) -> io::Result<()> {
+        let answer = (!done.makes && key.is_some()).then(|| (done.reply.status.as_u16(), done.reply.body.to_string()));
+        let line = Line { charge: done.charge.clone(), key: key.cloned(), answer };
+        if let Some(file) = &mut self.file {
+            let mut bytes = serde_json::to_vec(&line)?;
+            bytes.push(b'\n');
+            file.write_all(&bytes)?;
         }
-        self.intents.push(intent);
+        self.index(line);
+        Ok(())
     }
+
+    /// Changes a charge without a request, as time does.
+    ///
+    /// # Errors
+    /// As [`Ledger::record`].
+    pub(super) fn amend(&mut self, charge: Charge) -> io::Result<()> {
+        let reply = Reply::of_making(&charge);
+        self.record(&Done { charge: Some(charge), reply, makes: false }, None)
+    }
+
+    fn index(&mut self, line: Line) {
+        let Line { charge, key, answer } = line;
+        let made = charge.map(|charge| self.book.put(charge));
+        let Some(Key { dialect, key, fingerprint }) = key else { return };
+        let answer = match (answer, made) {
+            (Some((status, body)), _) => Answer::Stored(status, body.into()),
+            (None, Some(index)) => Answer::Made(index),
+            (None, None) => return,
+        };
+        self.kept.insert((dialect, key), Kept { fingerprint, answer });
+    }
+}
+
+/// What tells one request from another, for a key that comes back. Stable over restarts of one build, which is all that
+/// a simulator needs.
+pub(super) fn fingerprint(path: &str, body: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (path, body).hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simulator::stripe::requests::{Charging, charge};
 
-    const FORM: &str = "amount=1050";
+    fn key(name: &str, body: &str) -> Key {
+        let fingerprint = fingerprint("/v1/payment_intents", body.as_bytes());
+        Key { dialect: Dialect::Stripe, key: name.into(), fingerprint }
+    }
 
-    fn request(token: &str) -> IntentRequest {
-        IntentRequest {
-            amount: 1050,
-            currency: "usd".into(),
-            payment_method: token.into(),
-            card: super::super::card::card(token).unwrap(),
-            metadata: BTreeMap::new(),
-        }
+    fn made(token: &str) -> Done {
+        let form = format!(
+            "amount=1050&currency=usd&payment_method={token}&payment_method_types[]=card&confirm=true&off_session=true\
+             &error_on_requires_action=true"
+        );
+        charge(form.as_bytes(), &Charging { now: 1, key: Some("k".into()), decline: None }).unwrap()
     }
 
     #[test]
     fn the_same_key_replays_and_another_body_is_refused() {
         let mut ledger = Ledger::default();
-        assert_eq!(ledger.begin("k", FORM), Begin::Fresh);
-        let first = ledger.carry_out(request("pm_card_visa"), Some("k"), FORM, 1).unwrap();
-        assert_eq!(ledger.begin("k", FORM), Begin::Replay(first));
-        assert_eq!(ledger.begin("k", "amount=1"), Begin::Refused(Reply::key_mismatch("k")));
-        assert_eq!(ledger.charges().count(), 1);
+        assert_eq!(ledger.begin(&key("k", "a")), Begin::Fresh);
+        let done = made("pm_card_visa");
+        ledger.record(&done, Some(&key("k", "a"))).unwrap();
+        assert_eq!(ledger.begin(&key("k", "a")), Begin::Replay(done.reply));
+        assert_eq!(ledger.begin(&key("k", "b")), Begin::Mismatch);
+        assert_eq!(ledger.book().charges().len(), 1);
     }
 
     #[test]
     fn a_key_in_progress_is_refused_until_it_ends() {
         let mut ledger = Ledger::default();
-        assert_eq!(ledger.begin("k", FORM), Begin::Fresh);
-        assert_eq!(ledger.begin("k", FORM), Begin::Refused(Reply::key_in_use("k")));
-        ledger.end("k");
-        assert_eq!(ledger.begin("k", FORM), Begin::Fresh);
+        assert_eq!(ledger.begin(&key("k", "a")), Begin::Fresh);
+        assert_eq!(ledger.begin(&key("k", "a")), Begin::InUse);
+        ledger.end(&key("k", "a"));
+        assert_eq!(ledger.begin(&key("k", "a")), Begin::Fresh);
     }
 
     #[test]
     fn a_decline_is_no_charge_but_is_replayed_like_one() {
         let mut ledger = Ledger::default();
-        let first = ledger.carry_out(request("pm_card_chargeDeclined"), Some("k"), FORM, 1).unwrap();
-        assert_eq!(first.status, http::StatusCode::PAYMENT_REQUIRED);
-        assert_eq!(ledger.begin("k", FORM), Begin::Replay(first));
-        assert_eq!(ledger.charges().count(), 0);
+        let done = made("pm_card_chargeDeclined");
+        assert_eq!(done.reply.status, http::StatusCode::PAYMENT_REQUIRED);
+        ledger.record(&done, Some(&key("k", "a"))).unwrap();
+        assert_eq!(ledger.begin(&key("k", "a")), Begin::Replay(done.reply));
+        assert!(!ledger.book().charges()[0].is_approved());
     }
 
     #[test]
@@ -240,14 +221,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("charges.jsonl");
         let mut ledger = Ledger::open(&path).unwrap();
-        let reply = ledger.carry_out(request("pm_card_visa"), Some("k"), FORM, 1).unwrap();
+        let done = made("pm_card_visa");
+        ledger.record(&done, Some(&key("k", "a"))).unwrap();
         drop(ledger);
-        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"id\":\"pi_cut").unwrap();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"charge\":{\"id\":\"pi_cut").unwrap();
 
         let mut again = Ledger::open(&path).unwrap();
-        assert_eq!(again.begin("k", FORM), Begin::Replay(reply));
-        again.carry_out(request("pm_card_visa"), Some("k2"), FORM, 2).unwrap();
+        assert_eq!(again.begin(&key("k", "a")), Begin::Replay(done.reply));
+        again.record(&made("pm_card_visa"), Some(&key("k2", "a"))).unwrap();
         drop(again);
-        assert_eq!(Ledger::open(&path).unwrap().charges().count(), 2);
+        assert_eq!(Ledger::open(&path).unwrap().book().charges().len(), 2);
     }
 }

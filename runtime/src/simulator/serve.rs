@@ -1,211 +1,183 @@
-//! The simulator's HTTP side.
+//! How a request is answered, whatever its wire format: credential, fault, key, latency, work.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use axum::{Json, Router};
 use chrono::Utc;
-use secrecy::{ExposeSecret, SecretString};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::fault::{Fault, FaultOrder, Faults};
-use super::intent_request::{self, IntentRequest};
-use super::ledger::{Begin, Ledger};
+use super::book::{Book, Charge, Dialect};
+use super::fault::{Fault, Trouble};
+use super::ledger::{Begin, Done, Key, Ledger, fingerprint};
+use super::provider::Provider;
 use super::reply::Reply;
-use crate::providers::stripe::IDEMPOTENCY_KEY;
+use super::stripe::requests::Charging;
+use super::{admin, notify, paypal, stripe};
 
-/// Everything the simulator holds.
-pub(super) struct Provider {
-    ledger: Mutex<Ledger>,
-    faults: Mutex<Faults>,
-    latency: Duration,
-    secret_key: Option<SecretString>,
+/// A request that charges, captures, refunds or voids.
+pub(super) struct Write {
+    pub(super) dialect: Dialect,
+    pub(super) action: &'static str,
+    pub(super) key: Option<String>,
+    pub(super) path: String,
+    pub(super) body: Bytes,
 }
 
-impl Provider {
-    pub(super) fn new(ledger: Ledger, latency: Duration, secret_key: Option<SecretString>) -> Self {
-        Self { ledger: Mutex::new(ledger), faults: Mutex::default(), latency, secret_key }
-    }
-
-    /// The ledger stays true even if a request panicked while it held the lock: each change of it is one step.
-    pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
-        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn faults(&self) -> MutexGuard<'_, Faults> {
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn knows(&self, headers: &HeaderMap) -> bool {
-        let given = headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.strip_prefix("Bearer "));
-        match (&self.secret_key, given) {
-            (_, None) => false,
-            (Some(key), Some(given)) => key.expose_secret() == given,
-            (None, Some(given)) => given.starts_with("sk_") && given.len() > 3,
-        }
-    }
-}
-
-/// The routes of Stripe, and those below `/simulator` for people and tests.
+/// The routes of both formats, and those below `/simulator` for people and tests.
 pub(super) fn router(provider: Arc<Provider>) -> Router {
-    Router::new()
-        .route("/v1/payment_intents", post(create).get(list))
-        .route("/v1/payment_intents/{id}", get(read))
-        .route("/simulator/charges", get(charges))
-        .route("/simulator/faults", post(order_fault).delete(clear_faults))
-        .route("/simulator/healthz", get(|| async { "ok" }))
-        .with_state(provider)
+    Router::new().merge(stripe::routes()).merge(paypal::routes()).merge(admin::routes()).with_state(provider)
 }
 
-async fn create(State(provider): State<Arc<Provider>>, headers: HeaderMap, body: Bytes) -> Response {
-    if !provider.knows(&headers) {
-        return reply(Reply::unauthorized());
+/// Answers a question, which changes nothing.
+pub(super) fn read(
+    provider: &Provider,
+    headers: &HeaderMap,
+    dialect: Dialect,
+    answer: impl FnOnce(&Book, i64) -> Reply,
+) -> Response {
+    if !provider.knows(dialect, headers) {
+        return respond(&Reply::unauthorized(dialect));
     }
-    let fault = provider.faults().next();
-    if let Some(fault) = fault
-        && !fault.charges()
+    let found = answer(provider.ledger().book(), Utc::now().timestamp());
+    respond(&found)
+}
+
+/// Carries a request out, once per key, unless something is to go wrong with it.
+pub(super) async fn write<W>(provider: Arc<Provider>, headers: &HeaderMap, request: Write, work: W) -> Response
+where
+    W: FnOnce(&Book, &[u8], &Charging) -> Result<Done, Reply> + Send + 'static,
+{
+    let dialect = request.dialect;
+    if !provider.knows(dialect, headers) {
+        return respond(&Reply::unauthorized(dialect));
+    }
+    let ordered = provider.faults().next();
+    let trouble = ordered.or_else(|| provider.plan().trouble(request.action));
+    if let Some(trouble) = trouble
+        && !trouble.fault.charges()
+        && !trouble.fault.is_stored()
     {
-        return misbehave(fault, None).await;
+        return misbehave(trouble, dialect, None).await;
     }
+    let stored_fault = trouble.map(|trouble| trouble.fault).filter(|fault| fault.is_stored());
     // On its own task: a caller that hangs up does not stop a provider that has begun.
-    let charging = tokio::spawn(charge(provider, headers, body));
-    let answer = charging.await.unwrap_or_else(|_| reply(Reply::internal()));
-    match fault {
-        Some(fault) => misbehave(fault, Some(answer)).await,
+    let charging = tokio::spawn(carry_out(provider, request, work, stored_fault));
+    let answer = charging.await.unwrap_or_else(|_| respond(&Reply::internal(dialect)));
+    match trouble {
+        Some(trouble) => misbehave(trouble, dialect, Some(answer)).await,
         None => answer,
     }
 }
 
-async fn charge(provider: Arc<Provider>, headers: HeaderMap, body: Bytes) -> Response {
-    let key = headers.get(&IDEMPOTENCY_KEY).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let form = String::from_utf8_lossy(&body).into_owned();
+async fn carry_out<W>(provider: Arc<Provider>, request: Write, work: W, stored_fault: Option<Fault>) -> Response
+where
+    W: FnOnce(&Book, &[u8], &Charging) -> Result<Done, Reply>,
+{
+    let Write { dialect, action, key, path, body } = request;
+    let key = key.map(|key| Key { dialect, key, fingerprint: fingerprint(&path, &body) });
     if let Some(key) = &key {
-        match provider.ledger().begin(key, &form) {
+        let begin = provider.ledger().begin(key);
+        match begin {
             Begin::Fresh => {}
-            Begin::Refused(refusal) => return reply(refusal),
+            Begin::Mismatch => return respond(&Reply::key_mismatch(dialect, &key.key)),
+            Begin::InUse => return respond(&Reply::key_in_use(dialect, &key.key)),
             Begin::Replay(first) => {
-                let mut response = reply(first);
+                let mut response = respond(&first);
                 response.headers_mut().insert("idempotent-replayed", HeaderValue::from_static("true"));
                 return response;
             }
         }
     }
-    tokio::time::sleep(provider.latency).await;
-    // Forms that cannot be carried out are not kept for their key, so a corrected one may follow.
-    let done = match intent_request::parse(&body) {
-        Ok(request) => carry_out(&provider, request, key.clone(), form).await,
-        Err(refusal) => refusal,
+    tokio::time::sleep(provider.latency()).await;
+    let decline = (action == "charge").then(|| provider.plan().decline()).flatten();
+    let charging = Charging { now: Utc::now().timestamp(), key: key.as_ref().map(|key| key.key.clone()), decline };
+    let (reply, changed) = {
+        let mut ledger = provider.ledger();
+        let done = work_on(&mut ledger, dialect, &body, &charging, key.as_ref(), work, stored_fault);
+        if let Some(key) = &key {
+            ledger.end(key);
+        }
+        done
     };
-    if let Some(key) = &key {
-        provider.ledger().end(key);
+    if let Some(charge) = changed {
+        notify::announce(&provider, action, &charge);
     }
-    reply(done)
+    respond(&reply)
 }
 
-async fn carry_out(provider: &Arc<Provider>, request: IntentRequest, key: Option<String>, form: String) -> Reply {
-    let provider = Arc::clone(provider);
-    let created = Utc::now().timestamp();
-    let written =
-        tokio::task::spawn_blocking(move || provider.ledger().carry_out(request, key.as_deref(), &form, created)).await;
-    match written {
-        Ok(Ok(done)) => done,
-        Ok(Err(error)) => {
-            tracing::error!(%error, "the ledger cannot be written, so nothing was charged");
-            Reply::internal()
-        }
-        Err(error) => {
-            tracing::error!(%error, "the charge did not end");
-            Reply::internal()
-        }
+/// Requests that cannot be carried out are not kept for their key, so a corrected one may follow.
+fn work_on<W>(
+    ledger: &mut Ledger,
+    dialect: Dialect,
+    body: &[u8],
+    charging: &Charging,
+    key: Option<&Key>,
+    work: W,
+    stored_fault: Option<Fault>,
+) -> (Reply, Option<Charge>)
+where
+    W: FnOnce(&Book, &[u8], &Charging) -> Result<Done, Reply>,
+{
+    let done = match stored_fault {
+        Some(fault) if !fault.charges() => Ok(Done { charge: None, reply: Reply::internal(dialect), makes: false }),
+        Some(_) => work(ledger.book(), body, charging).map(|done| Done {
+            reply: Reply::internal(dialect),
+            makes: false,
+            ..done
+        }),
+        None => work(ledger.book(), body, charging),
+    };
+    let done = match done {
+        Ok(done) => done,
+        Err(refusal) => return (refusal, None),
+    };
+    if let Err(error) = ledger.record(&done, key) {
+        tracing::error!(%error, "the ledger cannot be written, so nothing was charged");
+        return (Reply::internal(dialect), None);
     }
+    (done.reply, done.charge)
 }
 
 /// `answer` is what an honest provider would have said.
-async fn misbehave(fault: Fault, answer: Option<Response>) -> Response {
-    match fault {
-        Fault::ErrorBeforeCharging | Fault::ErrorAfterCharging => reply(Reply::internal()),
-        Fault::RateLimit => reply(Reply::rate_limited()),
+async fn misbehave(trouble: Trouble, dialect: Dialect, answer: Option<Response>) -> Response {
+    match trouble.fault {
+        Fault::ErrorBeforeCharging
+        | Fault::ErrorAfterCharging
+        | Fault::StoredErrorBeforeCharging
+        | Fault::StoredErrorAfterCharging => respond(&Reply::internal(dialect)),
+        Fault::RateLimit => respond(&Reply::rate_limited(dialect)),
         Fault::TimeoutBeforeCharging | Fault::TimeoutAfterCharging => std::future::pending().await,
-        Fault::ResetBeforeCharging | Fault::ResetAfterCharging => broken(b""),
-        Fault::TruncateAfterCharging => truncated(answer).await,
+        Fault::ResetBeforeCharging | Fault::ResetAfterCharging => broken(StatusCode::OK, b""),
+        Fault::TruncateAfterCharging => truncated(answer, trouble.offset).await,
         Fault::GarbageAfterCharging => (StatusCode::OK, "<html><body>Welcome</body></html>").into_response(),
     }
 }
 
-async fn truncated(answer: Option<Response>) -> Response {
-    let body = answer.map(Response::into_body).unwrap_or_default();
-    let whole = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-    broken(&whole[..whole.len() / 2])
+async fn truncated(answer: Option<Response>, offset: Option<usize>) -> Response {
+    let answer = answer.unwrap_or_default();
+    let status = answer.status();
+    let whole = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap_or_default();
+    // A whole answer would be none of this fault's.
+    let end = offset.unwrap_or(whole.len() / 2).min(whole.len().saturating_sub(1));
+    broken(status, &whole[..end])
 }
 
 /// A body that begins and then fails, upon which the server drops the connection.
-fn broken(begin: &[u8]) -> Response {
+fn broken(status: StatusCode, begin: &[u8]) -> Response {
     let cut = io::Error::from(io::ErrorKind::ConnectionReset);
     let parts: [io::Result<Bytes>; 2] = [Ok(Bytes::copy_from_slice(begin)), Err(cut)];
-    Response::new(Body::from_stream(futures::stream::iter(parts)))
+    let mut response = Response::new(Body::from_stream(futures::stream::iter(parts)));
+    *response.status_mut() = status;
+    response
 }
 
-async fn read(State(provider): State<Arc<Provider>>, headers: HeaderMap, Path(id): Path<String>) -> Response {
-    if !provider.knows(&headers) {
-        return reply(Reply::unauthorized());
+pub(super) fn respond(reply: &Reply) -> Response {
+    match &reply.body {
+        Value::Null => reply.status.into_response(),
+        body => (reply.status, Json(body)).into_response(),
     }
-    let found = provider.ledger().intent(&id).map_or_else(|| Reply::missing(&id), Reply::of_intent);
-    reply(found)
-}
-
-/// The newest hundred: Stripe pages, and nothing here needs the second page.
-async fn list(State(provider): State<Arc<Provider>>, headers: HeaderMap) -> Response {
-    if !provider.knows(&headers) {
-        return reply(Reply::unauthorized());
-    }
-    let ledger = provider.ledger();
-    let data: Vec<Value> =
-        ledger.intents().iter().rev().take(100).map(|intent| Reply::of_intent(intent).body).collect();
-    let has_more = ledger.intents().len() > data.len();
-    Json(json!({"object": "list", "url": "/v1/payment_intents", "has_more": has_more, "data": data})).into_response()
-}
-
-async fn charges(State(provider): State<Arc<Provider>>) -> Json<Value> {
-    let ledger = provider.ledger();
-    let charges: Vec<Value> = ledger
-        .charges()
-        .map(|intent| {
-            json!({
-                "id": intent.latest_charge,
-                "payment_intent": intent.id,
-                "amount": intent.amount,
-                "currency": intent.currency,
-                "created": intent.created,
-                "idempotency_key": intent.idempotency_key,
-                "metadata": intent.metadata,
-            })
-        })
-        .collect();
-    Json(json!({"count": charges.len(), "charges": charges}))
-}
-
-async fn order_fault(State(provider): State<Arc<Provider>>, body: Bytes) -> Response {
-    match serde_json::from_slice::<FaultOrder>(&body) {
-        Ok(order) if provider.faults().order(order) => StatusCode::NO_CONTENT.into_response(),
-        Ok(_) => (StatusCode::BAD_REQUEST, "too many faults are waiting").into_response(),
-        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
-    }
-}
-
-async fn clear_faults(State(provider): State<Arc<Provider>>) -> StatusCode {
-    provider.faults().clear();
-    StatusCode::NO_CONTENT
-}
-
-fn reply(reply: Reply) -> Response {
-    (reply.status, Json(reply.body)).into_response()
 }

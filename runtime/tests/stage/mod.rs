@@ -251,7 +251,15 @@ impl Provider {
 
     pub async fn start_at(port: u16, latency_ms: u64) -> Self {
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let args = SimulatorArgs { address, port, ledger: None, latency_ms, secret_key: None };
+        let args = SimulatorArgs {
+            address,
+            port,
+            ledger: None,
+            latency_ms,
+            secret_key: None,
+            webhook_url: None,
+            webhook_secret: None,
+        };
         let simulator = Simulator::bind(args).await.unwrap();
         let address = simulator.address();
         let stop = CancellationToken::new();

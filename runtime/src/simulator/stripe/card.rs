@@ -41,7 +41,12 @@ pub(super) fn card(token: &str) -> Option<Card> {
     }
     // Stripe's documentation has the declining ones under both names.
     let name = name.strip_prefix("visa_").unwrap_or(name);
-    let decline = match name {
+    decline(name).map(Card::Declines)
+}
+
+/// The decline of that name, among them those of a fault plan.
+pub(super) fn decline(name: &str) -> Option<Decline> {
+    Some(match name {
         "chargeDeclined" => declined("generic_decline", "Your card was declined."),
         "chargeDeclinedInsufficientFunds" => declined("insufficient_funds", "Your card has insufficient funds."),
         "chargeDeclinedLostCard" => declined("lost_card", "Your card was declined."),
@@ -63,8 +68,24 @@ pub(super) fn card(token: &str) -> Option<Card> {
             message: "Your card was declined. This transaction requires authentication.",
         },
         _ => return None,
-    };
-    Some(Card::Declines(decline))
+    })
+}
+
+/// The decline that a fault plan asks for by Stripe's decline code.
+pub(super) fn decline_by_code(code: &str) -> Decline {
+    const NAMES: &[&str] = &[
+        "chargeDeclinedInsufficientFunds",
+        "chargeDeclinedLostCard",
+        "chargeDeclinedStolenCard",
+        "chargeDeclinedFraudulent",
+        "chargeDeclinedVelocityLimitExceeded",
+        "chargeDeclinedExpiredCard",
+        "chargeDeclinedIncorrectCvc",
+        "chargeDeclinedProcessingError",
+    ];
+    let named = |decline: &Decline| decline.decline_code.unwrap_or(decline.code) == code;
+    let known = NAMES.iter().filter_map(|name| decline(name)).find(named);
+    known.unwrap_or(declined("generic_decline", "Your card was declined."))
 }
 
 const fn declined(decline_code: &'static str, message: &'static str) -> Decline {

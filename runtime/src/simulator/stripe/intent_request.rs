@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::card::{Card, card};
-use super::reply::Reply;
+use super::replies::invalid;
+use crate::simulator::reply::Reply;
 
 /// Eight digits; twelve for rupiah.
 const AMOUNT_MAX: i64 = 99_999_999;
@@ -16,42 +17,62 @@ pub(super) struct IntentRequest {
     pub(super) currency: String,
     pub(super) payment_method: String,
     pub(super) card: Card,
+    pub(super) manual: bool,
+    pub(super) multicapture: bool,
     pub(super) metadata: BTreeMap<String, String>,
 }
 
-/// Reads and judges a form. The parameters are few, and an unknown one is refused: a misspelt one would otherwise
-/// look as if it worked.
-pub(super) fn parse(form: &[u8]) -> Result<IntentRequest, Reply> {
+/// Fields of a form, and its metadata.
+pub(super) type Fields = (BTreeMap<String, String>, BTreeMap<String, String>);
+
+/// Takes a form apart. A parameter that comes twice is refused.
+pub(super) fn fields(form: &[u8]) -> Result<Fields, Reply> {
     let mut fields = BTreeMap::new();
     let mut metadata = BTreeMap::new();
     for (name, value) in form_urlencoded::parse(form) {
         if let Some(key) = name.strip_prefix("metadata[").and_then(|rest| rest.strip_suffix(']')) {
             metadata.insert(key.to_owned(), value.into_owned());
         } else if fields.insert(name.to_string(), value.into_owned()).is_some() {
-            return Err(Reply::invalid("parameter_invalid", &name, format!("{name} is given twice.")));
+            return Err(invalid("parameter_invalid", &name, format!("{name} is given twice.")));
         }
     }
+    Ok((fields, metadata))
+}
+
+/// Refuses what is left of a form: a misspelt parameter would otherwise look as if it worked.
+pub(super) fn nothing_left(fields: BTreeMap<String, String>) -> Result<(), Reply> {
+    match fields.into_keys().next() {
+        Some(name) => Err(invalid("parameter_unknown", &name, format!("Received unknown parameter: {name}"))),
+        None => Ok(()),
+    }
+}
+
+/// Reads and judges a form.
+pub(super) fn parse(form: &[u8]) -> Result<IntentRequest, Reply> {
+    let (mut fields, metadata) = fields(form)?;
     let mut required = |name: &str| {
-        let missing = || Reply::invalid("parameter_missing", name, format!("Missing required param: {name}."));
+        let missing = || invalid("parameter_missing", name, format!("Missing required param: {name}."));
         fields.remove(name).ok_or_else(missing)
     };
     let amount = required("amount")?;
     let currency = required("currency")?;
     let payment_method = required("payment_method")?;
+    let manual = fields.get("capture_method").is_some_and(|method| method == "manual");
+    let multicapture = fields.remove("payment_method_options[card][request_multicapture]");
     settle_the_rest(fields)?;
     let amount = amount_of(&amount, &currency)?;
     let no_such =
-        || Reply::invalid("resource_missing", "payment_method", format!("No such PaymentMethod: '{payment_method}'"));
+        || invalid("resource_missing", "payment_method", format!("No such PaymentMethod: '{payment_method}'"));
     let card = card(&payment_method).ok_or_else(no_such)?;
-    Ok(IntentRequest { amount, currency, payment_method, card, metadata })
+    let multicapture = multicapture.is_some_and(|wish| wish == "if_available");
+    Ok(IntentRequest { amount, currency, payment_method, card, manual, multicapture, metadata })
 }
 
-/// The simulator does confirmed, automatically captured card payments without a customer at the screen. Whoever asks
+/// The simulator does confirmed card payments without a customer at the screen. Whoever asks
 /// for anything else is told so, rather than given something else.
 fn settle_the_rest(mut fields: BTreeMap<String, String>) -> Result<(), Reply> {
     let expected = [
         ("confirm", "true"),
-        ("capture_method", "automatic"),
         ("off_session", "true"),
         ("error_on_requires_action", "true"),
         ("payment_method_types[]", "card"),
@@ -59,41 +80,40 @@ fn settle_the_rest(mut fields: BTreeMap<String, String>) -> Result<(), Reply> {
     for (name, value) in expected {
         match fields.remove(name) {
             Some(given) if given == value => {}
-            None if name == "capture_method" => {}
             _ => {
-                return Err(Reply::invalid("parameter_invalid", name, format!("The simulator needs {name}={value}.")));
+                return Err(invalid("parameter_invalid", name, format!("The simulator needs {name}={value}.")));
             }
         }
     }
-    fields.remove("description");
-    match fields.into_keys().next() {
-        Some(name) => Err(Reply::invalid("parameter_unknown", &name, format!("Received unknown parameter: {name}"))),
-        None => Ok(()),
+    match fields.remove("capture_method").as_deref() {
+        None | Some("automatic" | "manual") => {}
+        Some(other) => {
+            return Err(invalid("parameter_invalid", "capture_method", format!("Invalid capture_method: {other}.")));
+        }
     }
+    fields.remove("description");
+    fields.remove("expand[]");
+    nothing_left(fields)
 }
 
-fn amount_of(amount: &str, currency: &str) -> Result<i64, Reply> {
+pub(super) fn amount_of(amount: &str, currency: &str) -> Result<i64, Reply> {
     let known = currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_lowercase());
     if !known || currency.to_ascii_uppercase().parse::<crate::money::Currency>().is_err() {
-        return Err(Reply::invalid("parameter_invalid", "currency", format!("Invalid currency: {currency}.")));
+        return Err(invalid("parameter_invalid", "currency", format!("Invalid currency: {currency}.")));
     }
-    let invalid = |_| Reply::invalid("parameter_invalid_integer", "amount", format!("Invalid integer: {amount}"));
-    let amount: i64 = amount.parse().map_err(invalid)?;
+    let no_integer = |_| invalid("parameter_invalid_integer", "amount", format!("Invalid integer: {amount}"));
+    let amount: i64 = amount.parse().map_err(no_integer)?;
     let maximum = if currency == "idr" { AMOUNT_MAX_IDR } else { AMOUNT_MAX };
     if amount < minimum(currency) {
-        return Err(Reply::invalid("amount_too_small", "amount", "Amount is below the minimum of the currency."));
+        return Err(invalid("amount_too_small", "amount", "Amount is below the minimum of the currency."));
     }
     if amount > maximum {
-        return Err(Reply::invalid("amount_too_large", "amount", format!("Amount must be no more than {maximum}.")));
+        return Err(invalid("amount_too_large", "amount", format!("Amount must be no more than {maximum}.")));
     }
     let thousandths = matches!(currency, "bhd" | "jod" | "kwd" | "omr" | "tnd");
     let hundredths_unused = matches!(currency, "isk" | "ugx");
     if (thousandths && amount % 10 != 0) || (hundredths_unused && amount % 100 != 0) {
-        return Err(Reply::invalid(
-            "parameter_invalid_integer",
-            "amount",
-            format!("Amount in {currency} must be rounded."),
-        ));
+        return Err(invalid("parameter_invalid_integer", "amount", format!("Amount in {currency} must be rounded.")));
     }
     Ok(amount)
 }
@@ -135,6 +155,7 @@ mod tests {
             ("amount=1050&currency=usd", "amount=5124&currency=kwd", "parameter_invalid_integer"),
             ("currency=usd", "currency=USD", "parameter_invalid"),
             ("currency=usd", "currency=zzz", "parameter_invalid"),
+            ("capture_method=automatic", "capture_method=later", "parameter_invalid"),
             ("pm_card_visa", "pm_invented", "resource_missing"),
             ("confirm=true", "confirm=false", "parameter_invalid"),
             ("off_session=true", "ofsession=true", "parameter_invalid"),
