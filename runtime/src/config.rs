@@ -160,6 +160,17 @@ impl Secrets {
         self.required(&Path::new(paths::PROVIDERS).join(name), &variable)
     }
 
+    /// What the webhooks of a PaymentProvider resource are verified with: file `provider-webhooks/RESOURCE`, or
+    /// `PURSER_PROVIDER_WEBHOOK_RESOURCE`. Stripe's signing secret, or the id of PayPal's webhook.
+    ///
+    /// # Errors
+    /// When neither is there.
+    pub fn provider_webhook(&self, resource: &str) -> Result<SecretString, ConfigError> {
+        let variable = format!("PURSER_PROVIDER_WEBHOOK_{}", resource.to_uppercase().replace(['-', '.'], "_"));
+        let name = if resource.contains('/') || resource.starts_with('.') { "invalid" } else { resource };
+        self.required(&Path::new(paths::PROVIDER_WEBHOOKS).join(name), &variable)
+    }
+
     fn required(&self, file: &Path, variable: &str) -> Result<SecretString, ConfigError> {
         let path = self.folder.join(file);
         let found = std::fs::read_to_string(&path).ok().or_else(|| env::var(variable).ok());

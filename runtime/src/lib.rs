@@ -26,6 +26,7 @@ pub mod administration;
 pub mod fraud;
 pub mod gateway;
 pub mod processor;
+pub mod provider_webhooks;
 pub mod providers;
 pub mod queue;
 pub mod roles;

@@ -40,6 +40,8 @@ pub struct Metrics {
     pub unknown_outcomes: IntGauge,
     /// Seconds since the oldest call whose outcome is open was sent.
     pub unknown_oldest_seconds: IntGauge,
+    /// Messages of providers, by resource and what they came to.
+    pub provider_webhooks: IntCounterVec,
     /// HTTP requests by method, route and status.
     pub http_requests: IntCounterVec,
     /// Seconds of an HTTP request, by route.
@@ -95,6 +97,11 @@ impl Metrics {
                 .gauge("purser_unknown_outcomes", "Calls to providers whose outcome is unknown for over a minute.")?,
             unknown_oldest_seconds: maker
                 .gauge("purser_unknown_oldest_seconds", "Time since the oldest call with an open outcome was sent.")?,
+            provider_webhooks: maker.counters(
+                "purser_provider_webhooks_total",
+                "Messages of providers.",
+                &["provider", "effect"],
+            )?,
             http_requests: maker.counters(
                 "purser_http_requests_total",
                 "HTTP requests.",

@@ -41,6 +41,17 @@ impl<T: DeserializeOwned + Default, S: Sync> FromRequest<S> for OptionalDocument
     }
 }
 
+/// A body as it came, of a sender whose signature is over its bytes. It is kept nowhere, so card numbers are not looked for.
+pub(super) struct Raw(pub(super) Vec<u8>);
+
+impl<S: Sync> FromRequest<S> for Raw {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        read_in_time(request).await.map(Self)
+    }
+}
+
 async fn read_in_time(request: Request) -> Result<Vec<u8>, Problem> {
     check_content_type(request.headers())?;
     let late = || Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body did not arrive within 10 s");

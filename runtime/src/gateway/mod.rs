@@ -22,6 +22,7 @@ mod payment_reads;
 mod payment_request;
 mod payments;
 mod problem;
+mod provider_webhooks;
 mod query;
 mod refunds;
 mod router;
@@ -53,6 +54,7 @@ pub(crate) struct Gateway {
     limiter: Limiter,
     waiters: wait::Waiters,
     bell: work::Bell,
+    provider_webhooks: provider_webhooks::Desk,
 }
 
 impl Gateway {
@@ -63,6 +65,7 @@ impl Gateway {
             limiter: Limiter::new(&app.cache),
             waiters: wait::Waiters::default(),
             bell: work::Bell::default(),
+            provider_webhooks: provider_webhooks::Desk::default(),
             app,
         })
     }

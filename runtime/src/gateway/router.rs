@@ -17,8 +17,8 @@ use uuid::Uuid;
 use super::limits;
 use super::problem::Problem;
 use super::{
-    Gateway, admin, balance, cancel, captures, events, openapi, payment_methods, payment_reads, payments, query,
-    refunds, users, webhook_actions, webhook_endpoints,
+    Gateway, admin, balance, cancel, captures, events, openapi, payment_methods, payment_reads, payments,
+    provider_webhooks, query, refunds, users, webhook_actions, webhook_endpoints,
 };
 use crate::payment_methods::card_number;
 
@@ -47,6 +47,7 @@ fn described() -> OpenApiRouter<Arc<Gateway>> {
         .routes(routes!(cancel::cancel))
         .routes(routes!(refunds::create, refunds::list))
         .routes(routes!(refunds::read))
+        .routes(routes!(provider_webhooks::take))
         .routes(routes!(webhook_endpoints::create, webhook_endpoints::list))
         .routes(routes!(webhook_endpoints::read, webhook_endpoints::update, webhook_endpoints::delete))
         .routes(routes!(webhook_actions::rotate))

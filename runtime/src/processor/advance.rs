@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
-use runtime_contract::Settings;
+use runtime_contract::{ProviderSettings, Settings};
 
 use super::case::{Case, Judgement, OpenAttempt};
 use super::decide::{Circumstances, Conclusion, Move, decide};
@@ -72,7 +72,7 @@ impl Round<'_> {
                 Ok(None)
             }
             Move::Attempt(provider) => {
-                let why = why(provider.resource.as_str(), &route);
+                let why = route.reasons_for(&provider.resource);
                 self.attempt(provider.into(), why).await
             }
         }
@@ -80,7 +80,8 @@ impl Round<'_> {
 
     fn route<'s>(&self, settings: &'s Settings) -> Route<'s> {
         let has_credential = |resource: &str| self.worker.credential(resource).is_ok();
-        let knowledge = Knowledge { adapter, has_credential: &has_credential, tried: &self.tried };
+        let standing = |provider: &ProviderSettings| self.worker.health().standing(provider, Instant::now());
+        let knowledge = Knowledge { adapter, has_credential: &has_credential, tried: &self.tried, standing: &standing };
         route(&settings.providers, &self.case.payment.amount, &knowledge)
     }
 
@@ -195,12 +196,4 @@ impl Round<'_> {
     fn delay(&self) -> Duration {
         backoff::delay(self.item.attempt.unsigned_abs(), rand::random())
     }
-}
-
-/// Why a provider was chosen, for a person.
-fn why(resource: &str, route: &Route<'_>) -> String {
-    if route.excluded.is_empty() {
-        return format!("{resource} comes first by priority");
-    }
-    format!("{resource} comes first by priority of those that can take it: {}", route.explain())
 }

@@ -108,7 +108,9 @@ impl Round<'_> {
         let began = Instant::now();
         let limit = Duration::from_millis(u64::from(provider.max_latency_ms));
         let endpoint = Endpoint { resource: &provider.resource, base_url: &provider.api_endpoint, credential, limit };
+        self.worker.health().begin(&provider.resource, limit, began);
         let outcome = self.worker.providers.call(adapter, call, inquiry, &endpoint).await;
+        self.worker.health().record(&provider.resource, &outcome, began.elapsed(), Instant::now());
         let labels = [provider.resource.as_str(), outcome.as_str()];
         self.worker.app.metrics.attempt_seconds.with_label_values(&labels).observe(began.elapsed().as_secs_f64());
         outcome

@@ -19,6 +19,7 @@ use super::settled::Settled;
 use crate::app::App;
 use crate::fraud::FraudClient;
 use crate::providers::Client;
+use crate::providers::health::Health;
 use crate::queue::{GivenBack, Item, Lease, PAYMENTS, Parked, backoff};
 
 /// So many claims in a row that nobody gave back: whoever takes this payment does not survive it.
@@ -34,6 +35,7 @@ pub struct Worker {
     pub(super) settled: Settled,
     credentials: Credentials,
     budget: Mutex<Budget>,
+    health: Mutex<Health>,
     in_flight: Mutex<HashSet<Lease>>,
 }
 
@@ -69,6 +71,7 @@ impl Worker {
             settled,
             credentials: Credentials::default(),
             budget: Mutex::default(),
+            health: Mutex::default(),
             in_flight: Mutex::default(),
             app,
         };
@@ -139,6 +142,11 @@ impl Worker {
     /// The credential of a provider resource, or why there is none.
     pub(super) fn credential(&self, resource: &str) -> Result<SecretString, String> {
         self.credentials.of(&self.app.secrets, resource)
+    }
+
+    pub(super) fn health(&self) -> MutexGuard<'_, Health> {
+        // Each call is one sample, and each change of a circuit one value.
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn budget(&self) -> MutexGuard<'_, Budget> {

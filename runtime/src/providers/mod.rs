@@ -3,6 +3,7 @@
 pub mod adapter;
 pub mod call;
 pub mod client;
+pub mod health;
 pub mod paypal;
 pub mod routing;
 pub mod stripe;

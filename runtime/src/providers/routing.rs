@@ -4,6 +4,7 @@ use std::fmt;
 
 use runtime_contract::{ProviderName, ProviderSettings};
 
+use super::health::Standing;
 use super::{Adapter, Unsupported};
 use crate::money::Money;
 
@@ -12,6 +13,8 @@ use crate::money::Money;
 pub struct Route<'a> {
     /// In the order in which they are asked.
     pub candidates: Vec<&'a ProviderSettings>,
+    /// How each of them stands, in the same order.
+    pub standings: Vec<Standing>,
     /// Resource and reason of each of the others.
     pub excluded: Vec<(&'a str, Exclusion)>,
 }
@@ -51,19 +54,23 @@ pub struct Knowledge<'a> {
     pub has_credential: &'a dyn Fn(&str) -> bool,
     /// Resources asked in this round.
     pub tried: &'a [String],
+    /// How a provider answers.
+    pub standing: &'a dyn Fn(&ProviderSettings) -> Standing,
 }
 
-/// Orders the active providers by priority, then by name, so that every pod comes to the same order.
+/// Orders the active providers by priority, then by name. Those that do not answer well come last rather than not at all:
+/// where nobody else is there, a bad chance is better than none.
 pub fn route<'a>(providers: &'a [ProviderSettings], money: &Money, knowledge: &Knowledge<'_>) -> Route<'a> {
-    let mut route = Route { candidates: Vec::new(), excluded: Vec::new() };
+    let (mut candidates, mut excluded) = (Vec::new(), Vec::new());
     for provider in providers {
         match exclusion(provider, money, knowledge) {
-            Some(reason) => route.excluded.push((&provider.resource, reason)),
-            None => route.candidates.push(provider),
+            Some(reason) => excluded.push((provider.resource.as_str(), reason)),
+            None => candidates.push((provider, (knowledge.standing)(provider))),
         }
     }
-    route.candidates.sort_by(|a, b| (a.priority, &a.resource).cmp(&(b.priority, &b.resource)));
-    route
+    candidates.sort_by_key(|(provider, standing)| (!standing.is_available(), provider.priority, &provider.resource));
+    let (candidates, standings) = candidates.into_iter().unzip();
+    Route { candidates, standings, excluded }
 }
 
 fn exclusion(provider: &ProviderSettings, money: &Money, knowledge: &Knowledge<'_>) -> Option<Exclusion> {
@@ -94,6 +101,24 @@ impl Route<'_> {
             && !self.excluded.iter().any(|(_, exclusion)| temporary(exclusion))
     }
 
+    /// Why a candidate was chosen, and none of the others, as sentences for a person.
+    #[must_use]
+    pub fn reasons_for(&self, chosen: &str) -> String {
+        let mut sentences = Vec::with_capacity(self.candidates.len() + 1);
+        for (provider, standing) in self.candidates.iter().zip(&self.standings) {
+            let sentence = format!("{} has priority {} and is {standing}", provider.resource, provider.priority);
+            if provider.resource == chosen {
+                sentences.insert(0, format!("Chosen: {sentence}"));
+            } else {
+                sentences.push(sentence);
+            }
+        }
+        if !self.excluded.is_empty() {
+            sentences.push(format!("Left out: {}", self.explain()));
+        }
+        sentences.join(". ")
+    }
+
     /// One sentence with every exclusion.
     #[must_use]
     pub fn explain(&self) -> String {
@@ -108,6 +133,7 @@ impl Route<'_> {
 mod tests {
     use super::*;
     use crate::providers::adapter;
+    use crate::providers::health::{Figures, Trouble};
 
     fn provider(resource: &str, name: ProviderName, priority: i32) -> ProviderSettings {
         ProviderSettings {
@@ -122,7 +148,12 @@ mod tests {
     }
 
     fn routed<'a>(providers: &'a [ProviderSettings], currency: &str, tried: &[String]) -> Route<'a> {
-        let knowledge = Knowledge { adapter, has_credential: &|resource| resource != "keyless", tried };
+        let standing = |provider: &ProviderSettings| match provider.resource.as_str() {
+            "sick" => Standing::Unhealthy(Trouble::CircuitOpen),
+            _ => Standing::Healthy(Figures::default()),
+        };
+        let has_credential = |resource: &str| resource != "keyless";
+        let knowledge = Knowledge { adapter, has_credential: &has_credential, tried, standing: &standing };
         route(providers, &Money::parse("10", currency.parse().unwrap()).unwrap(), &knowledge)
     }
 
@@ -135,6 +166,19 @@ mod tests {
         let providers = [("c", 2), ("b", 1), ("a", 2)]
             .map(|(resource, priority)| provider(resource, ProviderName::Stripe, priority));
         assert_eq!(order(&routed(&providers, "USD", &[])), ["b", "a", "c"]);
+    }
+
+    #[test]
+    fn who_does_not_answer_comes_last_but_comes_and_the_choice_is_explained() {
+        let providers =
+            [("sick", 1), ("well", 2)].map(|(resource, priority)| provider(resource, ProviderName::Stripe, priority));
+        let route = routed(&providers, "USD", &[]);
+        assert_eq!(order(&route), ["well", "sick"]);
+        assert_eq!(
+            route.reasons_for("well"),
+            "Chosen: well has priority 2 and is healthy: not asked lately. sick has priority 1 and is left alone for a while after failures"
+        );
+        assert_eq!(order(&routed(&providers[..1], "USD", &[])), ["sick"]);
     }
 
     #[test]

@@ -250,6 +250,7 @@ impl Provider {
     }
 
     pub async fn start_at(port: u16, latency_ms: u64) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let args = SimulatorArgs {
             address,

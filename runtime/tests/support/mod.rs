@@ -133,6 +133,15 @@ impl TestApp {
     }
 }
 
+impl TestApp {
+    /// Gives a provider resource what its webhooks are verified with.
+    pub fn webhook_secret(&self, resource: &str, value: &str) {
+        let folder = self.secrets.path().join("provider-webhooks");
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(resource), value).unwrap();
+    }
+}
+
 impl Drop for TestApp {
     fn drop(&mut self) {
         self.app.shutdown.cancel();

@@ -68,13 +68,13 @@ fn decided_under(case: &Case, route: &Route<'_>, hours: i64, may_retry: bool) ->
 }
 
 fn nobody() -> Route<'static> {
-    Route { candidates: Vec::new(), excluded: vec![("stripe", Exclusion::Inactive)] }
+    Route { candidates: Vec::new(), standings: Vec::new(), excluded: vec![("stripe", Exclusion::Inactive)] }
 }
 
 #[test]
 fn a_payment_is_checked_then_attempted() {
     let stripe = provider();
-    let route = Route { candidates: vec![&stripe], excluded: Vec::new() };
+    let route = Route { candidates: vec![&stripe], standings: Vec::new(), excluded: Vec::new() };
     assert_eq!(decided(&case(Status::Pending, None), &route, 0), "check fraud");
     for verdict in [fraud::Status::Passed, fraud::Status::Flagged] {
         assert_eq!(decided(&case(Status::Pending, Some(verdict)), &route, 0), "attempt at stripe");
@@ -84,7 +84,7 @@ fn a_payment_is_checked_then_attempted() {
 #[test]
 fn a_blocked_payment_fails_even_when_a_provider_is_there() {
     let stripe = provider();
-    let route = Route { candidates: vec![&stripe], excluded: Vec::new() };
+    let route = Route { candidates: vec![&stripe], standings: Vec::new(), excluded: Vec::new() };
     assert_eq!(decided(&case(Status::Pending, Some(fraud::Status::Blocked)), &route, 0), "fail: fraud_blocked");
 }
 
@@ -100,7 +100,7 @@ fn whatever_needs_no_processor_is_finished() {
 #[test]
 fn an_open_attempt_is_resumed_whatever_else_could_be_done() {
     let stripe = provider();
-    let route = Route { candidates: vec![&stripe], excluded: Vec::new() };
+    let route = Route { candidates: vec![&stripe], standings: Vec::new(), excluded: Vec::new() };
     for verdict in [None, Some(fraud::Status::Passed), Some(fraud::Status::Blocked)] {
         let mut sent = case(Status::Processing, verdict);
         sent.open = Some(open(None));
@@ -128,7 +128,7 @@ fn without_a_provider_a_payment_waits_for_a_day_and_then_fails() {
 #[test]
 fn a_first_attempt_needs_no_budget_and_a_further_one_waits_for_it() {
     let stripe = provider();
-    let route = Route { candidates: vec![&stripe], excluded: Vec::new() };
+    let route = Route { candidates: vec![&stripe], standings: Vec::new(), excluded: Vec::new() };
     let mut fresh = case(Status::Pending, Some(fraud::Status::Passed));
     assert_eq!(decided_under(&fresh, &route, 0, false), "attempt at stripe");
     fresh.attempts = 1;
@@ -140,7 +140,7 @@ fn a_first_attempt_needs_no_budget_and_a_further_one_waits_for_it() {
 #[test]
 fn a_payment_whose_attempts_all_failed_to_leave_is_given_up_after_a_hundred() {
     let stripe = provider();
-    let route = Route { candidates: vec![&stripe], excluded: Vec::new() };
+    let route = Route { candidates: vec![&stripe], standings: Vec::new(), excluded: Vec::new() };
     let mut tried = case(Status::Pending, Some(fraud::Status::Passed));
     tried.attempts = ATTEMPTS_MAX - 1;
     assert_eq!(decided(&tried, &route, 0), "attempt at stripe");
@@ -151,7 +151,7 @@ fn a_payment_whose_attempts_all_failed_to_leave_is_given_up_after_a_hundred() {
 #[test]
 fn an_amount_that_nobody_takes_fails_at_once() {
     let unsupported = Exclusion::Unsupported(Unsupported::Currency("IQD".into()));
-    let route = Route { candidates: Vec::new(), excluded: vec![("stripe", unsupported)] };
+    let route = Route { candidates: Vec::new(), standings: Vec::new(), excluded: vec![("stripe", unsupported)] };
     assert_eq!(decided(&case(Status::Pending, Some(fraud::Status::Passed)), &route, 0), "fail: amount_not_supported");
 }
 

@@ -80,8 +80,8 @@ pub(super) fn authorization(charge: &Charge, now: i64) -> Value {
         State::Declined => "DENIED",
         State::Held if charge.captures.is_empty() => "CREATED",
         State::Held => "PARTIALLY_CAPTURED",
-        State::Taken => "CAPTURED",
-        State::Canceled => "VOIDED",
+        State::Taken if charge.captured() == charge.amount => "CAPTURED",
+        State::Taken | State::Canceled => "VOIDED",
     };
     json!({
         "id": charge.charge,

@@ -173,13 +173,18 @@ pub(super) fn void(book: &Book, id: &str, charging: &Charging) -> Result<Done, R
     let mut charge = authorization(book, id, charging)?;
     match charge.state {
         State::Held => charge.release(),
-        State::Canceled => return Err(unprocessable("PREVIOUSLY_VOIDED", "Authorization has been previously voided.")),
+        State::Canceled => return Err(previously_voided()),
+        State::Taken if charge.captured() < charge.amount => return Err(previously_voided()),
         State::Taken | State::Declined => {
             return Err(unprocessable("PREVIOUSLY_CAPTURED", "Authorization has been previously captured."));
         }
     }
     let reply = Reply { status: http::StatusCode::NO_CONTENT, body: Value::Null };
     Ok(Done { reply, charge: Some(charge), makes: false })
+}
+
+fn previously_voided() -> Reply {
+    unprocessable("PREVIOUSLY_VOIDED", "Authorization has been previously voided.")
 }
 
 /// Gives back what one capture took.
