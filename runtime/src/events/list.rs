@@ -1,6 +1,6 @@
 //! SQL of events as merchants read them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{FromRow, PgExecutor, Postgres, QueryBuilder};
 
 use crate::ids::{EventId, MerchantId, PaymentId};
@@ -64,9 +64,9 @@ pub async fn list(
         query.push(" and type = ").push_bind(kind);
     }
     if let Some(payment) = filter.payment_id {
-        // Nothing happens to a payment before it is accepted: partitions of earlier months are left out.
+        // Nothing happens to a payment before it is accepted, but for clocks that differ: partitions of earlier months are left out.
         query.push(" and payment_id = ").push_bind(payment);
-        query.push(" and created_at >= ").push_bind(payment.created_at());
+        query.push(" and created_at >= ").push_bind(payment.created_at() - TimeDelta::days(1));
     }
     if let Some(from) = filter.created_gte {
         query.push(" and created_at >= ").push_bind(from);

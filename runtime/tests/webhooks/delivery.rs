@@ -197,3 +197,15 @@ async fn the_process_that_committed_tells_the_one_that_delivers() {
     ground.payments(1).await;
     until("it was told", async || receiver.count() == 1).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn endpoints_that_found_no_place_go_on_when_there_is_one() {
+    let (ground, receiver) = (Ground::new().await, Receiver::good().await);
+    for _ in 0..4 {
+        ground.endpoint(&receiver.url()).await;
+    }
+    dispatcher(&ground.test, Options { posts_max: 1, ..hasty() });
+    ground.payments(20).await;
+    ground.all_delivered().await;
+    assert_eq!(receiver.count(), 80);
+}

@@ -143,6 +143,7 @@ impl Dispatcher {
         }
         if now >= self.times.look {
             self.look(now).await?;
+            self.resume();
             let next = self.options.poll.max(now.elapsed() * LOOKING_SHARE);
             self.times.look = Instant::now() + next;
         }

@@ -79,6 +79,14 @@ impl Dispatcher {
         }
     }
 
+    /// Goes on where there was no place, or not enough of the lease was left, when the last post of an endpoint ended.
+    pub(super) fn resume(&mut self) {
+        let stocked: Vec<Uuid> = self.owned.iter().filter(|(_, o)| o.stocked() > 0).map(|(id, _)| *id).collect();
+        for id in stocked {
+            self.post_for(id, Instant::now());
+        }
+    }
+
     fn post(&mut self, mut due: Due, now: Instant) {
         let Some(owned) = self.owned.get_mut(&due.endpoint_id) else { return };
         let time = Utc::now();
