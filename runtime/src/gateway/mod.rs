@@ -12,6 +12,7 @@ mod etag;
 mod events;
 mod idempotent;
 mod intake;
+mod lanes;
 mod limits;
 mod openapi;
 mod operations;
@@ -52,6 +53,7 @@ pub(crate) struct Gateway {
     in_work: limits::InWork,
     intake: intake::Intake,
     limiter: Limiter,
+    lanes: lanes::Lanes,
     waiters: wait::Waiters,
     bell: work::Bell,
     provider_webhooks: provider_webhooks::Desk,
@@ -63,6 +65,7 @@ impl Gateway {
             in_work: limits::InWork::default(),
             intake: intake::Intake::default(),
             limiter: Limiter::new(&app.cache),
+            lanes: lanes::Lanes::default(),
             waiters: wait::Waiters::default(),
             bell: work::Bell::default(),
             provider_webhooks: provider_webhooks::Desk::default(),

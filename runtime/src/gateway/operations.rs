@@ -54,7 +54,10 @@ impl Gateway {
         };
         // Before it is accepted, so that no end comes too early to be heard.
         let waiter = self.waiters.wait_for(&write.request, new.subject());
-        match accept::accept(&self.app.pool, &new, now).await? {
+        let turn = self.lanes.enter(new.payment).await;
+        let acceptance = accept::accept(&self.app.pool, &new, now).await?;
+        drop(turn);
+        match acceptance {
             Acceptance::Accepted(operation) => {
                 self.bell.ring();
                 let labels = [operation.kind.as_str(), operation.status.as_str()];

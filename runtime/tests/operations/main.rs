@@ -1,0 +1,16 @@
+//! Captures, refunds and cancellations: what is accepted, what is refused, and what becomes of it whatever goes wrong.
+
+// A helper that fails is a test that fails.
+#![allow(clippy::unwrap_used)]
+
+mod cancel;
+mod captures;
+mod refunds;
+mod shop;
+mod sums;
+mod trouble;
+
+#[path = "../stage/mod.rs"]
+mod stage;
+#[path = "../support/mod.rs"]
+mod support;
