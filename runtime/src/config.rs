@@ -114,6 +114,15 @@ pub fn is_owner(text: &str) -> bool {
         .is_some_and(|(namespace, name)| !namespace.is_empty() && !name.is_empty() && !name.contains('/'))
 }
 
+/// A certificate chain and its key, as PEM.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The chain, the gateway's own certificate first.
+    pub certificate: Vec<u8>,
+    /// The key of the first.
+    pub key: Vec<u8>,
+}
+
 /// Where secrets are: a folder of files, and the environment for what is not in it.
 #[derive(Clone, Debug)]
 pub struct Secrets {
@@ -139,6 +148,23 @@ impl Secrets {
     #[must_use]
     pub fn cache_url(&self) -> Option<SecretString> {
         self.required(Path::new(paths::CACHE_URL), "PURSER_CACHE_URL").ok()
+    }
+
+    /// The gateway's certificate: files `tls/tls.crt` and `tls/tls.key`. None when neither is there.
+    ///
+    /// # Errors
+    /// When one of them is missing or cannot be read.
+    pub fn certificate(&self) -> std::io::Result<Option<CertificateFiles>> {
+        let (certificate, key) = (self.folder.join(paths::TLS_CERTIFICATE), self.folder.join(paths::TLS_KEY));
+        if !certificate.exists() && !key.exists() {
+            return Ok(None);
+        }
+        let read = |path: &Path| {
+            let named =
+                |error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+            std::fs::read(path).map_err(named)
+        };
+        Ok(Some(CertificateFiles { certificate: read(&certificate)?, key: read(&key)? }))
     }
 
     /// The token of the admin API: file `admin-token`, or `PURSER_ADMIN_TOKEN`. None when neither is there: then there is no

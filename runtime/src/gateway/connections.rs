@@ -1,42 +1,89 @@
-//! Connections of the gateway: how many there may be, and how long one may keep silent. `axum::serve` sets no limits, so
-//! that clients which never finish a request would fill the process.
+//! Connections of the gateway, with TLS or without, HTTP/1.1 or 2: how many there may be, and how long one may keep silent.
+//! `axum::serve` sets no limits, so that clients which never finish a request would fill the process.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::serve::Listener;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+
+use super::tls::Tls;
+
+/// What every HTTP/2 connection begins with.
+const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How often a client that is at its first bytes is looked at.
+const PREFACE_POLL: Duration = Duration::from_millis(10);
 
 /// What a client may take.
 #[derive(Clone, Copy)]
 pub(super) struct Limits {
     /// Connections at a time. Further ones wait in the system's own queue.
     connections: usize,
-    /// From the connection, or the answer before, to the last header of a request.
+    /// From the connection to the end of its TLS handshake.
+    handshake: Duration,
+    /// From the connection, or the answer before, to the last header of a request. Over HTTP/2: without an answer to a ping.
     header: Duration,
     /// About so many bytes of request line and headers, 8 KiB at least.
-    header_bytes: usize,
+    header_bytes: u32,
+    /// Requests at a time within one HTTP/2 connection.
+    streams: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        // Far more than one process settles within the longest wait, and a few tens of megabytes when all are in use.
-        Self { connections: 2048, header: Duration::from_secs(30), header_bytes: 32 * 1024 }
+        Self {
+            // Far more than one process settles within the longest wait, and a few tens of megabytes when all are in use.
+            connections: 2048,
+            handshake: Duration::from_secs(10),
+            header: Duration::from_secs(30),
+            header_bytes: 32 * 1024,
+            streams: 128,
+        }
+    }
+}
+
+/// How connections are spoken on: one way per version, so that no client decides by keeping silent.
+struct Http {
+    http1: Builder<TokioExecutor>,
+    http2: Builder<TokioExecutor>,
+}
+
+impl Http {
+    fn new(limits: &Limits) -> Self {
+        let mut http1 = Builder::new(TokioExecutor::new()).http1_only();
+        let bytes = usize::try_from(limits.header_bytes).unwrap_or(usize::MAX);
+        http1.http1().timer(TokioTimer::new()).header_read_timeout(limits.header).max_buf_size(bytes);
+        let mut http2 = Builder::new(TokioExecutor::new()).http2_only();
+        http2
+            .http2()
+            .timer(TokioTimer::new())
+            .max_header_list_size(limits.header_bytes)
+            .max_concurrent_streams(limits.streams)
+            .keep_alive_interval(limits.header)
+            .keep_alive_timeout(limits.header);
+        Self { http1, http2 }
     }
 }
 
 /// Serves until `stop`, then finishes what was begun.
-pub(super) async fn serve(mut listener: TcpListener, router: Router, stop: CancellationToken, limits: Limits) {
+pub(super) async fn serve(
+    mut listener: TcpListener,
+    router: Router,
+    stop: CancellationToken,
+    limits: Limits,
+    tls: Option<Tls>,
+) {
     let places = Arc::new(Semaphore::new(limits.connections));
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(limits.header).max_buf_size(limits.header_bytes);
+    let http = Arc::new(Http::new(&limits));
     let begun = GracefulShutdown::new();
     loop {
         let next = async {
@@ -49,17 +96,83 @@ pub(super) async fn serve(mut listener: TcpListener, router: Router, stop: Cance
             next = next => next,
             () = stop.cancelled() => break,
         };
-        let service = TowerToHyperService::new(router.clone());
-        let connection = begun.watch(http.serve_connection(TokioIo::new(stream), service));
+        let (http, tls, stop) = (http.clone(), tls.clone(), stop.clone());
+        let client = Client { http, router: router.clone(), watcher: begun.watcher() };
         tokio::spawn(async move {
             let _place = place;
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection broke");
-            }
+            // One that has not begun when the process is told to stop has nothing to finish.
+            let (client, secured) = tokio::select! {
+                begun = begin(client, stream, tls, limits) => match begun {
+                    Ok(begun) => begun,
+                    Err(error) => return tracing::debug!(%error, "a connection did not begin"),
+                },
+                () = stop.cancelled() => return,
+            };
+            client.converse(secured).await;
         });
     }
     drop(listener);
     begun.shutdown().await;
+}
+
+/// What a connection needs to be spoken on.
+struct Client {
+    http: Arc<Http>,
+    router: Router,
+    watcher: Watcher,
+}
+
+/// A connection on which requests can be read, and whether they come as HTTP/2.
+struct Begun {
+    stream: Box<dyn Stream>,
+    is_http2: bool,
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// The handshake, where there is one, and which version the client speaks.
+async fn begin(client: Client, stream: TcpStream, tls: Option<Tls>, limits: Limits) -> io::Result<(Client, Begun)> {
+    // Answers are written whole; waiting for more to send only delays them.
+    stream.set_nodelay(true)?;
+    let begun = match tls {
+        Some(tls) => {
+            let stream = tokio::time::timeout(limits.handshake, tls.acceptor().accept(stream)).await??;
+            let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            Begun { stream: Box::new(stream), is_http2 }
+        }
+        None => {
+            let is_http2 = tokio::time::timeout(limits.header, speaks_http2(&stream)).await??;
+            Begun { stream: Box::new(stream), is_http2 }
+        }
+    };
+    Ok((client, begun))
+}
+
+/// Looks at the first bytes without taking them. Whatever differs from the preface is HTTP/1, by its first bytes already.
+async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
+    let mut seen = [0; HTTP2_PREFACE.len()];
+    loop {
+        let count = stream.peek(&mut seen).await?;
+        if count == 0 || seen[..count] != HTTP2_PREFACE[..count] {
+            return Ok(false);
+        }
+        if count == seen.len() {
+            return Ok(true);
+        }
+        tokio::time::sleep(PREFACE_POLL).await;
+    }
+}
+
+impl Client {
+    async fn converse(self, begun: Begun) {
+        let http = if begun.is_http2 { &self.http.http2 } else { &self.http.http1 };
+        let service = TowerToHyperService::new(self.router);
+        let connection = http.serve_connection(TokioIo::new(begun.stream), service).into_owned();
+        if let Err(error) = self.watcher.watch(connection).await {
+            tracing::debug!(%error, "a connection broke");
+        }
+    }
 }
 
 #[cfg(test)]
@@ -81,7 +194,7 @@ mod tests {
         let router = Router::new().route("/", get(async || "here")).route("/slow", slowly);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        (address, stop.clone(), tokio::spawn(serve(listener, router, stop, limits)))
+        (address, stop.clone(), tokio::spawn(serve(listener, router, stop, limits, None)))
     }
 
     /// What the server says until it closes the connection.

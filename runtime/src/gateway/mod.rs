@@ -27,6 +27,7 @@ mod provider_webhooks;
 mod query;
 mod refunds;
 mod router;
+mod tls;
 mod users;
 mod wait;
 mod webhook_actions;
@@ -81,9 +82,11 @@ impl Gateway {
 pub async fn serve_on(app: Arc<App>, listener: TcpListener) -> std::io::Result<()> {
     let gateway = Gateway::new(app.clone());
     let (intake, waiters, bell) = (gateway.intake.clone(), gateway.waiters.clone(), gateway.bell.clone());
-    tracing::info!(address = %listener.local_addr()?, "taking payments");
     let stop = app.shutdown.clone();
-    let serving = connections::serve(listener, router::router(gateway.clone()), stop, connections::Limits::default());
+    let tls = tls::Tls::start(&app.secrets, stop.clone())?;
+    tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "taking payments");
+    let serving =
+        connections::serve(listener, router::router(gateway.clone()), stop, connections::Limits::default(), tls);
     let drained = async {
         app.shutdown.cancelled().await;
         tokio::time::sleep(DRAIN).await;
