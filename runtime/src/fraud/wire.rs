@@ -56,6 +56,18 @@ pub enum Status {
 }
 
 impl Status {
+    /// Whether somebody should have a look, or more.
+    #[must_use]
+    pub const fn is_high_risk(self) -> bool {
+        matches!(self, Self::Flagged | Self::Blocked)
+    }
+
+    /// Whether the payment ends here.
+    #[must_use]
+    pub const fn should_block(self) -> bool {
+        matches!(self, Self::Blocked)
+    }
+
     /// As it is stored.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -88,4 +100,16 @@ pub struct Triggered {
     pub points: u8,
     /// One sentence for a person.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_blocked_is_a_high_risk_and_what_is_flagged_goes_on() {
+        let judged = [Status::Passed, Status::Flagged, Status::Blocked]
+            .map(|status| (status.is_high_risk(), status.should_block()));
+        assert_eq!(judged, [(false, false), (true, false), (true, true)]);
+    }
 }

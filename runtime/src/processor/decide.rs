@@ -4,7 +4,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use runtime_contract::ProviderSettings;
 
 use super::case::{Case, OpenAttempt};
-use crate::fraud;
 use crate::providers::routing::Route;
 use crate::providers::{About, Outcome};
 
@@ -73,12 +72,11 @@ pub fn decide<'a>(case: &'a Case, circumstances: &Circumstances<'_, 'a>) -> Move
     if let Some(open) = &case.open {
         return resume(open, circumstances);
     }
-    match case.judgement.map(|judgement| judgement.status) {
-        None => return Move::CheckFraud,
-        Some(fraud::Status::Blocked) => {
-            return Move::Fail { code: FRAUD_BLOCKED, message: "The fraud check refused the payment." };
-        }
-        Some(fraud::Status::Passed | fraud::Status::Flagged) => {}
+    let Some(judgement) = case.judgement else {
+        return Move::CheckFraud;
+    };
+    if judgement.status.should_block() {
+        return Move::Fail { code: FRAUD_BLOCKED, message: "The fraud check refused the payment." };
     }
     let route = circumstances.route;
     if route.is_hopeless() {

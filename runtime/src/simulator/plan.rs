@@ -29,18 +29,15 @@ pub(super) struct PlanOrder {
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 enum Latency {
-    FixedMs(f64),
-    UniformMs {
-        min: f64,
-        max: f64,
-    },
+    #[serde(rename = "fixed_ms")]
+    Fixed(f64),
+    #[serde(rename = "uniform_ms")]
+    Uniform { min: f64, max: f64 },
     /// Most answers near the median, a few far above it.
-    LognormalMs {
-        median: f64,
-        sigma: f64,
-    },
+    #[serde(rename = "lognormal_ms")]
+    Lognormal { median: f64, sigma: f64 },
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -104,9 +101,9 @@ impl Plan {
         }
         let times = match order.latency {
             None => [0.0, 0.0],
-            Some(Latency::FixedMs(ms)) => [ms, ms],
-            Some(Latency::UniformMs { min, max }) => [min, max],
-            Some(Latency::LognormalMs { median, sigma }) => [median, sigma],
+            Some(Latency::Fixed(ms)) => [ms, ms],
+            Some(Latency::Uniform { min, max }) => [min, max],
+            Some(Latency::Lognormal { median, sigma }) => [median, sigma],
         };
         match times.iter().all(|ms| (0.0..=600_000.0).contains(ms)) {
             true => Ok(()),
@@ -117,9 +114,9 @@ impl Plan {
     /// How long the next request takes, if the plan says so.
     pub(super) fn latency(&mut self) -> Option<Duration> {
         let ms = match self.order.latency? {
-            Latency::FixedMs(ms) => ms,
-            Latency::UniformMs { min, max } => min + (max - min) * self.draw(),
-            Latency::LognormalMs { median, sigma } => {
+            Latency::Fixed(ms) => ms,
+            Latency::Uniform { min, max } => min + (max - min) * self.draw(),
+            Latency::Lognormal { median, sigma } => {
                 // Box and Muller's way from two even numbers to a normal one.
                 let (even, turn) = (1.0 - self.draw(), self.draw());
                 let normal = (-2.0 * even.ln()).sqrt() * (std::f64::consts::TAU * turn).cos();

@@ -3,6 +3,7 @@
 use runtime_contract::ProviderName;
 
 use super::*;
+use crate::fraud;
 use crate::ids::AttemptId;
 use crate::payments::Status;
 use crate::processor::case::{Judgement, ProviderAddress};
