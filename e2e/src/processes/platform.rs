@@ -71,8 +71,6 @@ pub struct Platform {
 /// Who pays whom.
 #[derive(Clone, Debug)]
 pub struct Seeds {
-    /// The merchants, as SQL knows them.
-    pub merchants: Vec<String>,
     /// The merchants' API keys.
     pub keys: Vec<String>,
     /// Payment methods, as in the API, by merchant.
@@ -177,13 +175,12 @@ impl Platform {
 
     /// Merchants by the command, their users and cards by SQL, since there may be many.
     pub async fn seed(&self, merchants: usize, users: usize) -> Result<Seeds> {
-        let mut seeds = Seeds { merchants: Vec::new(), keys: Vec::new(), methods: Vec::new() };
+        let mut seeds = Seeds { keys: Vec::new(), methods: Vec::new() };
         for number in 0..merchants {
             let (name, email) = (format!("Shop {number}"), format!("shop{number}@example.com"));
             let printed = self.purser(&["merchant", "create", "--name", &name, "--email", &email, "--json"]).await?;
             let created: Value = serde_json::from_str(&printed).context("`merchant create --json` printed no JSON")?;
             let id = created["id"].as_str().and_then(|id| id.strip_prefix("mer_")).context("no merchant id")?;
-            seeds.merchants.push(id.to_owned());
             seeds.keys.push(created["api_key"].as_str().context("no api_key")?.to_owned());
             self.sql(&users_and_cards(id, users)).await?;
             let methods = format!(
@@ -203,12 +200,6 @@ impl Platform {
         let answer = request.send().await?;
         let status = answer.status();
         let text = answer.text().await?;
-        if status == 404 {
-            let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-            let id = &seeds.merchants[n];
-            self.sql(&format!("insert into webhook_endpoints (id, merchant_id, url, secret, created_at) select {NEW_ID_AT}, '{id}', '{url}', '{secret}', at from (select clock_timestamp() as at) as t")).await?;
-            return Ok(secret.to_owned());
-        }
         ensure!(status.is_success(), "the endpoint for events was refused ({status}): {text}");
         let endpoint: Value = serde_json::from_str(&text)?;
         Ok(endpoint["secret"].as_str().context("an endpoint without a secret")?.to_owned())
