@@ -82,5 +82,6 @@ test: lint build
 	$(E2E) images load
 	cargo build --workspace --bins --locked
 	cargo test --workspace --locked
+	$(E2E) torture --kills 200
 	cargo test --workspace --locked --test control_plane --test api_server -- --test-threads=6
 	cargo test --workspace --locked --test platform -- --test-threads=1 --show-output

@@ -51,6 +51,16 @@ impl Load {
         Self { seeds, ports, tracker, sent: AtomicU64::new(0), run, problems: Problems::default() }
     }
 
+    /// How many cards there are in all.
+    fn cards(&self) -> u64 {
+        self.seeds.methods.iter().map(|methods| methods.len() as u64).sum()
+    }
+
+    /// Whether every card was paid with once.
+    pub(super) fn all_came(&self) -> bool {
+        self.sent.load(Ordering::Relaxed) >= self.cards()
+    }
+
     /// The gateway for the `n`th client.
     pub(super) fn port(&self, n: usize) -> u16 {
         self.ports[n % self.ports.len()]
@@ -80,9 +90,11 @@ impl Load {
 
     fn request(&self, number: u64) -> Vec<u8> {
         let random = mix(number + 1);
-        let merchant = usize::try_from(random).unwrap_or(0) % self.seeds.keys.len();
+        // First each card once, as over the hours before; then whoever comes.
+        let place = if number < self.cards() { number } else { mix(random) };
+        let merchant = usize::try_from(place).unwrap_or(0) % self.seeds.keys.len();
         let methods = &self.seeds.methods[merchant];
-        let method = &methods[usize::try_from(mix(random)).unwrap_or(0) % methods.len()];
+        let method = &methods[usize::try_from(place).unwrap_or(0) / self.seeds.keys.len() % methods.len()];
         let (whole, hundredths) = (random % 200 + 1, random % 100);
         let body = format!(
             r#"{{"amount":"{whole}.{hundredths:02}","currency":"USD","payment_method_id":"{method}","description":"order {number}"}}"#

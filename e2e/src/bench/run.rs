@@ -42,13 +42,13 @@ pub struct Options {
     #[arg(long, default_value_t = 3)]
     pub rounds: usize,
     /// Clients that pay one payment after the other.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, default_value_t = 192)]
     pub clients: usize,
     /// Merchants, each with an endpoint for events.
     #[arg(long, default_value_t = 4)]
     pub merchants: usize,
     /// Users of each merchant, each with a card.
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 2_500)]
     pub users: usize,
     /// Payments at half of the maximum for ten minutes, to see that memory stays flat.
     #[arg(long)]
@@ -117,7 +117,9 @@ impl Bench {
         if !bench.options.only_product {
             pgbench::prepare(&bench.platform.postgres).await?;
         }
-        bench.product(WARM_UP).await.context("warm-up")?;
+        while !bench.load.all_came() {
+            bench.product(WARM_UP).await.context("warm-up")?;
+        }
         Ok(bench)
     }
 
