@@ -53,6 +53,10 @@ const DECLINES: &[(&str, &str)] = &[
     ("TRANSACTION_REFUSED", "generic_decline"),
 ];
 
+/// Issues which say that the call, or a part of it, was done before: nothing is refused by them.
+const DONE_BEFORE: &[&str] =
+    &["DUPLICATE_INVOICE_ID", "DUPLICATE_REQUEST_ID", "ORDER_ALREADY_AUTHORIZED", "ORDER_ALREADY_CAPTURED"];
+
 /// Issues about a held amount that is free again: a key that had captured it would have said so instead.
 const FREE_AGAIN: &[&str] = &["AUTHORIZATION_DENIED", "AUTHORIZATION_EXPIRED", "AUTHORIZATION_VOIDED"];
 
@@ -69,8 +73,8 @@ pub(super) fn outcome(status: StatusCode, error: &ErrorBody) -> Outcome {
     match status.as_u16() {
         401 | 403 => Outcome::Retryable { reason: format!("PayPal refuses the credential ({status})") },
         429 => Outcome::Retryable { reason: "PayPal asks for fewer requests".into() },
-        // Somebody used this invoice: an earlier request of this very call, under a key that is forgotten.
-        422 if issue == "DUPLICATE_INVOICE_ID" => unknown("PayPal has an order of this attempt already", None),
+        // An earlier request of this very call, perhaps under a key that is forgotten, or one that runs beside this one.
+        422 if DONE_BEFORE.contains(&issue) => unknown("PayPal knows this call already", None),
         400 | 404 | 422 => refused(&issue.to_ascii_lowercase(), error.sentence(), About::Request),
         _ => unknown(&format!("PayPal answered {status} ({})", cut(issue, CODE_CHARS_MAX)), None),
     }

@@ -27,6 +27,9 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("paypal-request-id");
 /// PayPal forgets the key of an order after six hours. An hour less, because the clocks differ and a request may be long
 /// on its way.
 const KEY_LIVES_S: i64 = 5 * 3600;
+/// From this age on what can be read is complete: a request that was sent at the end of its key's life is no longer on its
+/// way.
+const READ_IS_COMPLETE_S: i64 = KEY_LIVES_S + 3600;
 
 /// The adapter.
 pub struct Paypal;

@@ -1,6 +1,6 @@
 //! What PayPal's answers mean for a capture, a refund and a void.
 
-use super::KEY_LIVES_S;
+use super::READ_IS_COMPLETE_S;
 use super::answer::Thing;
 use super::error::{refused, unknown, word};
 use crate::providers::{About, Action, Call, Outcome};
@@ -36,7 +36,9 @@ pub(super) fn void(call: &Call, thing: &Thing) -> Outcome {
     match thing.status.as_str() {
         "VOIDED" | "EXPIRED" => Outcome::Approved { reference: thing.id.clone(), authorized_until: None },
         "CAPTURED" | "DENIED" => refused("not_voidable", "Nothing is held any more.", About::Charge),
-        _ if call.age_s >= KEY_LIVES_S => refused("not_voided", "The provider never made this void.", About::Charge),
+        _ if call.age_s >= READ_IS_COMPLETE_S => {
+            refused("not_voided", "The provider never made this void.", About::Charge)
+        }
         status => unknown(&format!("not voided; the authorization is {}", word(status)), None),
     }
 }

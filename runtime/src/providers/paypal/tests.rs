@@ -194,7 +194,9 @@ fn errors_are_told_apart_by_their_issue() {
     assert!(is(declined("INSTRUMENT_DECLINED"), "generic_decline", About::Charge));
     assert!(is(declined("CARD_EXPIRED"), "expired_card", About::Charge));
     assert!(is(declined("CURRENCY_NOT_SUPPORTED"), "currency_not_supported", About::Request));
-    assert!(matches!(declined("DUPLICATE_INVOICE_ID"), Outcome::Unknown { .. }));
+    for done_before in ["DUPLICATE_INVOICE_ID", "ORDER_ALREADY_CAPTURED", "ORDER_ALREADY_AUTHORIZED"] {
+        assert!(matches!(declined(done_before), Outcome::Unknown { .. }), "{done_before}");
+    }
     for status in [401, 403, 429] {
         assert!(matches!(outcome(&automatic(), status, &error("X", "Y")), Outcome::Retryable { .. }), "{status}");
     }

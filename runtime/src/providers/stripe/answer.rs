@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::amount::wire_amount;
 use super::error::{Envelope, ErrorBody, declined, refused, unknown, word};
 use super::operation_answer::{self, Refund};
-use super::{CALL, SEARCH_IS_COMPLETE_S};
+use super::{CALL, PAYMENT, SEARCH_IS_COMPLETE_S};
 use crate::payments::CaptureMethod;
 use crate::providers::{About, Action, Call, HttpResponse, Outcome};
 
@@ -20,6 +20,7 @@ pub(super) struct Intent {
     pub(super) status: String,
     pub(super) amount: Option<i64>,
     pub(super) amount_capturable: Option<i64>,
+    pub(super) amount_received: Option<i64>,
     pub(super) currency: Option<String>,
     pub(super) last_payment_error: Option<ErrorBody>,
     pub(super) latest_charge: Option<Charge>,
@@ -106,9 +107,15 @@ fn intent_outcome(call: &Call, capture: CaptureMethod, intent: Intent) -> Outcom
     }
 }
 
-fn found(call: &Call, capture: CaptureMethod, data: Vec<Intent>) -> Outcome {
-    let id = call.id.to_string();
-    match data.into_iter().find(|intent| intent.metadata.get(CALL) == Some(&id)) {
+fn found(call: &Call, capture: CaptureMethod, mut data: Vec<Intent>) -> Outcome {
+    let (id, payment) = (call.id.to_string(), call.payment_id.to_string());
+    let is_of_call = |intent: &Intent| intent.metadata.get(CALL) == Some(&id);
+    // An earlier release named only the payment. A payment has one attempt at most that a provider may know of: whatever
+    // came before an open one was never sent.
+    let is_of_payment =
+        |intent: &Intent| !intent.metadata.contains_key(CALL) && intent.metadata.get(PAYMENT) == Some(&payment);
+    let place = data.iter().position(is_of_call).or_else(|| data.iter().position(is_of_payment));
+    match place.map(|place| data.swap_remove(place)) {
         Some(intent) => intent_outcome(call, capture, intent),
         None if call.age_s >= SEARCH_IS_COMPLETE_S => {
             refused("not_charged", "The provider never made this charge.", About::Charge)

@@ -34,6 +34,9 @@ const KEY_LIVES_S: i64 = 23 * 3600;
 /// When nothing that a call could have made can still be on its way into Stripe's search, which lags by minutes. What is
 /// not found then was never made.
 const SEARCH_IS_COMPLETE_S: i64 = KEY_LIVES_S + 2 * 3600;
+/// From this age on what can be read of a charge is complete: a request that was sent at the end of its key's life is no
+/// longer on its way.
+const READ_IS_COMPLETE_S: i64 = KEY_LIVES_S + 3600;
 
 /// Metadata of everything that is made: the payment.
 const PAYMENT: &str = "purser_payment_id";
@@ -80,8 +83,14 @@ impl Adapter for Stripe {
         // may be the one that Stripe stored for the key, and a refusal speaks only of the second request: then it is
         // looked up what there is. Beyond the life of the key that was the first question already.
         let is_first = call.age_s == 0 || call.age_s >= KEY_LIVES_S || request::is_read_by_name(call);
-        let open = response.status.is_server_error()
-            || matches!(answer::outcome(call, response), Outcome::Declined { about: super::About::Request, .. });
+        let open = match answer::outcome(call, response) {
+            Outcome::Declined { about: super::About::Request, .. } => true,
+            // A client error that decides nothing is one about the key: an earlier release sent the call in another form.
+            Outcome::Unknown { reference: None, .. } => {
+                response.status.is_server_error() || response.status.is_client_error()
+            }
+            _ => false,
+        };
         (open && !is_first).then(|| request::look_up(call, bearer).ok()).flatten()
     }
 

@@ -8,7 +8,7 @@ use super::amount::wire_amount;
 use super::answer::{Charge, Intent, is_currency};
 use super::error::{refused, unknown, word};
 use super::request::capture_mark;
-use super::{CALL, KEY_LIVES_S};
+use super::{CALL, READ_IS_COMPLETE_S};
 use crate::providers::{About, Call, Outcome};
 
 /// A Refund, as far as it matters.
@@ -48,7 +48,7 @@ fn not_captured(call: &Call, intent: &Intent) -> Outcome {
     match intent.status.as_str() {
         "canceled" => refused("authorization_canceled", "The held amount is free again.", About::Charge),
         "succeeded" => refused("nothing_to_capture", "Nothing more can be taken from this charge.", About::Charge),
-        _ if call.age_s >= KEY_LIVES_S => {
+        _ if call.age_s >= READ_IS_COMPLETE_S => {
             refused("not_captured", "The provider never made this capture.", About::Charge)
         }
         status => unknown(&format!("not captured; the PaymentIntent is {}", word(status)), None),
@@ -62,10 +62,15 @@ pub(super) fn void(call: &Call, intent: &Intent) -> Outcome {
     }
     match intent.status.as_str() {
         "canceled" => Outcome::Approved { reference: intent.id.clone(), authorized_until: None },
-        "succeeded" if intent.amount_capturable == Some(0) => {
+        "succeeded" if is_free(call, intent) => {
             Outcome::Approved { reference: intent.id.clone(), authorized_until: None }
         }
-        _ if call.age_s >= KEY_LIVES_S => refused("not_voided", "The provider never made this void.", About::Charge),
+        "succeeded" if intent.amount_capturable == Some(0) => {
+            refused("nothing_to_void", "More was captured than the platform knows of.", About::Charge)
+        }
+        _ if call.age_s >= READ_IS_COMPLETE_S => {
+            refused("not_voided", "The provider never made this void.", About::Charge)
+        }
         status => unknown(&format!("not canceled; the PaymentIntent is {}", word(status)), None),
     }
 }
@@ -94,11 +99,17 @@ pub(super) fn refund_among(call: &Call, refunds: &[Refund], has_more: bool) -> O
     let id = call.id.to_string();
     match refunds.iter().find(|refund| refund.metadata.get(CALL) == Some(&id)) {
         Some(found) => refund(call, found),
-        None if !has_more && call.age_s >= KEY_LIVES_S => {
+        None if !has_more && call.age_s >= READ_IS_COMPLETE_S => {
             refused("not_refunded", "The provider never made this refund.", About::Charge)
         }
         None => unknown("the refund is not among those of the charge", None),
     }
+}
+
+/// Whether nothing is held any more, and what is now free is the amount to be voided: it was not captured by somebody else.
+fn is_free(call: &Call, intent: &Intent) -> bool {
+    let (Some(amount), Some(received)) = (intent.amount, intent.amount_received) else { return false };
+    intent.amount_capturable == Some(0) && wire_amount(&call.money).ok() == amount.checked_sub(received)
 }
 
 fn is_charge(call: &Call, intent: &Intent) -> bool {

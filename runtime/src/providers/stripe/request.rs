@@ -105,8 +105,8 @@ pub(super) fn look_up(call: &Call, bearer: &SecretString) -> Result<HttpRequest,
         }
         (Action::Charge { .. }, None) => {
             let query = Serializer::new(String::new())
-                .append_pair("query", &format!("metadata['{CALL}']:'{}'", call.id))
-                .append_pair("limit", "1")
+                .append_pair("query", &format!("metadata['{PAYMENT}']:'{}'", call.payment_id))
+                .append_pair("limit", "100")
                 .append_pair("expand[]", "data.latest_charge")
                 .finish();
             format!("/v1/payment_intents/search?{query}")

@@ -198,3 +198,66 @@ fn long_codes_and_control_characters_are_cut_to_what_the_table_takes() {
     let Outcome::Declined { code, message, .. } = outcome(402, &body) else { panic!("must be declined") };
     assert_eq!((code.len(), message.as_str()), (50, "Told by Stripe."));
 }
+
+fn search_result(metadata: &str) -> String {
+    let intent = SUCCEEDED.replace(r#"{"purser_payment_id":"pay_x"}"#, metadata);
+    format!(r#"{{"object":"search_result","has_more":false,"data":[{intent}]}}"#)
+}
+
+/// The release before this one named only the payment in what it sent.
+#[test]
+fn a_charge_of_an_earlier_release_is_found_by_its_payment() {
+    let call = Call { age_s: 7 * 86_400, ..attempt() };
+    let of = |metadata: String| Stripe.outcome(&call, &response(200, &search_result(&metadata)));
+    let approved = Outcome::Approved { reference: "pi_3PQ8v22eZvKYlo2C1x".into(), authorized_until: None };
+    let payment = call.payment_id;
+    assert_eq!(of(format!(r#"{{"purser_payment_id":"{payment}"}}"#)), approved);
+    assert_eq!(of(format!(r#"{{"purser_payment_id":"{payment}","purser_call_id":"{}"}}"#, call.id)), approved);
+    for other in [
+        format!(r#"{{"purser_payment_id":"{payment}","purser_call_id":"{}"}}"#, Uuid::now_v7()),
+        r#"{"purser_payment_id":"pay_x"}"#.into(),
+    ] {
+        assert!(matches!(of(other), Outcome::Declined { about: About::Charge, .. }));
+    }
+    let path = Stripe.inquiry(&call, &"sk".into()).unwrap().path;
+    assert!(path.contains(&payment.to_string()) && path.contains("/search?"), "{path}");
+}
+
+#[test]
+fn a_key_that_came_with_another_form_before_makes_us_look_what_there_is() {
+    let answer = response(400, &error("idempotency_error", ""));
+    assert_eq!(Stripe.follow_up(&attempt(), &answer, &"sk".into()), None, "nothing was sent before");
+    let again = Call { age_s: 60, ..attempt() };
+    let question = Stripe.follow_up(&again, &answer, &"sk".into()).expect("a question");
+    assert_eq!((question.method, question.path.starts_with("/v1/payment_intents/search?")), (Method::GET, true));
+}
+
+#[test]
+fn a_void_of_what_somebody_else_captured_is_no_void() {
+    let call = Call { action: Action::Void, charge: Some("pi_3PQ8v22eZvKYlo2C1x".into()), ..attempt() };
+    let of = |received: i64| {
+        let body = SUCCEEDED
+            .replace("\"amount_received\":1050", &format!("\"amount_received\":{received},\"amount_capturable\":0"));
+        Stripe.outcome(&call, &response(200, &body))
+    };
+    assert!(matches!(of(1050), Outcome::Declined { about: About::Charge, .. }), "all of it was taken");
+    assert!(matches!(of(0), Outcome::Approved { .. }));
+}
+
+/// What was sent in the last moment of a key's life may still be on its way when the key is forgotten.
+#[test]
+fn what_cannot_be_found_is_refused_only_when_nothing_can_be_on_its_way() {
+    let held = SUCCEEDED.replace("\"succeeded\"", "\"requires_capture\"");
+    let refunds = r#"{"object":"list","data":[],"has_more":false}"#;
+    for (action, answer) in
+        [(Action::Capture { is_final: true }, held.as_str()), (Action::Void, held.as_str()), (Action::Refund, refunds)]
+    {
+        let charge = Some("pi_3PQ8v22eZvKYlo2C1x".to_owned());
+        let at = |age_s| {
+            let call = Call { action: action.clone(), charge: charge.clone(), age_s, ..attempt() };
+            Stripe.outcome(&call, &response(200, answer))
+        };
+        assert!(matches!(at(KEY_LIVES_S + 60), Outcome::Unknown { .. }), "{action:?}");
+        assert!(matches!(at(READ_IS_COMPLETE_S), Outcome::Declined { about: About::Charge, .. }), "{action:?}");
+    }
+}
