@@ -211,3 +211,52 @@ async fn a_claim_does_not_wait_for_the_disk_and_nothing_else_is_loosened() {
     let after: String = sqlx::query_scalar("show synchronous_commit").fetch_one(stage.pool()).await.unwrap();
     assert_eq!(after, "on");
 }
+
+/// A batch that is being written holds several items; keeping claims alive meanwhile must wait in the same order.
+#[tokio::test]
+async fn keeping_claims_alive_waits_for_a_batch_and_never_against_it() {
+    let stage = Stage::new("pm_card_visa").await;
+    accept(&stage, RELEASE, 2).await;
+    let pool = stage.pool();
+    let mut leases: Vec<Lease> = claimed(pool, 2, First::Own).await.iter().map(Item::lease).collect();
+    leases.sort_unstable();
+    let mut batch = pool.begin().await.unwrap();
+    assert_eq!(PAYMENTS.hold(&mut batch, &leases[..1]).await.unwrap().len(), 1);
+    let backwards = [leases[1], leases[0]];
+    let keeping = async { PAYMENTS.extend(pool, &backwards, Duration::from_secs(30)).await };
+    let writing = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let held = PAYMENTS.hold(&mut batch, &leases[1..]).await;
+        batch.commit().await.unwrap();
+        held
+    };
+    let (kept, held) = tokio::join!(keeping, writing);
+    assert_eq!((kept.unwrap(), held.unwrap().len()), (2, 1));
+    assert_eq!(PAYMENTS.release(pool, &backwards).await.unwrap(), 2);
+}
+
+/// As the release before this one inserts an attempt: without a route.
+#[tokio::test]
+async fn a_release_that_knows_no_held_payments_cannot_take_one() {
+    let stage = Stage::new("pm_card_visa").await;
+    let (taken, held) = (stage.accept("1.00", "USD").await, stage.accept("1.00", "USD").await);
+    let pool = stage.pool();
+    let manual = "update transactions set capture_method = 'MANUAL' where id = $1";
+    sqlx::query(manual).bind(held).execute(pool).await.unwrap();
+    sqlx::raw_sql(
+        "insert into payment_providers (name, resource, api_endpoint, max_latency_ms, success_rate_threshold, priority)
+                   values ('STRIPE', 'stripe', 'http://x', 1, 1, 1)",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+    for (payment, route, code) in [(taken, None, None), (held, None, Some("55000")), (held, Some("stripe"), None)] {
+        let inserted = sqlx::query(
+            "insert into payment_attempts (id, payment_id, payment_created_at, number, payment_provider_id, state, release, t_start, route)
+             select gen_random_uuid(), $1, $2, 1, id, 'SENT', '0.1.0', now(), $3 from payment_providers",
+        );
+        let inserted = inserted.bind(payment).bind(payment.created_at()).bind(route).execute(pool).await;
+        let refusal = inserted.err().and_then(|error| error.as_database_error()?.code().map(|code| code.into_owned()));
+        assert_eq!(refusal.as_deref(), code, "{route:?}");
+    }
+}

@@ -9,6 +9,23 @@ macro_rules! lazily {
     };
 }
 
+/// The claims $1, $2, $3 that still stand, as the common table expression `mine`. Locked in the order of ids, as `hold` does:
+/// a batch that is being written holds several of them.
+macro_rules! mine {
+    ($table:literal) => {
+        concat!(
+            ", mine as materialized (
+                 select item.id from ",
+            $table,
+            " as item
+                 join unnest($1::bigint[], $2::int[], $3::bigint[]) as held(id, attempt, token)
+                     on item.id = held.id and item.attempt = held.attempt and item.claim_token = held.token
+                 order by item.id for update of item
+             ) "
+        )
+    };
+}
+
 /// Claims what is due, as the common table expression `claimed`; a `select` from it follows. Parameters: $1 release,
 /// $2 worker, $3 lease, $4 grace, $5 limit, $6 whether the own release comes first, $7 the token.
 macro_rules! claimed {
@@ -42,14 +59,12 @@ macro_rules! queue {
         $crate::queue::Queue {
             claim: concat!($crate::queue::statements::claimed!($table, $subject), "select * from claimed"),
             extend: concat!(
-                lazily!(), "update ", $table, " as item set leased_until = now() + $4::interval
-                 from unnest($1::bigint[], $2::int[], $3::bigint[]) as held(id, attempt, token) cross join quick
-                 where item.id = held.id and item.attempt = held.attempt and item.claim_token = held.token and leased_by is not null"
+                lazily!(), $crate::queue::statements::mine!($table), "update ", $table, " as item set leased_until = now() + $4::interval
+                 from mine cross join quick where item.id = mine.id and leased_by is not null"
             ),
             release: concat!(
-                lazily!(), "update ", $table, " as item set leased_until = null, leased_by = null
-                 from unnest($1::bigint[], $2::int[], $3::bigint[]) as held(id, attempt, token) cross join quick
-                 where item.id = held.id and item.attempt = held.attempt and item.claim_token = held.token"
+                lazily!(), $crate::queue::statements::mine!($table), "update ", $table, " as item set leased_until = null, leased_by = null
+                 from mine cross join quick where item.id = mine.id"
             ),
             // In the order of ids, so that two who hold several wait for each other rather than deadlock.
             hold: concat!(
@@ -88,4 +103,5 @@ macro_rules! queue {
 
 pub(crate) use claimed;
 pub(super) use lazily;
+pub(crate) use mine;
 pub(super) use queue;
