@@ -8,9 +8,14 @@ mod support;
 use std::collections::HashSet;
 use std::time::Duration;
 
+use chrono::{TimeDelta, Utc};
 use futures::future::join_all;
 use reqwest::{Method, StatusCode};
+use runtime::idempotency::{IdempotencyKey, KeyedRequest, Known, RequestHash, Subject, store};
 use runtime::ids::PaymentId;
+use runtime::money::Money;
+use runtime::payments::accept::accept;
+use runtime::payments::{CaptureMethod, NewPayment};
 use serde_json::{Value, json};
 use support::gateway::{Reply, TestGateway, accepted, send, settle, start};
 use support::process::{Running, purser, write_config};
@@ -227,4 +232,37 @@ async fn a_replay_is_the_answer_of_then_and_not_the_payment_of_now() {
     let etag = gateway.get(&format!("/v1/payments/{id}")).await.header("etag").unwrap().to_owned();
     let unchanged = gateway.request(Method::GET, &format!("/v1/payments/{id}")).header("If-None-Match", &etag);
     assert_eq!(send(unchanged).await.status, StatusCode::NOT_MODIFIED);
+}
+
+/// A gateway whose clock is a day off, either way, is no reason to pay twice.
+#[tokio::test]
+async fn a_clock_that_was_set_wrong_does_not_end_a_key() {
+    let gateway = TestGateway::new().await;
+    let pool = gateway.pool();
+    let (now, days) = (Utc::now(), TimeDelta::days(2));
+    for (key, made_at, asked_at) in [("ahead", now, now + days), ("behind", now - days, now)] {
+        let payment = |at| NewPayment {
+            id: PaymentId::at(at),
+            request: KeyedRequest {
+                merchant_id: gateway.merchant,
+                key: IdempotencyKey::parse(key.as_bytes()).unwrap(),
+                hash: RequestHash::of("POST /v1/payments", &key).unwrap(),
+            },
+            user_id: gateway.user,
+            payment_method_id: gateway.card,
+            amount: Money::parse("1.00", "USD".parse().unwrap()).unwrap(),
+            capture_method: CaptureMethod::Automatic,
+            description: None,
+            ip_address: None,
+            device_fingerprint: None,
+        };
+        let (first, second) = (payment(made_at), payment(asked_at));
+        assert_eq!(accept(pool, std::slice::from_ref(&first), "test").await.unwrap().len(), 1);
+        assert!(accept(pool, std::slice::from_ref(&second), "test").await.unwrap().is_empty(), "{key}");
+        let known = store::find(pool, &second.request, asked_at).await.unwrap();
+        assert_eq!(known, Known::InFlight(Subject::Payment(first.id)), "{key}");
+        assert_eq!(store::forget_expired(pool, asked_at).await.unwrap(), 0);
+        let mut connection = pool.acquire().await.unwrap();
+        assert!(!store::claim(&mut connection, &second.request, None, asked_at).await.unwrap(), "{key}");
+    }
 }

@@ -25,13 +25,13 @@ pub async fn claim(
     let taken = sqlx::query(
         "insert into idempotency_keys as known
              (merchant_id, key, request_hash, payment_id, payment_created_at, operation_id, created_at, expires_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)
+         values ($1, $2, $3, $4, $5, $6, $7, greatest($8, now() + ($8 - $7)))
          on conflict (merchant_id, key) do update set
              request_hash = excluded.request_hash, payment_id = excluded.payment_id,
              payment_created_at = excluded.payment_created_at, operation_id = excluded.operation_id,
              created_at = excluded.created_at, expires_at = excluded.expires_at,
              response_status = null, response_headers = null, response_body = null
-         where known.expires_at <= excluded.created_at",
+         where known.expires_at <= least(excluded.created_at, now())",
     )
     .bind(request.merchant_id)
     .bind(request.key.as_str())
@@ -73,7 +73,7 @@ pub async fn find(
         "select k.request_hash, k.payment_id, k.operation_id, k.response_status, k.response_headers, k.response_body,
                 ended.answer::text as answer, ended.kind
          from idempotency_keys k {ENDED}
-         where k.merchant_id = $1 and k.key = $2 and k.expires_at > $3"
+         where k.merchant_id = $1 and k.key = $2 and k.expires_at > least($3, now())"
     );
     // Only constants are put into the text.
     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -212,7 +212,7 @@ fn stored(row: &PgRow) -> Result<Option<Answer>, sqlx::Error> {
 pub async fn forget_expired(executor: impl PgExecutor<'_>, now: DateTime<Utc>) -> Result<u64, sqlx::Error> {
     let done = sqlx::query(
         "delete from idempotency_keys where (merchant_id, key) in (
-             select merchant_id, key from idempotency_keys where expires_at <= $1 limit 5000 for update skip locked)",
+             select merchant_id, key from idempotency_keys where expires_at <= least($1, now()) limit 5000 for update skip locked)",
     )
     .bind(now)
     .execute(executor)

@@ -34,6 +34,7 @@ pub struct NewPayment {
     pub device_fingerprint: Option<String>,
 }
 
+// A key lives by the clock of whoever is later, the gateway or the database: one clock that was set wrong lets nobody pay twice.
 // Keys are taken in one order everywhere: two batches that share some would otherwise wait for each other.
 const ACCEPT: &str = "
 with asked as (
@@ -43,12 +44,13 @@ with asked as (
             amount, currency, capture_method, description, ip_address, device_fingerprint, place)
 ), fresh as (
     insert into idempotency_keys as known (merchant_id, key, request_hash, payment_id, payment_created_at, created_at, expires_at)
-    select merchant_id, key, request_hash, payment_id, created_at, created_at, expires_at from asked order by merchant_id, key
+    select merchant_id, key, request_hash, payment_id, created_at, created_at, greatest(expires_at, now() + (expires_at - created_at))
+    from asked order by merchant_id, key
     on conflict (merchant_id, key) do update set
         request_hash = excluded.request_hash, payment_id = excluded.payment_id, operation_id = null,
         payment_created_at = excluded.payment_created_at, created_at = excluded.created_at, expires_at = excluded.expires_at,
         response_status = null, response_headers = null, response_body = null
-    where known.expires_at <= excluded.created_at
+    where known.expires_at <= least(excluded.created_at, now())
     returning payment_id
 ), payment as (
     insert into transactions (id, created_at, t_start, updated_at, merchant_id, user_id, payment_method_id, amount, currency, status,
