@@ -252,3 +252,15 @@ async fn a_payment_of_an_earlier_release_needs_no_journal() {
     assert!(payments::store::load(books.gateway.pool(), id).await.unwrap().unwrap().is_successful());
     assert_eq!(books.findings().await, []);
 }
+
+/// A processor whose clock was set back posts into an hour that was summed up already.
+#[tokio::test]
+async fn a_clock_that_was_set_back_takes_nothing_from_the_balance() {
+    let books = Books::new().await;
+    books.take(Utc::now()).await;
+    totals::sum_up(books.gateway.pool(), Utc::now() + TimeDelta::hours(2)).await.unwrap();
+    books.take(Utc::now() - TimeDelta::hours(3)).await;
+    let balance = books.gateway.get("/v1/balance").await.json();
+    assert_eq!(balance["data"][0]["captured"], "21.00");
+    assert_eq!(books.findings().await, []);
+}

@@ -21,7 +21,11 @@ pub async fn post<J: Borrow<Journal>>(connection: &mut PgConnection, journals: &
     }
     sqlx::query(
         "insert into ledger_entries (journal_id, line, account, account_owner, payment_provider_id, currency, amount, payment_id, created_at)
-         select * from unnest($1::uuid[], $2::smallint[], $3::text[], $4::uuid[], $5::int[], $6::text[], $7::numeric[], $8::uuid[], $9::timestamptz[])",
+         select journal_id, line, account, account_owner, payment_provider_id, currency, amount, payment_id,
+             -- An hour that was summed up stays as it is, whatever a clock that was set back says.
+             greatest(created_at, (select until from ledger_totals_progress))
+         from unnest($1::uuid[], $2::smallint[], $3::text[], $4::uuid[], $5::int[], $6::text[], $7::numeric[], $8::uuid[], $9::timestamptz[])
+             as l (journal_id, line, account, account_owner, payment_provider_id, currency, amount, payment_id, created_at)",
     )
     .bind(columns.journal_id)
     .bind(columns.line)

@@ -2,6 +2,7 @@
 
 use futures::future::join_all;
 use reqwest::StatusCode;
+use runtime::ledger::verify::verify;
 use serde_json::json;
 
 use crate::shop::{Shop, refused};
@@ -101,4 +102,28 @@ async fn a_hundred_simultaneous_calls_with_one_key_make_one_refund_and_a_hundred
     assert_eq!(refused(&shop.post_with("/v1/refunds", &other, "one-key", 0).await), reused);
     let elsewhere = shop.post_with(&format!("/v1/payments/{payment}/cancel"), &json!({}), "one-key", 0).await;
     assert_eq!(refused(&elsewhere), reused, "the same key on another path is another request");
+}
+
+/// The release before this one wrote no sums and no journals.
+#[tokio::test]
+async fn a_payment_of_an_earlier_release_is_refunded_and_the_ledger_stays_right() {
+    let shop = Shop::open().await;
+    let payment = shop.pay("10.00", "AUTOMATIC").await;
+    let mut connection = shop.pool().acquire().await.unwrap();
+    sqlx::raw_sql(
+        "set session_replication_role = replica; delete from ledger_entries;
+         update transactions set amount_authorized = null, amount_captured = null; set session_replication_role = origin",
+    )
+    .execute(&mut *connection)
+    .await
+    .unwrap();
+    for (amount, status) in [("4.00", "PARTIALLY_REFUNDED"), ("6.00", "REFUNDED")] {
+        let refund = shop.refund(json!({"payment_id": payment, "amount": amount})).await;
+        assert_eq!(refund.json()["status"], "SUCCEEDED", "{refund:?}");
+        let shown = shop.shown(&payment).await;
+        assert_eq!((&shown["status"], &shown["amount_captured"]), (&json!(status), &json!("10.00")));
+        assert_eq!(verify(&mut connection).await.unwrap().findings, [], "{status}");
+    }
+    assert_eq!(shop.refund(json!({"payment_id": payment, "amount": "0.01"})).await.status.as_u16(), 422);
+    assert_eq!(shop.moved(&payment, "refunds").await, [400, 600]);
 }

@@ -183,8 +183,10 @@ async fn save_operation(connection: &mut PgConnection, operation: &Operation) ->
 async fn save_payment(connection: &mut PgConnection, payment: &Payment) -> Result<(), StoreError> {
     let amounts = &payment.amounts;
     let major = |minor: i64| Money::from_minor(minor, amounts.currency).to_decimal();
+    // What an earlier release took has no journal, and so no sums here: they would not agree with the ledger.
     let saved = sqlx::query(
-        "update transactions set status = $3, sequence = $4, fee = $5, amount_authorized = $6, amount_captured = $7,
+        "update transactions set status = $3, sequence = $4, fee = $5,
+             amount_authorized = case when amount_captured is not null then $6 end, amount_captured = case when amount_captured is not null then $7 end,
              amount_capturing = $8, amount_refunded = $9, amount_refunding = $10, authorized_until = $11, updated_at = now()
          where id = $1 and created_at = $2 and sequence = $4 - 1",
     )
