@@ -23,9 +23,9 @@ use crate::providers::health::Health;
 use crate::queue::{GivenBack, Item, Lease, PAYMENTS, Parked, backoff};
 
 /// So many claims in a row that nobody gave back: whoever takes this payment does not survive it.
-const CLAIMS_LOST_MAX: i32 = 50;
+pub(super) const CLAIMS_LOST_MAX: i32 = 50;
 /// So many claims that ended with an error that does not mend itself: a person must look.
-const CLAIMS_FAILED_MAX: i32 = 10;
+pub(super) const CLAIMS_FAILED_MAX: i32 = 10;
 /// What every payment in work shares.
 pub struct Worker {
     pub(super) app: Arc<App>,
@@ -164,7 +164,7 @@ impl Worker {
     }
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
+pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }

@@ -103,3 +103,18 @@ async fn an_operation_whose_key_the_provider_has_forgotten_waits_for_a_person() 
     .await;
     assert!(shop.charge(&payment).await["refunds"].as_array().unwrap().is_empty(), "it is not simply sent again");
 }
+
+#[tokio::test]
+async fn an_operation_whose_end_cannot_be_written_waits_for_a_person() {
+    let mut shop = Shop::open().await;
+    let payment = shop.pay("10.00", "AUTOMATIC").await;
+    shop.kill_processor().await;
+    shop.post_with("/v1/refunds", &json!({"payment_id": payment, "amount": "4.00"}), "k", 0).await;
+    // What no release does: the reserved amount is gone. And it was tried often.
+    sqlx::query("update transactions set amount_refunding = 0").execute(shop.pool()).await.unwrap();
+    sqlx::query("update operation_items set attempt = 20").execute(shop.pool()).await.unwrap();
+    shop.start_processor();
+    let parked = "select last_error from operation_items where parked_at is not null";
+    until("it is set aside", async || sqlx::query(parked).fetch_optional(shop.pool()).await.unwrap().is_some()).await;
+    assert_eq!(shop.moved(&payment, "refunds").await, [400], "it was made once");
+}

@@ -17,6 +17,7 @@ use crate::operations::Operation;
 use crate::operations::outcome::{Change, Outcome, OutcomeError, change};
 use crate::operations::store::{COLUMNS, operation};
 use crate::payments::{self, Payment};
+use crate::processor::error::refuses_the_record;
 use crate::queue::{GivenBack, Item, Lease, OPERATIONS, Parked};
 
 /// Why a step was not recorded. Nothing of it was.
@@ -37,6 +38,17 @@ pub(super) enum StoreError {
     /// A row is not what the program believes in.
     #[error("{0}")]
     Inconsistent(String),
+}
+
+impl StoreError {
+    /// Whether trying again gives the same answer for as long as nobody changes something.
+    pub(super) fn is_of_the_record(&self) -> bool {
+        match self {
+            Self::Outcome(_) | Self::Event(_) | Self::Inconsistent(_) => true,
+            Self::Database(error) => refuses_the_record(error),
+            Self::Lost => false,
+        }
+    }
 }
 
 /// All that is known of the operation of an item.

@@ -1,9 +1,12 @@
 //! The loop: claim what is due, bring it forward, keep the claims alive, and end in order.
 
+use std::any::Any;
 use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
@@ -13,8 +16,9 @@ use super::store::StoreError;
 use crate::app::App;
 use crate::processor::Options;
 use crate::processor::settled::Settled;
+use crate::processor::worker::{CLAIMS_FAILED_MAX, CLAIMS_LOST_MAX, panic_message};
 use crate::providers::Client;
-use crate::queue::{Claimant, First, GivenBack, Item, Lease, OPERATIONS, Wake, backoff};
+use crate::queue::{Claimant, First, GivenBack, Item, Lease, OPERATIONS, Parked, Wake, backoff};
 
 /// Operations in work at the same time. They are rarer than payments, and share the connections to the database.
 const CONCURRENCY: usize = 16;
@@ -116,15 +120,35 @@ fn report_panic(ended: Result<(), JoinError>) {
 
 async fn bring_forward(worker: Arc<Worker>, item: Item) {
     let _in_flight = InFlight::enter(&worker, &item);
-    match advance(&worker, &item).await {
+    if item.attempt > CLAIMS_LOST_MAX && item.last_error.is_none() {
+        let reason = format!("claimed {} times, and never given back: its workers did not survive it", item.attempt);
+        return set_aside(&worker, &item, reason).await;
+    }
+    let panicked =
+        |panic: Box<dyn Any + Send>| Err(StoreError::Inconsistent(format!("a panic: {}", panic_message(&*panic))));
+    match AssertUnwindSafe(advance(&worker, &item)).catch_unwind().await.unwrap_or_else(panicked) {
         Ok(progress) => tracing::debug!(operation = %item.subject_id, ?progress, "brought forward"),
         Err(StoreError::Lost) => {
             tracing::warn!(operation = %item.subject_id, claim = item.attempt, "lost to another worker")
+        }
+        Err(error) if error.is_of_the_record() && item.attempt >= CLAIMS_FAILED_MAX => {
+            set_aside(&worker, &item, error.to_string()).await;
         }
         Err(error) => {
             tracing::warn!(operation = %item.subject_id, %error, "not brought forward");
             give_back(&worker, &item, &error).await;
         }
+    }
+}
+
+async fn set_aside(worker: &Worker, item: &Item, reason: String) {
+    tracing::error!(operation = %item.subject_id, reason, "an operation waits for a person");
+    let parked = async {
+        let mut connection = worker.app.pool.acquire().await?;
+        OPERATIONS.park(&mut connection, &[Parked { lease: item.lease(), reason }]).await
+    };
+    if let Err(error) = parked.await {
+        tracing::debug!(operation = %item.subject_id, %error, "not set aside; the claim runs out by itself");
     }
 }
 
