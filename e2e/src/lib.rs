@@ -4,6 +4,7 @@
 //! - [`control_plane`]: etcd, API server and controller manager for one test binary, gone when it ends.
 //! - [`images`]: what runs on the cluster, built from the repository.
 //! - [`tools`]: kubectl and helm.
+//! - [`testers`]: programs of others that the tests ask.
 //! - [`processes`]: the platform as plain processes, without Kubernetes; [`bench`] measures it, [`torture`] kills it.
 
 pub mod bench;
@@ -18,6 +19,7 @@ pub mod paths;
 pub mod platform;
 pub mod processes;
 pub mod progress;
+pub mod testers;
 pub mod tools;
 pub mod torture;
 

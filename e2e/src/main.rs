@@ -4,7 +4,7 @@ use std::{env, process::ExitCode, time::Instant};
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
-use e2e::{bench, cluster, images, packages, paths::Paths, platform, progress::seconds, tools, torture};
+use e2e::{bench, cluster, images, packages, paths::Paths, platform, progress::seconds, testers, tools, torture};
 
 /// The platform of the quickstart, the local Kubernetes cluster, and the images that run on it.
 ///
@@ -31,7 +31,7 @@ enum Command {
     Images(Images),
     /// Fetch kubectl and helm, and print the folder that holds them, for PATH.
     Tools,
-    /// Install the PostgreSQL and the Redis that the runtime's tests start by themselves.
+    /// Install the PostgreSQL and the Redis that the runtime's tests start by themselves, and the programs that they ask.
     TestServers,
     /// Measure payments a second and what each costs, beside pgbench on the same PostgreSQL.
     Bench(bench::Options),
@@ -88,7 +88,10 @@ async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Up => platform_up(&paths).await?,
         Command::Down => platform_down(&paths).await?,
-        Command::TestServers => packages::ensure(packages::TEST_SERVERS).await?,
+        Command::TestServers => {
+            packages::ensure(packages::TEST_SERVERS).await?;
+            testers::ensure(&paths).await?;
+        }
         Command::Bench(options) => {
             packages::ensure(packages::TEST_SERVERS).await?;
             bench::run(options).await?;

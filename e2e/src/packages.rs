@@ -14,6 +14,8 @@ pub(crate) const NODE: &[&str] =
 pub(crate) const IMAGES: &[&str] = &["buildah", "mmdebstrap", "gcc", "libc6-dev"];
 /// What fetching tools needs.
 pub(crate) const PYTHON: &[&str] = &["python3", "python3-pip"];
+/// What an environment of Python packages needs beside [`PYTHON`].
+pub(crate) const PYTHON_ENVIRONMENT: &[&str] = &["python3-venv"];
 
 /// What the runtime's tests start by themselves, each on ports and folders of its own.
 pub const TEST_SERVERS: &[&str] = &["postgresql", "redis-server"];
@@ -50,6 +52,7 @@ async fn installed(package: &str) -> bool {
         "python3-pip" => {
             return command::output("python3", ["-m", "pip", "--version"]).await.is_ok();
         }
+        "python3-venv" => return command::output("python3", ["-c", "import ensurepip, venv"]).await.is_ok(),
         _ => {}
     }
     let status = command::output("dpkg-query", ["-W", "-f", "${db:Status-Status}", package]).await;

@@ -133,7 +133,7 @@ fn replace_folder(ready: &Path, folder: &Path) -> Result<()> {
     fs::rename(ready, folder).with_context(|| format!("cannot move into {}", folder.display()))
 }
 
-fn link(target: &Path, link: &Path) -> Result<()> {
+pub(crate) fn link(target: &Path, link: &Path) -> Result<()> {
     if fs::read_link(link).is_ok_and(|current| current == target) {
         return Ok(());
     }
