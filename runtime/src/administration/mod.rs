@@ -12,6 +12,7 @@ use serde_json::Value;
 use sqlx::postgres::PgConnection;
 
 use crate::ids::uuid_at;
+use crate::payment_methods::card_number;
 use crate::processor::error::StepError;
 use crate::processor::resolve::ResolveError;
 
@@ -38,6 +39,12 @@ impl Actor {
         let fits = |reason: &String| (1..=REASON_MAX).contains(&reason.chars().count()) && !reason.contains('\0');
         if reason.as_ref().is_some_and(|reason| !fits(reason)) {
             return Err(AdminError::invalid("reason", "must be 1 to 500 characters"));
+        }
+        // Both are kept for good, and the name is logged.
+        for (field, text) in [("actor", Some(&name)), ("reason", reason.as_ref())] {
+            if text.is_some_and(|text| card_number::stands_in_text(text)) {
+                return Err(AdminError::invalid(field, "must hold nothing that looks like a card number"));
+            }
         }
         Ok(Self { name, reason })
     }
@@ -111,5 +118,18 @@ impl From<ResolveError> for AdminError {
             ResolveError::NotOpen(_) | ResolveError::InWork(_) => Self::Conflict(error.to_string()),
             ResolveError::Step(step) => Self::Step(step),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_number_is_not_kept_as_a_name_or_a_reason() {
+        let card = || "seen on 4242 4242 4242 4242".to_owned();
+        assert!(matches!(Actor::new(card(), None), Err(AdminError::Invalid { field: "actor", .. })));
+        assert!(matches!(Actor::new("Ada", Some(card())), Err(AdminError::Invalid { field: "reason", .. })));
+        assert!(Actor::new("Ada", Some("seen at the provider as ch_4242".to_owned())).is_ok());
     }
 }
