@@ -1,5 +1,8 @@
 //! Outcomes that nobody knows: shown by age, resolved by a person who asked at the provider, or sent again.
 
+use std::fmt;
+use std::str::FromStr;
+
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde::Serialize;
@@ -9,11 +12,13 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{Actor, AdminError};
-use crate::database::Pool;
+use crate::database::{self, Pool};
 use crate::ids::{AttemptId, CaptureId, MerchantId, PaymentId, RefundId, VoidId};
+use crate::operations::Kind;
 use crate::payments::Status;
 use crate::payments::json::optional_millis;
 use crate::processor::resolve::{self, Finding, Resolved};
+use crate::processor::resolve_operation;
 
 /// Something whose outcome is open, or that waits for a person.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -125,30 +130,77 @@ pub struct ResolvedJson {
     pub status: Status,
 }
 
-/// Ends a payment by what a person found out at the provider: outcome, ledger, event and completion in one commit, and who
-/// said so. An attempt that is not open, or that a processor has in work, is refused.
+/// What can be resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The attempt of a payment.
+    Attempt(AttemptId),
+    /// A capture, refund or void.
+    Operation(Kind, Uuid),
+}
+
+impl FromStr for Subject {
+    type Err = AdminError;
+
+    fn from_str(id: &str) -> Result<Self, AdminError> {
+        let attempt = id.parse().map(Self::Attempt).ok();
+        let other = || AdminError::invalid("id", "must be that of an attempt, a capture, a refund or a void");
+        attempt.or_else(|| operation(id).map(|(kind, id)| Self::Operation(kind, id))).ok_or_else(other)
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Attempt(id) => id.fmt(f),
+            Self::Operation(kind, id) => f.write_str(&kind.id_text(*id)),
+        }
+    }
+}
+
+fn operation(id: &str) -> Option<(Kind, Uuid)> {
+    let capture = id.parse::<CaptureId>().map(|id| (Kind::Capture, id.as_uuid()));
+    let refund = || id.parse::<RefundId>().map(|id| (Kind::Refund, id.as_uuid()));
+    capture.or_else(|_| refund()).or_else(|_| id.parse::<VoidId>().map(|id| (Kind::Void, id.as_uuid()))).ok()
+}
+
+/// Ends an attempt or operation by what a person found out at the provider: outcome, ledger, event and completion in one
+/// commit, and who said so. What is not open, or in a processor's work, is refused.
 ///
 /// # Errors
 /// When it cannot be, or the database does not answer.
 pub async fn resolve(
     pool: &Pool,
     actor: &Actor,
-    attempt: AttemptId,
+    subject: Subject,
     finding: &Finding,
     release: &str,
 ) -> Result<ResolvedJson, AdminError> {
-    check(finding)?;
+    check(subject, finding)?;
     let why = actor.reason.as_deref().ok_or_else(|| AdminError::invalid("reason", "is needed"))?;
-    let Resolved { payment_id, status } =
-        resolve::resolve(pool, attempt, finding, (actor.name(), why), release).await?;
-    // The attempt itself says who and why, in the commit that ended it; this is for those who look by actor.
-    let mut connection = pool.acquire().await?;
-    let detail = json!({"payment": payment_id, "status": status});
-    actor.did(&mut connection, "attempt.resolved", &attempt.to_string(), detail).await?;
+    let Resolved { payment_id, status } = match subject {
+        Subject::Attempt(attempt) => {
+            let resolved = resolve::resolve(pool, attempt, finding, (actor.name(), why), release).await?;
+            // The attempt itself says who and why, in the commit that ended it; this is for those who look by actor.
+            let mut connection = pool.acquire().await?;
+            let detail = json!({"payment": resolved.payment_id, "status": resolved.status});
+            actor.did(&mut connection, "attempt.resolved", &attempt.to_string(), detail).await?;
+            resolved
+        }
+        Subject::Operation(kind, id) => {
+            let mut resolving = resolve_operation(pool, kind, id, finding).await?;
+            let detail = match finding {
+                Finding::Approved { reference, .. } => json!({"outcome": "APPROVED", "reference": reference}),
+                Finding::Declined { code, .. } => json!({"outcome": "DECLINED", "code": code}),
+            };
+            actor.did(resolving.connection(), "operation.resolved", &subject.to_string(), detail).await?;
+            resolving.commit(pool).await?
+        }
+    };
     Ok(ResolvedJson { payment_id, status })
 }
 
-fn check(finding: &Finding) -> Result<(), AdminError> {
+fn check(subject: Subject, finding: &Finding) -> Result<(), AdminError> {
     let fits = |text: &str, max: usize| (1..=max).contains(&text.chars().count()) && !text.contains('\0');
     match finding {
         Finding::Approved { reference, .. } if !fits(reference, 255) => {
@@ -156,6 +208,9 @@ fn check(finding: &Finding) -> Result<(), AdminError> {
         }
         Finding::Declined { code, .. } if !fits(code, 50) => {
             Err(AdminError::invalid("code", "must be 1 to 50 characters"))
+        }
+        Finding::Approved { authorized_until: Some(_), .. } if matches!(subject, Subject::Operation(..)) => {
+            Err(AdminError::invalid("authorized_until", "is for the attempt of a payment only"))
         }
         _ => Ok(()),
     }
@@ -167,21 +222,20 @@ fn check(finding: &Finding) -> Result<(), AdminError> {
 /// When nothing of this id waits for a person, or the database does not answer.
 pub async fn retry(pool: &Pool, actor: &Actor, id: &str) -> Result<(), AdminError> {
     let payment = id.parse::<PaymentId>().ok().map(PaymentId::as_uuid);
-    let captures = id.parse::<CaptureId>().ok().map(CaptureId::as_uuid);
-    let refunds = id.parse::<RefundId>().ok().map(RefundId::as_uuid);
-    let operation = captures.or(refunds).or_else(|| id.parse::<VoidId>().ok().map(VoidId::as_uuid));
-    let mut transaction = pool.begin().await?;
-    let again = match (payment, operation) {
+    let attempt = id.parse::<AttemptId>().ok().map(AttemptId::as_uuid);
+    let mut transaction = database::begin(pool).await?;
+    let again = match (payment.or(attempt), operation(id)) {
         (Some(payment), _) => {
-            sqlx::query("update work_items set parked_at = null, run_at = now() where payment_id = $1 and parked_at is not null")
+            sqlx::query("update work_items set parked_at = null, run_at = now() where (payment_id = $1 or payment_id = (select payment_id from payment_attempts where id = $1))
+                 and parked_at is not null")
                 .bind(payment)
         }
-        (_, Some(operation)) => {
+        (_, Some((_, operation))) => {
             sqlx::query("update operation_items set parked_at = null, run_at = now() where operation_id = $1 and parked_at is not null")
                 .bind(operation)
         }
         (None, None) => {
-            return Err(AdminError::invalid("id", "must be that of a payment, a capture, a refund or a void"));
+            return Err(AdminError::invalid("id", "must be that of a payment, an attempt, a capture, a refund or a void"));
         }
     };
     if again.execute(&mut *transaction).await?.rows_affected() == 0 {

@@ -4,8 +4,7 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
-use runtime::administration::attempts;
-use runtime::ids::AttemptId;
+use runtime::administration::attempts::{self, Subject};
 use runtime::processor::resolve::Finding;
 
 use super::{ActorArgs, PersonArgs};
@@ -15,7 +14,7 @@ use super::{ActorArgs, PersonArgs};
 pub(crate) enum AttemptsCommand {
     /// List what is open or waits for a person, the oldest first
     List(ListArgs),
-    /// Say what became of an attempt, after asking at the provider: ends the payment, and cannot be undone
+    /// Say what became of an attempt, capture, refund or void, after asking at the provider: cannot be undone
     Resolve(ResolveArgs),
     /// Try what waits for a person again, at once
     Retry(RetryArgs),
@@ -34,21 +33,21 @@ pub(crate) struct ListArgs {
 /// What a person found out.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum Outcome {
-    /// The provider took the amount, or holds it
+    /// The provider did it: took the amount, holds it, gave it back or free
     Approved,
     /// It did not, and will not
     Declined,
 }
 
-/// What became of an attempt.
+/// What became of an attempt or operation.
 #[derive(Args)]
 pub(crate) struct ResolveArgs {
-    /// Its id
-    attempt: AttemptId,
+    /// Id of the attempt, capture, refund or void
+    id: Subject,
     /// What became of it
     #[arg(long = "as", value_name = "OUTCOME")]
     outcome: Outcome,
-    /// The provider's name for the charge
+    /// The provider's name for the charge, or for what was done to it
     #[arg(long, required_if_eq("outcome", "approved"))]
     reference: Option<String>,
     /// Until when the provider holds the amount, for a payment that is captured later; seven days if absent
@@ -66,7 +65,7 @@ pub(crate) struct ResolveArgs {
 /// What to try again.
 #[derive(Args)]
 pub(crate) struct RetryArgs {
-    /// Id of the payment, capture, refund or void
+    /// Id of the payment, attempt, capture, refund or void
     id: String,
     #[command(flatten)]
     actor: ActorArgs,
@@ -115,7 +114,7 @@ async fn resolve(args: ResolveArgs) -> anyhow::Result<ExitCode> {
     };
     let pool = args.person.pool().await?;
     let release = env!("CARGO_PKG_VERSION");
-    let resolved = attempts::resolve(&pool, &args.actor.actor()?, args.attempt, &finding, release).await?;
+    let resolved = attempts::resolve(&pool, &args.actor.actor()?, args.id, &finding, release).await?;
     args.person.show(&resolved, |resolved| format!("payment {} is {}", resolved.payment_id, resolved.status))
 }
 

@@ -45,11 +45,11 @@ pub struct Resolved {
 #[derive(Debug, Error)]
 pub enum ResolveError {
     /// There is none of this id whose outcome is open.
-    #[error("there is no attempt {0} whose outcome is open")]
-    NotOpen(AttemptId),
+    #[error("nothing of the id {0} is open")]
+    NotOpen(String),
     /// A processor has it in work: it may be told by the provider at this very moment.
-    #[error("a processor is asking the provider about attempt {0} right now; try again in some seconds")]
-    InWork(AttemptId),
+    #[error("a processor is asking the provider about {0} right now; try again in some seconds")]
+    InWork(String),
     /// The record.
     #[error(transparent)]
     Step(#[from] StepError),
@@ -69,7 +69,11 @@ pub async fn resolve(
 ) -> Result<Resolved, ResolveError> {
     let Claimed { item, case } = claim(pool, attempt, who).await?;
     let case = case?;
-    let open = case.open.as_ref().filter(|open| open.id == attempt).ok_or(ResolveError::NotOpen(attempt))?;
+    let open = case
+        .open
+        .as_ref()
+        .filter(|open| open.id == attempt)
+        .ok_or_else(|| ResolveError::NotOpen(attempt.to_string()))?;
     let now = Utc::now();
     let (answered, ended) = match finding {
         Finding::Approved { reference, authorized_until } => {
@@ -109,7 +113,8 @@ async fn claim(pool: &Pool, attempt: AttemptId, who: &str) -> Result<Claimed, Re
             .fetch_optional(pool)
             .await
             .map_err(StepError::from)?;
-    Err(if open.is_some() { ResolveError::InWork(attempt) } else { ResolveError::NotOpen(attempt) })
+    let id = attempt.to_string();
+    Err(if open.is_some() { ResolveError::InWork(id) } else { ResolveError::NotOpen(id) })
 }
 
 async fn commit(pool: &Pool, release: &str, record: &Record) -> Result<(), StepError> {

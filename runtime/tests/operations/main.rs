@@ -3,6 +3,7 @@
 // A helper that fails is a test that fails.
 #![allow(clippy::unwrap_used)]
 
+mod by_hand;
 mod cancel;
 mod captures;
 mod refunds;

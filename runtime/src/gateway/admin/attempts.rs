@@ -10,15 +10,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Administrator;
-use crate::administration::Actor;
-use crate::administration::attempts::{self, OpenOutcome, ResolvedJson};
+use crate::administration::attempts::{self, OpenOutcome, ResolvedJson, Subject};
 use crate::administration::providers::{self, ProviderJson};
+use crate::administration::{Actor, AdminError};
 use crate::gateway::Gateway;
 use crate::gateway::body::Document;
 use crate::gateway::page::invalid;
 use crate::gateway::problem::Problem;
 use crate::gateway::query::Params;
-use crate::ids::{AttemptId, IdError};
 use crate::processor::resolve::Finding;
 
 /// The providers.
@@ -85,9 +84,9 @@ pub(super) async fn list(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, tag = "outcome", rename_all = "SCREAMING_SNAKE_CASE")]
 pub(super) enum Resolution {
-    /// The provider took the amount, or holds it.
+    /// The provider did it: took the amount, holds it, gave it back or free.
     Approved {
-        /// The provider's name for the charge.
+        /// The provider's name for the charge, or for what was done to it.
         #[schema(min_length = 1, max_length = 255)]
         reference: String,
         /// Until when the provider holds the amount, for a payment that is captured later.
@@ -108,11 +107,11 @@ pub(super) enum Resolution {
     },
 }
 
-/// Say what became of an attempt
+/// Say what became of an attempt, capture, refund or void
 ///
-/// After asking at the provider. It ends the payment, and cannot be undone.
+/// After asking at the provider. It ends the payment or the operation, and cannot be undone.
 #[utoipa::path(post, path = "/v1/admin/attempts/{id}/resolve", operation_id = "resolve_attempt", tag = "Administration",
-    request_body = Resolution, params(("id" = AttemptId, Path, description = "The attempt")),
+    request_body = Resolution, params(("id" = String, Path, description = "The attempt, capture, refund or void")),
     responses((status = 200, description = "What became of the payment", body = ResolvedJson)))]
 pub(super) async fn resolve(
     State(gateway): State<Arc<Gateway>>,
@@ -120,7 +119,7 @@ pub(super) async fn resolve(
     Path(id): Path<String>,
     Document(resolution): Document<Resolution>,
 ) -> Result<Json<ResolvedJson>, Problem> {
-    let id: AttemptId = id.parse().map_err(|error: IdError| Problem::not_found("not_found", error.to_string()))?;
+    let id: Subject = id.parse().map_err(|error: AdminError| Problem::not_found("not_found", error.to_string()))?;
     let (finding, reason) = match resolution {
         Resolution::Approved { reference, authorized_until, reason } => {
             (Finding::Approved { reference, authorized_until }, reason)
@@ -135,7 +134,7 @@ pub(super) async fn resolve(
 
 /// Try what waits for a person again
 #[utoipa::path(post, path = "/v1/admin/parked/{id}/retry", operation_id = "retry_parked", tag = "Administration",
-    params(("id" = String, Path, description = "The payment, capture, refund or void")),
+    params(("id" = String, Path, description = "The payment, attempt, capture, refund or void")),
     responses((status = 204, description = "It is tried again")))]
 pub(super) async fn retry(
     State(gateway): State<Arc<Gateway>>,

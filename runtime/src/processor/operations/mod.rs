@@ -8,7 +8,9 @@ mod advance;
 mod case;
 mod decide;
 mod expire;
+mod resolve;
 mod store;
 mod worker;
 
+pub use resolve::{Resolving, resolve};
 pub(super) use worker::run;

@@ -5,17 +5,18 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use runtime_contract::ProviderName;
 use sqlx::postgres::{PgConnection, PgRow};
-use sqlx::{Postgres, Row, Transaction};
+use sqlx::{PgExecutor, Postgres, Row, Transaction};
 use thiserror::Error;
+use uuid::Uuid;
 
 use super::case::{Case, Charged};
 use crate::database::{self, Pool};
 use crate::events::{self, Event};
 use crate::ledger;
 use crate::money::Money;
-use crate::operations::Operation;
 use crate::operations::outcome::{Change, Outcome, OutcomeError, change};
 use crate::operations::store::{COLUMNS, operation};
+use crate::operations::{Kind, Operation};
 use crate::payments::{self, Payment};
 use crate::processor::error::refuses_the_record;
 use crate::queue::{GivenBack, Item, Lease, OPERATIONS, Parked};
@@ -52,7 +53,7 @@ impl StoreError {
 }
 
 /// All that is known of the operation of an item.
-pub(super) async fn load(pool: &Pool, item: &Item) -> Result<Case, StoreError> {
+pub(super) async fn load(executor: impl PgExecutor<'_>, item: &Item) -> Result<Case, StoreError> {
     let sql = format!(
         "select {COLUMNS}, m.fee_percentage, coalesce(t.provider_reference, a.provider_reference) as charge,
              p.resource, p.name as provider_name, coalesce(a.api_endpoint, p.api_endpoint) as api_endpoint, p.max_latency_ms,
@@ -68,7 +69,7 @@ pub(super) async fn load(pool: &Pool, item: &Item) -> Result<Case, StoreError> {
     // Only constants are put into the text. The payment's id and time are given too, so that one partition is read.
     let query = sqlx::query(sqlx::AssertSqlSafe(sql));
     let query = query.bind(item.subject_id).bind(item.payment_id).bind(item.payment_created_at);
-    let row = query.fetch_optional(pool).await?;
+    let row = query.fetch_optional(executor).await?;
     let missing = || StoreError::Inconsistent(format!("there is no operation {}", item.subject_id));
     let row = row.ok_or_else(missing)?;
     Ok(Case {
@@ -94,6 +95,12 @@ fn charged(row: &PgRow) -> Result<Option<Charged>, StoreError> {
     }))
 }
 
+// Nobody else can claim it until this transaction is over, and who had it before has lost it.
+const TAKE: &str = "update operation_items i set attempt = i.attempt + 1, claim_token = $3
+    from operations o where o.id = i.operation_id and o.id = $1 and o.kind = $2 and (o.sent_at is not null or i.parked_at is not null)
+        and (i.leased_until is null or i.leased_until < now())
+    returning i.id, i.operation_id as subject_id, i.payment_id, i.payment_created_at, i.release, i.attempt, i.claim_token, i.last_error";
+
 /// One step of an operation: a transaction that holds the claim. What is not committed did not happen.
 pub(super) struct Step {
     transaction: Transaction<'static, Postgres>,
@@ -108,6 +115,19 @@ impl Step {
             return Err(StoreError::Lost);
         }
         Ok(Self { transaction, lease: item.lease() })
+    }
+
+    /// Begins a step for a person, of what was sent or waits for one, and is in nobody's work.
+    pub(super) async fn take(pool: &Pool, kind: Kind, id: Uuid) -> Result<Option<(Self, Item)>, StoreError> {
+        let mut transaction = database::begin(pool).await?;
+        let query = sqlx::query_as(TAKE).bind(id).bind(kind.as_str()).bind(rand::random::<i64>());
+        let item: Option<Item> = query.fetch_optional(&mut *transaction).await?;
+        Ok(item.map(|item| (Self { transaction, lease: item.lease() }, item)))
+    }
+
+    /// The transaction, for what belongs into it as well.
+    pub(super) fn connection(&mut self) -> &mut PgConnection {
+        &mut self.transaction
     }
 
     /// Writes down that the operation is about to be sent.
