@@ -182,6 +182,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_transaction_begins_where_its_connection_could_be_lost_inside_of_it() {
+        // Put together here, so that this test does not find itself.
+        let unsafe_begin = ["pool", ".begin()"].concat();
+        let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let uses = std::fs::read_to_string(&path).unwrap().matches(&unsafe_begin).count();
+                let own = usize::from(path.ends_with("src/database.rs"));
+                assert_eq!(uses, own, "{}: database::begin is to be used", path.display());
+            }
+        }
+    }
+
+    #[test]
     fn a_wrong_url_is_refused_without_showing_it() {
         let error = pool(&"mysql//user:hunter2@host".into(), "test", 1).unwrap_err();
         assert_eq!(error.reason(), Reason::InvalidConfiguration);

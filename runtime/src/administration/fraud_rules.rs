@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::{Actor, AdminError};
-use crate::database::Pool;
+use crate::database::{self, Pool};
 use crate::fraud::rules::Rule;
 use crate::payments::json::millis;
 
@@ -63,7 +63,7 @@ pub async fn set(pool: &Pool, actor: &Actor, name: &str, change: &RuleChange) ->
     let points = Decimal::from(change.points);
     Rule::parse(name.to_owned(), &change.kind, points, change.parameters.clone())
         .map_err(|error| AdminError::invalid("rule", format!("is none: {error}")))?;
-    let mut transaction = pool.begin().await?;
+    let mut transaction = database::begin(pool).await?;
     let rule = sqlx::query_as(
         "insert into fraud_rules (name, kind, points, parameters) values ($1, $2, $3, $4)
          on conflict (name) do update set kind = excluded.kind, points = excluded.points, parameters = excluded.parameters, updated_at = now()
@@ -86,7 +86,7 @@ pub async fn set(pool: &Pool, actor: &Actor, name: &str, change: &RuleChange) ->
 /// # Errors
 /// When there is none, or the database does not answer.
 pub async fn enable(pool: &Pool, actor: &Actor, name: &str, enabled: bool) -> Result<RuleJson, AdminError> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = database::begin(pool).await?;
     let rule: Option<RuleJson> = sqlx::query_as(
         "update fraud_rules set enabled = $2, updated_at = now() where name = $1
          returning name, kind, points, parameters, enabled, updated_at",
@@ -107,7 +107,7 @@ pub async fn enable(pool: &Pool, actor: &Actor, name: &str, enabled: bool) -> Re
 /// # Errors
 /// When there is none, or the database does not answer.
 pub async fn delete(pool: &Pool, actor: &Actor, name: &str) -> Result<(), AdminError> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = database::begin(pool).await?;
     let gone = sqlx::query("delete from fraud_rules where name = $1").bind(name).execute(&mut *transaction).await?;
     if gone.rows_affected() == 0 {
         return Err(missing(name));

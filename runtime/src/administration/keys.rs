@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 use utoipa::ToSchema;
 
 use super::{Actor, AdminError, merchants};
-use crate::database::Pool;
+use crate::database::{self, Pool};
 use crate::ids::MerchantId;
 use crate::merchants::ApiKey;
 use crate::payments::json::{millis, optional_millis};
@@ -78,7 +78,7 @@ pub async fn create(
     merchants::show(pool, merchant).await?;
     let key = ApiKey::generate(&mut rand::rng());
     let expires_at = days.map(|days| Utc::now() + TimeDelta::days(i64::from(days)));
-    let mut transaction = pool.begin().await?;
+    let mut transaction = database::begin(pool).await?;
     keep(&mut transaction, merchant, &key.hash(), key.shown(), expires_at).await?;
     actor.did(&mut transaction, "key.created", &merchant.to_string(), json!({"prefix": key.shown()})).await?;
     transaction.commit().await?;
@@ -94,7 +94,7 @@ pub async fn rotate(pool: &Pool, actor: &Actor, merchant: MerchantId, overlap_h:
         return Err(AdminError::invalid("overlap_hours", format!("must be at most {OVERLAP_MAX_H}")));
     }
     let key = ApiKey::generate(&mut rand::rng());
-    let mut transaction = pool.begin().await?;
+    let mut transaction = database::begin(pool).await?;
     let before: Option<(String, String)> =
         sqlx::query_as("select api_key, api_key_prefix from merchants where id = $1 for update")
             .bind(merchant)
@@ -117,7 +117,7 @@ pub async fn rotate(pool: &Pool, actor: &Actor, merchant: MerchantId, overlap_h:
 /// # Errors
 /// When the merchant has no such key, or the database does not answer.
 pub async fn revoke(pool: &Pool, actor: &Actor, merchant: MerchantId, prefix: &str) -> Result<(), AdminError> {
-    let mut transaction = pool.begin().await?;
+    let mut transaction = database::begin(pool).await?;
     let further = sqlx::query("delete from api_keys where merchant_id = $1 and prefix = $2")
         .bind(merchant)
         .bind(prefix)

@@ -7,7 +7,7 @@ use serde_json::json;
 use utoipa::ToSchema;
 
 use super::{Actor, AdminError};
-use crate::database::Pool;
+use crate::database::{self, Pool};
 use crate::ids::MerchantId;
 use crate::merchants::{ApiKey, Status, store};
 use crate::page::Page;
@@ -101,7 +101,7 @@ pub async fn create(
     let (key, now) = (ApiKey::generate(&mut rand::rng()), Utc::now());
     let row =
         store::NewMerchant { name: new.name.clone(), email: new.email.clone(), fee_percentage: new.fee_percentage };
-    let mut transaction = pool.begin().await?;
+    let mut transaction = database::begin(pool).await?;
     let id = store::create(&mut *transaction, &row, &key, now).await?;
     let mut webhook_secret = None;
     if let Some(endpoint) = endpoint {
@@ -154,7 +154,7 @@ pub async fn set_status(
         return Err(AdminError::Conflict(format!("{id} is inactive for good")));
     }
     let detail = json!({"from": before.status, "to": status});
-    let mut transaction = pool.begin().await?;
+    let mut transaction = database::begin(pool).await?;
     sqlx::query("update merchants set status = $2, updated_at = now() where id = $1 and (status <> 'INACTIVE' or $2 = 'INACTIVE')")
         .bind(id)
         .bind(status)
@@ -172,7 +172,7 @@ pub async fn set_status(
 pub async fn set_fee(pool: &Pool, actor: &Actor, id: MerchantId, fee: Decimal) -> Result<MerchantJson, AdminError> {
     check_fee(fee)?;
     let before = show(pool, id).await?;
-    let mut transaction = pool.begin().await?;
+    let mut transaction = database::begin(pool).await?;
     sqlx::query("update merchants set fee_percentage = $2, updated_at = now() where id = $1")
         .bind(id)
         .bind(fee)

@@ -18,6 +18,7 @@ use super::idempotent::{Begun, Write};
 use super::page::{List, Page};
 use super::problem::Problem;
 use super::query::Params;
+use crate::database;
 use crate::ids::{IdError, WebhookEndpointId};
 use crate::webhooks::endpoint::EndpointChange;
 use crate::webhooks::secret::WebhookSecret;
@@ -136,7 +137,7 @@ pub(super) async fn update(
     let merchant = caller.active()?;
     let id = parse(&id)?;
     let change = change.check(gateway.app.config.webhooks.allow_private_addresses)?;
-    let mut transaction = gateway.app.pool.begin().await?;
+    let mut transaction = database::begin(&gateway.app.pool).await?;
     let before = store::hold(&mut *transaction, id, merchant.id).await?.ok_or_else(missing)?;
     etag(&before).allows(&headers)?;
     let changed = store::update(&mut *transaction, id, merchant.id, &change, Utc::now()).await?.ok_or_else(missing)?;
