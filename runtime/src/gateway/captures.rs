@@ -19,6 +19,7 @@ use super::page::List;
 use super::problem::Problem;
 use super::query::Params;
 use crate::ids::{CaptureId, IdError, MerchantId, PaymentId};
+use crate::money::normalized;
 use crate::operations::{Kind, OperationJson, Request, store};
 use crate::page::Page;
 use crate::payments;
@@ -82,7 +83,7 @@ pub(super) async fn create(
     let merchant = caller.active()?;
     let payment = payment_id(&id)?;
     let CaptureRequest { amount, is_final } = asked;
-    let meaning = Meaning { payment_id: payment, amount: amount.as_deref(), is_final };
+    let meaning = Meaning { payment_id: payment, amount: amount.as_deref().map(normalized), is_final };
     let write = Write::new(merchant.id, &headers, PATH, &meaning)?;
     let request = Request::Capture { amount, is_final };
     gateway.operate(&write, Asked { payment, in_path: true, request, reason: None }).await

@@ -19,6 +19,7 @@ use super::page::List;
 use super::problem::Problem;
 use super::query::Params;
 use crate::ids::{IdError, PaymentId, RefundId};
+use crate::money::normalized;
 use crate::operations::{Kind, OperationJson, Request, store};
 use crate::page::Page;
 
@@ -86,7 +87,7 @@ pub(super) async fn create(
     let merchant = caller.active()?;
     check_reason(asked.reason.as_deref())?;
     let RefundRequest { payment_id, amount, reason } = asked;
-    let meaning = Meaning { payment_id, amount: amount.as_deref(), reason: reason.as_deref() };
+    let meaning = Meaning { payment_id, amount: amount.as_deref().map(normalized), reason: reason.as_deref() };
     let write = Write::new(merchant.id, &headers, PATH, &meaning)?;
     let request = Request::Refund { amount };
     gateway.operate(&write, Asked { payment: payment_id, in_path: false, request, reason }).await

@@ -61,6 +61,19 @@ impl MoneyError {
     }
 }
 
+/// The same amount as it is written shortest: what means the same is the same text, whatever its currency is. A text that
+/// is no amount stays as it is.
+#[must_use]
+pub fn normalized(text: &str) -> &str {
+    let is_amount = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    match text.split_once('.') {
+        Some((_, fraction)) if is_amount && !fraction.is_empty() && !fraction.contains('.') => {
+            text.trim_end_matches('0').trim_end_matches('.')
+        }
+        _ => text,
+    }
+}
+
 impl Money {
     /// The most that one payment can be, in minor units. Ten times what any provider takes, and
     /// far from where `numeric(18,4)` or `i64` end, so that sums of millions of payments stay exact.
@@ -264,5 +277,15 @@ mod tests {
         let usd = Money::from_minor(1, "USD".parse().unwrap());
         let eur = Money::from_minor(1, "EUR".parse().unwrap());
         assert!(matches!(usd.checked_add(eur), Err(MoneyError::CurrencyMismatch(..))));
+    }
+
+    #[test]
+    fn amounts_that_mean_the_same_are_normalized_to_the_same_text() {
+        for (text, short) in [("10.50", "10.5"), ("10.00", "10"), ("10", "10"), ("100", "100"), ("0.0", "0")] {
+            assert_eq!(normalized(text), short);
+        }
+        for none in ["10.", "1.0.0", "-1.0", "1e0", "", "x.0"] {
+            assert_eq!(normalized(none), none);
+        }
     }
 }
