@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnection;
 use sqlx::{Acquire, PgExecutor, Postgres};
 
-use super::{NewPaymentMethod, PaymentMethod, PaymentMethodChange, PaymentMethodJson};
+use super::{NewPaymentMethod, PaymentMethodChange, PaymentMethodJson};
 use crate::ids::{MerchantId, PaymentMethodId, UserId};
 use crate::page::Page;
 
@@ -51,26 +51,6 @@ pub async fn create<'a>(
     .await?;
     transaction.commit().await?;
     Ok(id)
-}
-
-/// A payment method of one of this merchant's users to pay with; neither another merchant's nor a detached one is there.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn find(
-    executor: impl PgExecutor<'_>,
-    id: PaymentMethodId,
-    merchant: MerchantId,
-) -> Result<Option<PaymentMethod>, sqlx::Error> {
-    sqlx::query_as(
-        "select m.id, m.user_id, u.status as user_status, m.type, m.last_four, m.expiry_month, m.expiry_year, m.token
-         from payment_methods m join users u on u.id = m.user_id
-         where m.id = $1 and u.merchant_id = $2 and m.detached_at is null",
-    )
-    .bind(id)
-    .bind(merchant)
-    .fetch_optional(executor)
-    .await
 }
 
 /// Takes the place of the default away. The user's row is the lock: of two new defaults at once, the later one stays.
