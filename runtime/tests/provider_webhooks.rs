@@ -109,6 +109,34 @@ async fn a_message_names_the_open_attempt_and_makes_its_payment_due_however_ofte
 }
 
 #[tokio::test]
+async fn a_flood_of_forged_messages_makes_no_flood_of_questions_to_the_provider() {
+    // A provider that takes connections and never answers.
+    let silent = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let mut stage = Stage::new("pm_card_visa").await;
+    let settings =
+        ProviderSettings { name: ProviderName::Paypal, ..provider("silent", silent.local_addr().unwrap(), 1) };
+    stage.providers(&[settings]).await;
+    stage.test.credential("silent", "client:secret");
+    stage.test.webhook_secret("silent", SECRET);
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}/v1/provider-webhooks/silent", listener.local_addr().unwrap());
+    tokio::spawn(gateway::serve_on(stage.test.app.clone(), listener));
+    let (client, begin) = (reqwest::Client::new(), std::time::Instant::now());
+    let forged = json!({"id": "WH-1", "event_type": "X", "resource": {"id": "3C6"}});
+    let replies = (0..40).map(|_| {
+        let request = client.post(&url).header("paypal-transmission-id", "x").header("paypal-transmission-sig", "x");
+        let request = request.json(&forged).send();
+        async {
+            assert_eq!(request.await.unwrap().status(), StatusCode::SERVICE_UNAVAILABLE);
+            begin.elapsed()
+        }
+    });
+    let took = futures::future::join_all(replies).await;
+    let at_once = took.iter().filter(|took| took.as_secs() < 4).count();
+    assert!(at_once >= 30, "{at_once} were turned away at once, the others waited for the provider");
+}
+
+#[tokio::test]
 async fn a_wrong_or_old_signature_and_garbage_are_refused_and_change_nothing() {
     let scene = Scene::new(ProviderName::Stripe).await;
     let (payment, attempt) = scene.left_open().await;

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use runtime_contract::ProviderSettings;
 use thiserror::Error;
+use tokio::sync::Semaphore;
 
 use crate::app::App;
 use crate::providers::client::VerificationError;
@@ -18,6 +19,11 @@ use crate::providers::{Client, Endpoint, Notice, Webhook, WebhookDelivery, Webho
 
 /// How long a provider may take to say whether a message is its own. It sends the message again if this fails.
 const VERIFY_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Messages that a provider is asked about at the same time. Anybody can send some that look like one: they must not make
+/// this process call the provider without end. What is turned away is sent again, and polling finds it anyway.
+const ASKED_MAX: usize = 8;
+static ASKED: Semaphore = Semaphore::const_new(ASKED_MAX);
 
 /// What a message came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +91,8 @@ pub async fn take(
     let notice = match adapter.webhook(&delivery, &secret, now)? {
         Webhook::Verified(notice) => notice,
         Webhook::Unverified(notice) => {
+            let busy = |_| Refusal::Later("the provider is being asked about other messages".to_owned());
+            let _asked = ASKED.try_acquire().map_err(busy)?;
             let credential = app.secrets.provider(resource).map_err(|error| Refusal::Later(error.to_string()))?;
             let base_url = provider.api_endpoint.as_str();
             let endpoint = Endpoint { resource, base_url, credential: &credential, limit: VERIFY_WITHIN };
