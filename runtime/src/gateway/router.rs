@@ -81,6 +81,10 @@ fn panicked(_: Box<dyn Any + Send>) -> Response {
 /// keys are looked at where they are read.
 async fn refuse_card_numbers(request: Request, next: Next) -> Response {
     let uri = request.uri();
+    // No name has U+0000 in it, and PostgreSQL does not even compare with it.
+    if uri.path().contains("%00") {
+        return Problem::not_found("no_such_path", "no path has the character U+0000").into_response();
+    }
     let parts = uri.path().split('/').chain(uri.query().unwrap_or_default().split(['&', '=']));
     let decoded = parts
         .map(|part| form_urlencoded::parse(format!("={part}").as_bytes()).next().map(|(_, text)| text.into_owned()));
