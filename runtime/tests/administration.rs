@@ -160,6 +160,9 @@ async fn what_is_no_fraud_rule_is_not_written() {
     assert_eq!((&changed["points"], &changed["enabled"]), (&json!("50.00"), &json!(false)), "it stays switched off");
     assert_eq!(admin(&gateway, Method::DELETE, "fraud-rules/night", None).await.status, 204);
     assert_eq!(admin(&gateway, Method::DELETE, "fraud-rules/night", None).await.status, 404);
+    // What the database cannot even compare with names nothing.
+    let nothing = admin(&gateway, Method::PATCH, "fraud-rules/%00", Some(json!({"enabled": false}))).await;
+    assert_eq!(nothing.status, StatusCode::NOT_FOUND);
 }
 
 /// An accepted payment whose attempt was sent, and of which nobody knows what became.

@@ -51,6 +51,22 @@ async fn amounts_and_currencies_that_cannot_be_paid_are_refused() {
 }
 
 #[tokio::test]
+async fn a_character_that_the_database_cannot_keep_is_the_requests_fault() {
+    let gateway = TestGateway::new().await;
+    let method = |field: &str| {
+        let mut body = json!({"user_id": gateway.user, "type": "CREDIT_CARD", "token": "pm_card_visa"});
+        body[field] = json!("Ada\0Lovelace");
+        body
+    };
+    for field in ["cardholder_name", "billing_address", "provider"] {
+        let reply = gateway.post("/v1/payment-methods", &method(field)).await;
+        assert_problem(&reply, 400, "invalid_request", None);
+    }
+    let user = json!({"email": "ada@example.com", "full_name": "Ada\0Lovelace"});
+    assert_problem(&gateway.post("/v1/users", &user).await, 400, "invalid_request", None);
+}
+
+#[tokio::test]
 async fn fields_that_are_unknown_missing_or_of_the_wrong_type_are_named() {
     let gateway = TestGateway::new().await;
     for (field, value, param) in [
