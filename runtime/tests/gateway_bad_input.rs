@@ -93,6 +93,10 @@ async fn bodies_that_cannot_be_read_are_refused() {
         |body: Vec<u8>| send(gateway.request(Method::POST, "/v1/payments").header("Idempotency-Key", "k").body(body));
     assert_problem(&post(b"{\"amount\": ".to_vec()).await, 400, "invalid_json", None);
     assert_problem(&post(Vec::new()).await, 400, "invalid_json", None);
+    assert_problem(&post(b"[\"10.50\", \"USD\"]".to_vec()).await, 400, "invalid_request", None);
+    let context =
+        format!(r#"{{"amount":"10.50","currency":"USD","payment_method_id":"{}","context":[]}}"#, gateway.card);
+    assert_problem(&post(context.into_bytes()).await, 400, "invalid_request", Some("context"));
     assert_problem(&post(b"{\"amount\": \"\xff\"}".to_vec()).await, 400, "invalid_utf8", None);
     assert_problem(&post(vec![b' '; 1024 * 1024]).await, 413, "body_too_large", None);
     let form = gateway.request(Method::POST, "/v1/payments").form(&[("amount", "1")]);

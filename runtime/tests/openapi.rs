@@ -83,3 +83,32 @@ async fn the_page_for_people_shows_every_operation_and_needs_nothing_from_elsewh
         assert!(!page.contains(fetched), "{fetched}");
     }
 }
+
+/// A schema with what it refers to in its place.
+fn resolved<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    value["$ref"].as_str().map_or(value, |target| document.pointer(target.trim_start_matches('#')).unwrap())
+}
+
+#[tokio::test]
+async fn every_link_leads_to_an_operation_that_takes_what_it_gives() {
+    let gateway = TestGateway::new().await;
+    let document = document(&gateway).await;
+    let operations = operations(&document);
+    let responses = operations.iter().flat_map(|(_, operation)| operation["responses"].as_object().unwrap().values());
+    let links: Vec<&Value> =
+        responses.filter_map(|response| response["links"].as_object()).flat_map(|links| links.values()).collect();
+    assert!(links.len() > 40, "{}", links.len());
+    for link in links {
+        let target = operations.iter().find(|(_, operation)| operation["operationId"] == link["operationId"]);
+        let (name, target) = target.unwrap_or_else(|| panic!("{link} leads nowhere"));
+        let parameters = target["parameters"].as_array().unwrap();
+        let names: Vec<&Value> = parameters.iter().map(|parameter| &resolved(&document, parameter)["name"]).collect();
+        for given in link["parameters"].as_object().into_iter().flat_map(|given| given.keys()) {
+            assert!(names.iter().any(|name| **name == **given), "{name} takes no {given}: {names:?}");
+        }
+        let schema = resolved(&document, &target["requestBody"]["content"]["application/json"]["schema"]);
+        for given in link["requestBody"].as_object().into_iter().flat_map(|given| given.keys()) {
+            assert!(schema["properties"][given].is_object(), "{name} takes no {given}");
+        }
+    }
+}

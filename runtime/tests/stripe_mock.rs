@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends by panicking")]
 
+use std::ffi::OsStr;
+use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -25,24 +27,36 @@ struct Mock {
 impl Mock {
     async fn start() -> Option<Self> {
         let Some(program) = std::env::var_os("PURSER_STRIPE_MOCK") else {
-            println!("not asked: PURSER_STRIPE_MOCK does not say where stripe-mock is");
+            // Written, not printed: what a test prints is shown only when it fails.
+            let mut shown = std::io::stderr();
+            writeln!(shown, "left out: PURSER_STRIPE_MOCK does not say where stripe-mock is").unwrap();
             return None;
         };
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let begin = Instant::now();
+        loop {
+            let mut mock = Self::spawn(&program);
+            // It ends when somebody else took the port meanwhile.
+            while mock.process.try_wait().unwrap().is_none() {
+                if reqwest::get(&mock.url).await.is_ok() {
+                    return Some(mock);
+                }
+                assert!(begin.elapsed() < Duration::from_secs(60), "stripe-mock does not answer");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(60), "{} ends at once", program.display());
+        }
+    }
+
+    fn spawn(program: &OsStr) -> Self {
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let process = Command::new(&program)
+        let process = Command::new(program)
             .args(["-http-addr", &address.to_string()])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
-        let mock = Self { process, url: format!("http://{address}") };
-        let begin = Instant::now();
-        while reqwest::get(&mock.url).await.is_err() {
-            assert!(begin.elapsed() < Duration::from_secs(30), "stripe-mock does not answer");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        Some(mock)
+        Self { process, url: format!("http://{address}") }
     }
 
     async fn send(&self, request: HttpRequest) -> HttpResponse {

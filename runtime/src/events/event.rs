@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use uuid::Uuid;
 
 use crate::ids::{EventId, MerchantId, PaymentId};
@@ -37,6 +39,15 @@ pub enum EventType {
     /// Another endpoint of the merchant was disabled by the platform.
     WebhookEndpointDisabled,
 }
+
+impl utoipa::PartialSchema for EventType {
+    fn schema() -> RefOr<Schema> {
+        let names = Self::ALL.map(Self::as_str);
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).examples([names[0]]).into()
+    }
+}
+
+impl utoipa::ToSchema for EventType {}
 
 impl EventType {
     /// Every type.

@@ -1,11 +1,15 @@
 //! Bodies of requests: limited, read in time, checked for card numbers, and parsed strictly.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
 use futures::StreamExt;
 use http::{HeaderMap, StatusCode, header};
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::problem::Problem;
@@ -106,6 +110,10 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if text.contains("\\u0000") && holds_nul(&document) {
         return Err(Problem::bad_request("invalid_request", "the body must not contain the character U+0000"));
     }
+    // Serde would also take the fields in an array, by their places.
+    if !document.is_object() {
+        return Err(Problem::bad_request("invalid_request", "the body must be a JSON object"));
+    }
     let deserializer = &mut serde_json::Deserializer::from_str(text);
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let param = field(&error.path().to_string(), &error.inner().to_string());
@@ -120,6 +128,23 @@ fn holds_nul(document: &Value) -> bool {
         Value::Object(fields) => fields.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
+}
+
+/// For a field that is an object: its fields, and not in an array by their places, which serde would take too.
+pub(super) fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Fields<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_map(Fields(PhantomData))
 }
 
 /// The field that is meant. For a field that is missing or unknown, serde names it in the message only.

@@ -28,8 +28,7 @@ pub(super) struct EventDocument<'a> {
     /// Also the `webhook-id` of each delivery: the same event may be delivered twice.
     id: EventId,
     /// What happened.
-    #[schema(example = "payment.succeeded")]
-    r#type: String,
+    r#type: EventType,
     /// When.
     #[schema(value_type = String, format = DateTime)]
     created_at: DateTime<Utc>,
@@ -68,6 +67,7 @@ pub(super) struct ListQuery {
     #[param(value_type = Option<EventId>)]
     ending_before: Option<String>,
     /// Of this type, as in `payment.succeeded`.
+    #[param(value_type = Option<EventType>)]
     r#type: Option<String>,
     /// Of this payment.
     payment_id: Option<PaymentId>,

@@ -42,7 +42,6 @@ pub(super) struct ListQuery {
     /// Who pays.
     user_id: Option<UserId>,
     /// ISO 4217.
-    #[param(value_type = Option<String>, pattern = "^[A-Z]{3}$")]
     currency: Option<Currency>,
     /// Accepted at this time or later.
     #[serde(rename = "created[gte]")]

@@ -7,6 +7,7 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::body::object;
 use super::problem::Problem;
 use crate::idempotency::IdempotencyKey;
 use crate::ids::{PaymentMethodId, UserId};
@@ -28,7 +29,7 @@ pub(super) struct PaymentRequest {
     #[schema(pattern = "^(0|[1-9][0-9]{0,11})([.][0-9]{1,4})?$", example = "10.50")]
     amount: String,
     /// ISO 4217.
-    #[schema(pattern = "^[A-Z]{3}$", example = "USD")]
+    #[schema(value_type = Currency)]
     currency: String,
     /// What is paid with.
     payment_method_id: PaymentMethodId,
@@ -43,7 +44,7 @@ pub(super) struct PaymentRequest {
     #[schema(min_length = 1, max_length = 500)]
     description: Option<String>,
     /// What is known of the one who pays.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     context: Context,
 }
 

@@ -31,7 +31,7 @@ pub(super) fn router(gateway: Arc<Gateway>) -> Router {
 }
 
 /// What the API can do: one line per path and its methods.
-fn described() -> OpenApiRouter<Arc<Gateway>> {
+pub(super) fn described() -> OpenApiRouter<Arc<Gateway>> {
     OpenApiRouter::with_openapi(openapi::begin())
         .routes(routes!(balance::read))
         .routes(routes!(users::create, users::list))

@@ -15,6 +15,7 @@ use super::body::Document;
 use super::idempotent::{Begun, Write};
 use super::problem::Problem;
 use super::webhook_endpoints::{EndpointWithSecret, missing, parse};
+use crate::events::EventType;
 use crate::ids::WebhookEndpointId;
 use crate::webhooks::endpoint::check_event_types;
 use crate::webhooks::replay::{Replay, replay as queue_again};
@@ -83,6 +84,7 @@ pub(super) struct ReplayRequest {
     to: Option<DateTime<Utc>>,
     /// Only these types, of those that the endpoint wants.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<EventType>>, min_items = 1)]
     types: Option<Vec<String>>,
 }
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 use super::MoneyError;
 
@@ -19,6 +21,14 @@ impl Currency {
     #[must_use]
     pub fn code(self) -> &'static str {
         self.code.code()
+    }
+
+    /// Every currency, by its letters.
+    #[must_use]
+    pub fn all() -> Vec<Self> {
+        let letters = || b'A'..=b'Z';
+        let codes = letters().flat_map(|a| letters().flat_map(move |b| letters().map(move |c| [a, b, c])));
+        codes.filter_map(|code| std::str::from_utf8(&code).ok()?.parse().ok()).collect()
     }
 
     /// How many decimals the currency has: 0 for JPY, 2 for USD, 3 for KWD.
@@ -42,6 +52,15 @@ impl FromStr for Currency {
         }
     }
 }
+
+impl utoipa::PartialSchema for Currency {
+    fn schema() -> RefOr<Schema> {
+        let codes = Self::all().into_iter().map(Self::code);
+        ObjectBuilder::new().schema_type(Type::String).enum_values(Some(codes)).examples(["USD"]).into()
+    }
+}
+
+impl utoipa::ToSchema for Currency {}
 
 impl fmt::Display for Currency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -77,5 +96,15 @@ mod tests {
         for (code, exponent) in [("JPY", 0), ("KRW", 0), ("USD", 2), ("EUR", 2), ("KWD", 3), ("BHD", 3)] {
             assert_eq!(code.parse::<Currency>().map(Currency::exponent), Ok(exponent), "{code}");
         }
+    }
+
+    #[test]
+    fn all_currencies_are_those_that_can_be_parsed() {
+        let all = Currency::all();
+        assert!(all.len() > 140, "{}", all.len());
+        for code in ["USD", "JPY", "KWD"] {
+            assert!(all.contains(&code.parse().unwrap()), "{code}");
+        }
+        assert!(all.iter().all(|currency| currency.code().parse() == Ok(*currency)));
     }
 }

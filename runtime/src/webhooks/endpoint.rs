@@ -77,7 +77,7 @@ pub struct WebhookEndpoint {
 #[serde(deny_unknown_fields)]
 pub struct NewEndpoint {
     /// Where events are to be posted: https, on the public internet.
-    #[schema(max_length = 500, example = "https://shop.example/webhooks")]
+    #[schema(max_length = 500, pattern = "^https?://[^ ]+$", example = "https://shop.example/webhooks")]
     pub url: String,
     /// The merchant's own words.
     #[serde(default)]
@@ -85,6 +85,7 @@ pub struct NewEndpoint {
     pub description: Option<String>,
     /// The types it wants; all when left out.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<EventType>>, min_items = 1)]
     pub event_types: Option<Vec<String>>,
 }
 
@@ -107,7 +108,7 @@ impl NewEndpoint {
 pub struct EndpointChange {
     /// Where events are to be posted.
     #[serde(default)]
-    #[schema(max_length = 500)]
+    #[schema(max_length = 500, pattern = "^https?://[^ ]+$", example = "https://shop.example/webhooks")]
     pub url: Option<String>,
     /// The merchant's own words; null takes them away.
     #[serde(default, deserialize_with = "given")]
@@ -115,7 +116,7 @@ pub struct EndpointChange {
     pub description: Option<Option<String>>,
     /// The types it wants; null for all.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(value_type = Option<Vec<EventType>>, min_items = 1)]
     pub event_types: Option<Option<Vec<String>>>,
     /// True takes it out of use. To put it into use again: `POST …/enable`.
     #[serde(default)]

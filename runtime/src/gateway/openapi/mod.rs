@@ -14,9 +14,11 @@ use http::{HeaderValue, header};
 use serde_json::{Value, json};
 use utoipa::openapi::{ComponentsBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
 
+use crate::events::EventType;
 use crate::ids::{
     AttemptId, CaptureId, EventId, MerchantId, PaymentId, PaymentMethodId, RefundId, UserId, VoidId, WebhookEndpointId,
 };
+use crate::money::Currency;
 
 /// How long an answer may wait for the end.
 #[derive(utoipa::IntoParams)]
@@ -39,7 +41,7 @@ pub(super) fn begin() -> OpenApi {
         .description(Some(include_str!("introduction.md")))
         .license(Some(LicenseBuilder::new().name("Apache-2.0").identifier(Some("Apache-2.0")).build()))
         .build();
-    // Ids that stand in paths and queries alone would be referred to and not be there.
+    // Types that stand in paths and queries alone would be referred to and not be there.
     let ids = ComponentsBuilder::new()
         .schema_from::<PaymentId>()
         .schema_from::<AttemptId>()
@@ -51,6 +53,8 @@ pub(super) fn begin() -> OpenApi {
         .schema_from::<MerchantId>()
         .schema_from::<EventId>()
         .schema_from::<WebhookEndpointId>()
+        .schema_from::<Currency>()
+        .schema_from::<EventType>()
         .build();
     OpenApiBuilder::new().info(info).components(Some(ids)).build()
 }
