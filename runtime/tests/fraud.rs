@@ -145,8 +145,8 @@ async fn a_workload_that_comes_up_within_the_deadline_is_found() {
 }
 
 #[tokio::test]
-async fn a_changed_rule_is_in_force_once_its_time_is_over_and_a_broken_one_is_left_out() {
-    let mut stage = Stage::new("pm_card_visa").await;
+async fn a_changed_rule_is_in_force_at_once_and_a_broken_one_is_left_out() {
+    let stage = Stage::new("pm_card_visa").await;
     let RuntimeConfig { fraud, .. } = &stage.test.app.config;
     let url = fraud.url.clone();
     let judge = async || check(&url, &request(UserId::at(Utc::now()), PaymentId::at(Utc::now()), 10_001)).await;
@@ -159,9 +159,7 @@ async fn a_changed_rule_is_in_force_once_its_time_is_over_and_a_broken_one_is_le
         .execute(stage.pool())
         .await
         .unwrap();
-    assert_eq!(judge().await.status, Status::Passed, "kept for an hour");
-    // New settings come with a new time to live, so the rules are read anew.
-    stage.providers(&[]).await;
+    // Kept for an hour otherwise.
     until("the changed rule counts", async || judge().await.status == Status::Flagged).await;
 }
 
