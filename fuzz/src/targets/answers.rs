@@ -83,9 +83,9 @@ fn feed(name: ProviderName, input: &[u8]) -> String {
 
 /// What must hold whatever a provider says.
 fn check(outcome: &Outcome, response: &HttpResponse) {
-    // Lossy: a broken character in a field that nobody reads changes nothing.
+    // Lossy, and by shape alone: a broken character or escape in a field that nobody reads changes nothing.
     let text = String::from_utf8_lossy(&response.body);
-    let is_json = serde_json::from_str::<serde_json::Value>(&text).is_ok();
+    let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
     match outcome {
         Outcome::Approved { reference, .. } => {
             assert!(!reference.is_empty() && reference.len() <= 255, "approved without a name: {outcome:?}");

@@ -64,6 +64,9 @@ const FREE_AGAIN: &[&str] = &["AUTHORIZATION_DENIED", "AUTHORIZATION_EXPIRED", "
 /// error about the payer or the authorization is about the thing itself.
 pub(super) fn outcome(status: StatusCode, error: &ErrorBody) -> Outcome {
     let issue = error.issue();
+    if word(issue).is_empty() {
+        return unknown("an error without a name, which is none of PayPal's", None);
+    }
     if let Ok(index) = DECLINES.binary_search_by(|(name, _)| (*name).cmp(issue)) {
         return refused(DECLINES[index].1, error.sentence(), About::Charge);
     }
@@ -115,6 +118,14 @@ fn cut(text: &str, chars_max: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_without_a_name_says_nothing() {
+        for name in ["", "\u{7f}"] {
+            let error = ErrorBody { name: name.into(), message: None, details: Vec::new() };
+            assert!(matches!(outcome(StatusCode::NOT_FOUND, &error), Outcome::Unknown { .. }), "{name:?}");
+        }
+    }
 
     #[test]
     fn the_list_of_declines_is_sorted_for_the_search() {

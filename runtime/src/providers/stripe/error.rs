@@ -27,13 +27,15 @@ pub(super) struct ErrorBody {
 
 pub(super) fn declined(error: ErrorBody, about: About) -> Outcome {
     // "card_declined" says that it was, the decline code says why.
-    let code = error.decline_code.or(error.code).unwrap_or_else(|| "declined".into());
+    let named = |code: &String| !word(code).is_empty();
+    let code = error.decline_code.filter(named).or(error.code.filter(named)).unwrap_or_else(|| "declined".into());
     let message = error.message.unwrap_or_else(|| "The provider declined the payment.".into());
     refused(&code, &message, about)
 }
 
 pub(super) fn refused(code: &str, message: &str, about: About) -> Outcome {
-    Outcome::Declined { code: word(code), message: cut(message, MESSAGE_CHARS_MAX), about }
+    let code = Some(word(code)).filter(|code| !code.is_empty()).unwrap_or_else(|| "declined".into());
+    Outcome::Declined { code, message: cut(message, MESSAGE_CHARS_MAX), about }
 }
 
 pub(super) fn unknown(reason: &str, reference: Option<String>) -> Outcome {
