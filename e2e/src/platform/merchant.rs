@@ -60,9 +60,16 @@ impl Merchant {
         answer(request.bearer_auth(&self.api_key).json(body)).await
     }
 
-    /// One call without a body.
+    /// One call without a body. Who asks too often is told to wait, and does.
     pub async fn get(&self, path: &str) -> Result<Answer> {
-        answer(self.http.get(format!("{}{path}", self.base_url)).bearer_auth(&self.api_key)).await
+        let started = Instant::now();
+        loop {
+            let got = answer(self.http.get(format!("{}{path}", self.base_url)).bearer_auth(&self.api_key)).await?;
+            if got.status != 429 || started.elapsed() > Duration::from_secs(30) {
+                return Ok(got);
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     }
 
     /// A user with a payment method, and the method's id.
