@@ -12,23 +12,22 @@ use utoipa::ToSchema;
 use super::Gateway;
 use super::body::Raw;
 use super::problem::Problem;
-use crate::provider_webhooks::{self, Refusal};
-use crate::providers::Client;
+use crate::provider_webhooks::{self, Refusal, Verifier};
 
 /// Whom providers are asked through whether a message is theirs. Made with the first message: most gateways never get one.
 #[derive(Default)]
-pub(super) struct Desk(OnceLock<Client>);
+pub(super) struct Desk(OnceLock<Verifier>);
 
 impl Desk {
-    fn client(&self) -> Result<&Client, Problem> {
-        if let Some(client) = self.0.get() {
-            return Ok(client);
+    fn verifier(&self) -> Result<&Verifier, Problem> {
+        if let Some(verifier) = self.0.get() {
+            return Ok(verifier);
         }
-        let client = Client::new().map_err(|error| {
+        let verifier = Verifier::new().map_err(|error| {
             tracing::error!(%error, "no HTTP client for the verification of webhooks");
             Problem::internal()
         })?;
-        Ok(self.0.get_or_init(|| client))
+        Ok(self.0.get_or_init(|| verifier))
     }
 }
 
@@ -57,8 +56,8 @@ pub(super) async fn take(
     let settings = gateway.app.settings.current();
     let no_such = || Problem::not_found("no_such_provider", "there is no provider of this name");
     let provider = settings.providers.iter().find(|provider| provider.resource == resource).ok_or_else(no_such)?;
-    let client = gateway.provider_webhooks.client()?;
-    let taken = provider_webhooks::take(&gateway.app, client, provider, &headers, &body, Utc::now()).await;
+    let verifier = gateway.provider_webhooks.verifier()?;
+    let taken = provider_webhooks::take(&gateway.app, verifier, provider, &headers, &body, Utc::now()).await;
     match taken {
         Ok(effect) => {
             if effect == provider_webhooks::Effect::Due {

@@ -23,7 +23,22 @@ const VERIFY_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 /// Messages that a provider is asked about at the same time. Anybody can send some that look like one: they must not make
 /// this process call the provider without end. What is turned away is sent again, and polling finds it anyway.
 const ASKED_MAX: usize = 8;
-static ASKED: Semaphore = Semaphore::const_new(ASKED_MAX);
+
+/// Asks providers whether a message is theirs.
+pub struct Verifier {
+    client: Client,
+    places: Semaphore,
+}
+
+impl Verifier {
+    /// One that asks about a few messages at a time.
+    ///
+    /// # Errors
+    /// When there can be no HTTP client.
+    pub fn new() -> Result<Self, reqwest::Error> {
+        Ok(Self { client: Client::new()?, places: Semaphore::new(ASKED_MAX) })
+    }
+}
 
 /// What a message came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +92,7 @@ pub enum Refusal {
 /// Says why it was not taken; the provider sends it again.
 pub async fn take(
     app: &App,
-    client: &Client,
+    verifier: &Verifier,
     provider: &ProviderSettings,
     headers: &HeaderMap,
     body: &[u8],
@@ -92,11 +107,11 @@ pub async fn take(
         Webhook::Verified(notice) => notice,
         Webhook::Unverified(notice) => {
             let busy = |_| Refusal::Later("the provider is being asked about other messages".to_owned());
-            let _asked = ASKED.try_acquire().map_err(busy)?;
+            let _place = verifier.places.try_acquire().map_err(busy)?;
             let credential = app.secrets.provider(resource).map_err(|error| Refusal::Later(error.to_string()))?;
             let base_url = provider.api_endpoint.as_str();
             let endpoint = Endpoint { resource, base_url, credential: &credential, limit: VERIFY_WITHIN };
-            client.verify(adapter, &delivery, &secret, &endpoint).await.map_err(|error| match error {
+            verifier.client.verify(adapter, &delivery, &secret, &endpoint).await.map_err(|error| match error {
                 VerificationError::Refused(why) => Refusal::Refused(why),
                 VerificationError::NotAsked(why) => Refusal::Later(why),
             })?;
