@@ -13,9 +13,9 @@ use crate::live_settings::LiveSettings;
 use crate::metrics::Metrics;
 use crate::webhooks::Bell;
 
-/// Connections per process. PostgreSQL is fastest with a few per core; pods share what it has. Up to six of them only
-/// listen.
-const CONNECTIONS_MAX: u32 = 16;
+/// Connections per process besides the five at most that belong to one task each ([`database::Link`]). PostgreSQL is fastest
+/// with a few per core; pods share what it has. Up to six of these only listen.
+const CONNECTIONS_MAX: u32 = 11;
 
 /// What every part of a role stands on.
 pub struct App {

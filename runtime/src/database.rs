@@ -1,5 +1,7 @@
 //! PostgreSQL: the pool, patience while connecting, and what an error means.
 
+mod link;
+
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -8,6 +10,8 @@ use runtime_contract::Reason;
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Postgres, Transaction};
+
+pub use link::Link;
 
 /// A pool of connections to the one database that holds the truth.
 pub type Pool = sqlx::PgPool;
@@ -83,6 +87,8 @@ pub fn pool(url: &SecretString, application: &str, connections_max: u32) -> Resu
         ("statement_timeout", STATEMENT_TIMEOUT_MS),
         ("lock_timeout", LOCK_TIMEOUT_MS),
         ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT_MS),
+        // Compiling a plan takes longer than any statement here.
+        ("jit", "off"),
     ]);
     Ok(PgPoolOptions::new()
         .max_connections(connections_max)

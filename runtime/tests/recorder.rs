@@ -15,7 +15,7 @@ use runtime::processor::case::{OpenAttempt, ProviderAddress};
 use runtime::processor::ending::{Approval, Ended};
 use runtime::processor::error::StepError;
 use runtime::processor::load::{self, Claimed};
-use runtime::processor::record::{Answered, Fate, NewAttempt, Record};
+use runtime::processor::record::{Answered, Fate, NewAttempt, Record, Sending};
 use runtime::processor::recorder::Recorder;
 use runtime::processor::resolve::{Finding, ResolveError, resolve};
 use runtime::processor::settled::Settled;
@@ -63,8 +63,8 @@ impl Desk {
         let provider = ProviderAddress::from(&provider("stripe", free_address().await, 1));
         let route = "stripe comes first by priority".to_owned();
         let new = NewAttempt { id, number: 1, provider: provider.clone(), route, t_start };
-        let written = self.recorder.write(Record { sent: Some(new), ..blank(claimed) }).await.unwrap();
-        OpenAttempt { id, t_start, reference: None, provider_id: written.provider_id.unwrap(), provider }
+        let provider_id = self.recorder.send(sending(claimed, new)).await.unwrap();
+        OpenAttempt { id, t_start, reference: None, provider_id, provider }
     }
 
     fn ended(claimed: &Claimed, open: &OpenAttempt, reference: &str) -> Record {
@@ -79,13 +79,17 @@ impl Desk {
     }
 }
 
+fn sending(claimed: &Claimed, attempt: NewAttempt) -> Sending {
+    let Record { lease, payment_id, created_at, check, .. } = blank(claimed);
+    Sending { lease, payment_id, created_at, check, attempt }
+}
+
 fn blank(Claimed { item, .. }: &Claimed) -> Record {
     Record {
         lease: item.lease(),
         payment_id: item.payment_id,
         created_at: item.payment_created_at,
         check: None,
-        sent: None,
         answered: None,
         ended: None,
         item: Fate::Keep,
@@ -209,7 +213,7 @@ async fn a_second_open_attempt_is_refused_by_the_database() {
     let provider = ProviderAddress::from(&provider("stripe", free_address().await, 1));
     let new =
         NewAttempt { id: AttemptId::at(Utc::now()), number: 2, provider, route: "again".into(), t_start: Utc::now() };
-    let refused = desk.recorder.write(Record { sent: Some(new), ..blank(&claimed) }).await;
+    let refused = desk.recorder.send(sending(&claimed, new)).await;
     assert!(refused.unwrap_err().is_of_the_record());
     assert_eq!(desk.stage.attempts(claimed.item.payment_id).await, ["SENT"]);
 }

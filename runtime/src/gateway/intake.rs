@@ -12,9 +12,9 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use super::problem::Problem;
 use super::work::Bell;
 use crate::app::App;
-use crate::database;
+use crate::database::{self, Link};
 use crate::idempotency::IdempotencyKey;
-use crate::ids::MerchantId;
+use crate::ids::{MerchantId, PaymentId};
 use crate::payments::accept::{NewPayment, accept};
 
 /// Payments in one commit. More make the statement longer, and hardly the commit cheaper.
@@ -81,10 +81,11 @@ impl Intake {
     }
 
     async fn write(&self, app: &App, bell: &Bell) {
+        let mut link = Link::new(app.pool.clone());
         loop {
             let batch = self.collect().await;
             self.writing.fetch_add(1, Ordering::Relaxed);
-            commit(app, bell, batch).await;
+            commit(app, &mut link, bell, batch).await;
             self.writing.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -109,15 +110,15 @@ impl Intake {
 }
 
 /// Commits a batch. Where the database refuses it, its halves are tried, so that one bad payment is refused alone.
-async fn commit(app: &App, bell: &Bell, batch: Vec<Entry>) {
+async fn commit(app: &App, link: &mut Link, bell: &Bell, batch: Vec<Entry>) {
     let (first, later) = one_per_key(batch);
     let mut open = vec![first];
     while let Some(mut part) = open.pop() {
         let payments: Vec<NewPayment> = part.iter().map(|entry| entry.payment.clone()).collect();
-        match accept(&app.pool, &payments, &app.release).await {
+        match accept_over(link, &payments, &app.release).await {
             Ok(accepted) => {
                 if !accepted.is_empty() {
-                    bell.ring();
+                    bell.payments();
                 }
                 let counted = u64::try_from(accepted.len()).unwrap_or_default();
                 app.metrics.payments.with_label_values(&["PENDING"]).inc_by(counted);
@@ -138,6 +139,17 @@ async fn commit(app: &App, bell: &Bell, batch: Vec<Entry>) {
     }
     // Whatever became of the first with the same key: looking at the key tells.
     later.into_iter().for_each(|entry| tell(entry, Ok(Acceptance::KeyInUse)));
+}
+
+async fn accept_over(
+    link: &mut Link,
+    payments: &[NewPayment],
+    release: &str,
+) -> Result<HashSet<PaymentId>, sqlx::Error> {
+    let mut connection = link.take().await?;
+    let accepted = accept(&mut connection, payments, release).await?;
+    link.keep(connection);
+    Ok(accepted)
 }
 
 /// The first payment of each key in the order of keys, and the others.

@@ -59,7 +59,7 @@ impl Gateway {
         drop(turn);
         match acceptance {
             Acceptance::Accepted(operation) => {
-                self.bell.ring();
+                self.bell.operations();
                 let labels = [operation.kind.as_str(), operation.status.as_str()];
                 self.app.metrics.operations.with_label_values(&labels).inc();
                 self.answer(write, waiter).await

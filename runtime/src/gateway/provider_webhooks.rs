@@ -61,7 +61,8 @@ pub(super) async fn take(
     match taken {
         Ok(effect) => {
             if effect == provider_webhooks::Effect::Due {
-                gateway.bell.ring();
+                gateway.bell.payments();
+                gateway.bell.operations();
             }
             Ok(Json(Receipt { received: true }))
         }

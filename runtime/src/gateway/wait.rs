@@ -9,7 +9,7 @@ use sqlx::postgres::PgListener;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
-use crate::database::Pool;
+use crate::database::{Link, Pool};
 use crate::idempotency::{self, Answer, KeyedRequest, Subject};
 
 /// Channel on which processors name what came to its end: uuids, separated by commas.
@@ -102,6 +102,7 @@ impl Waiters {
 
     async fn read(&self, pool: &Pool) {
         let mut told = self.told.lock().await;
+        let mut link = Link::new(pool.clone());
         let mut rescue = tokio::time::interval(RESCUE);
         rescue.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut ids = Vec::with_capacity(READ_MAX);
@@ -112,9 +113,12 @@ impl Waiters {
             };
             ids.clear();
             for some in asked.chunks(READ_MAX) {
-                match idempotency::store::answers(pool, some).await {
+                match answers(&mut link, some).await {
                     Ok(answers) => self.hand_out(answers),
-                    Err(error) => tracing::debug!(%error, "answers not read; trying again"),
+                    Err(error) => {
+                        tracing::debug!(%error, "answers not read; trying again");
+                        link.drop_connection();
+                    }
                 }
             }
         }
@@ -145,6 +149,10 @@ impl Waiters {
     fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+async fn answers(link: &mut Link, of: &[(KeyedRequest, Subject)]) -> Result<Vec<(Uuid, Answer)>, sqlx::Error> {
+    idempotency::store::answers(link.get().await?, of).await
 }
 
 impl Waiting {

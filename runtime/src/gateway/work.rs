@@ -1,35 +1,51 @@
-//! Wakes processors: one `NOTIFY purser_work` for however many payments were accepted meanwhile.
+//! Wakes processors: one `NOTIFY purser_work` for however much was accepted meanwhile.
 
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::database::Pool;
-
-/// The word on the channel on which processors wait. A notification takes part in a commit; this one need not wait for
-/// the disk, for it says nothing that a look at the table would not.
-const NOTIFY: &str = "set local synchronous_commit = off; notify purser_work";
+use crate::database::{Link, Pool};
+use crate::queue::listen::CHANNEL;
+use crate::queue::{OPERATIONS, PAYMENTS, Queue};
 
 /// Says that there is work. Not part of the commit that accepts a payment: NOTIFY takes a lock that all commits
 /// with one share. A word that is lost costs a processor's next look, well below a second.
 #[derive(Clone, Default)]
 pub(super) struct Bell {
-    rung: Arc<Notify>,
+    payments: Arc<Notify>,
+    operations: Arc<Notify>,
 }
 
 impl Bell {
-    /// There is work.
-    pub(super) fn ring(&self) {
-        self.rung.notify_one();
+    /// There are payments to be taken to their end.
+    pub(super) fn payments(&self) {
+        self.payments.notify_one();
+    }
+
+    /// There are captures, refunds or voids to be taken to their end.
+    pub(super) fn operations(&self) {
+        self.operations.notify_one();
     }
 
     /// Passes the word on until the process ends.
     pub(super) async fn pass_on(self, pool: Pool) {
+        // A notification takes part in a commit; this one need not wait for the disk, for it says nothing that a look at
+        // the table would not.
+        let mut link = Link::lazy(pool);
         loop {
-            self.rung.notified().await;
-            if let Err(error) = sqlx::raw_sql(NOTIFY).execute(&pool).await {
+            let queue = tokio::select! {
+                () = self.payments.notified() => &PAYMENTS,
+                () = self.operations.notified() => &OPERATIONS,
+            };
+            if let Err(error) = notify(&mut link, queue).await {
                 tracing::debug!(%error, "processors were not told of work; they look for themselves");
+                link.drop_connection();
             }
         }
     }
+}
+
+async fn notify(link: &mut Link, queue: &Queue) -> Result<(), sqlx::Error> {
+    let query = sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(queue.word);
+    query.execute(link.get().await?).await.map(drop)
 }

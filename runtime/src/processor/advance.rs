@@ -11,9 +11,8 @@ use super::case::{Case, Judgement, OpenAttempt};
 use super::decide::{Circumstances, Conclusion, Move, decide};
 use super::ending::{Approval, Ended, EndingError};
 use super::error::StepError;
-use super::record::{Answered, Fate, NewCheck, Record};
+use super::record::{Answered, Fate, NewAttempt, NewCheck, Record, Sending};
 use super::worker::Worker;
-use super::write::Written;
 use crate::payments::Status;
 use crate::providers::routing::{Knowledge, Route, route};
 use crate::providers::{Adapter, adapter};
@@ -176,17 +175,24 @@ impl Round<'_> {
             payment_id: self.case.payment.id,
             created_at: self.item.payment_created_at,
             check: self.check.clone(),
-            sent: None,
             answered: None,
             ended: None,
             item: Fate::Keep,
         }
     }
 
-    pub(super) async fn write(&mut self, record: Record) -> Result<Written, StepError> {
-        let written = self.worker.recorder.write(record).await?;
+    pub(super) async fn write(&mut self, record: Record) -> Result<(), StepError> {
+        self.worker.recorder.write(record).await?;
         self.check = None;
-        Ok(written)
+        Ok(())
+    }
+
+    /// The id of its provider in `payment_providers`.
+    pub(super) async fn send(&mut self, attempt: NewAttempt) -> Result<i32, StepError> {
+        let Record { lease, payment_id, created_at, check, .. } = self.record();
+        let provider_id = self.worker.recorder.send(Sending { lease, payment_id, created_at, check, attempt }).await?;
+        self.check = None;
+        Ok(provider_id)
     }
 
     fn ended(&self, ended: Result<Ended, EndingError>) -> Result<Ended, StepError> {

@@ -9,7 +9,7 @@ use super::advance::{Progress, Round};
 use super::case::{OpenAttempt, ProviderAddress};
 use super::decide::{Conclusion, conclude};
 use super::error::StepError;
-use super::record::{NewAttempt, Record};
+use super::record::NewAttempt;
 use crate::ids::AttemptId;
 use crate::providers::{Action, Adapter, Call, Endpoint, Outcome, adapter};
 
@@ -39,9 +39,7 @@ impl Round<'_> {
         let number = self.case.attempts + 1;
         self.pay_from_budget(&provider.resource, number == 1);
         let sent = NewAttempt { id, number, provider: provider.clone(), route, t_start };
-        let written = self.write(Record { sent: Some(sent), ..self.record() }).await?;
-        let no_row = || StepError::Inconsistent(format!("provider {} has no row", provider.resource));
-        let provider_id = written.provider_id.ok_or_else(no_row)?;
+        let provider_id = self.send(sent).await?;
         self.case.attempts = number;
         let open = OpenAttempt { id, t_start, reference: None, provider_id, provider };
         let outcome = self.call(adapter, &call, false, &open.provider, &credential).await;

@@ -26,4 +26,3 @@ pub use advance::Progress;
 pub use operations::{Resolving, resolve as resolve_operation};
 pub use run::{Options, ProcessorError, run, run_with};
 pub use worker::{Worker, Writing};
-pub use write::Written;

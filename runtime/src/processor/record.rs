@@ -17,6 +17,21 @@ use crate::queue::Lease;
 /// What the columns hold of an error's word.
 const ERROR_CODE_MAX: usize = 50;
 
+/// An attempt that is about to be sent: written in one commit, before a byte leaves.
+#[derive(Clone, Debug)]
+pub struct Sending {
+    /// The claim that the attempt is made under.
+    pub lease: Lease,
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// Its `created_at`, which names its partition.
+    pub created_at: DateTime<Utc>,
+    /// A fraud check that was made and not yet written.
+    pub check: Option<NewCheck>,
+    /// The attempt.
+    pub attempt: NewAttempt,
+}
+
 /// One step of one payment: what is written in one commit, or not at all.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -28,8 +43,6 @@ pub struct Record {
     pub created_at: DateTime<Utc>,
     /// A fraud check that was made and not yet written.
     pub check: Option<NewCheck>,
-    /// An attempt that is about to be sent.
-    pub sent: Option<NewAttempt>,
     /// What became of an attempt.
     pub answered: Option<Answered>,
     /// The end of the payment's wait.

@@ -1,88 +1,141 @@
-//! Group commit: what tasks want written goes as values to a recorder, which writes what is there in one transaction.
+//! Group commit: what tasks want written goes as values to a recorder, which writes what is there in one commit.
 //!
 //! Under load a batch is what came while the one before was being committed, so nobody waits for company, and the disk
 //! is asked once for many payments. What was handed in is written even when the worker ends meanwhile.
 
-use std::sync::Arc;
-
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use super::error::{StepError, refuses_the_record};
-use super::record::Record;
+use super::record::{Record, Sending};
 use super::settled::Settled;
-use super::write::{BatchError, Written, write};
-use crate::database::Pool;
+use super::write::{self, BatchError};
+use crate::database::{Link, Pool};
 use crate::webhooks::Bell;
 
 /// More would make one commit long without making it much cheaper.
-const BATCH_MAX: usize = 64;
-/// While one batch waits for the disk another is being written.
-const LANES: usize = 2;
+const BATCH_MAX: usize = 256;
 /// Every payment in work has at most one record here, so this is never full.
 const ROOM: usize = 1024;
 
-/// One record, and who waits to hear of it.
-struct Job {
-    record: Record,
-    reply: oneshot::Sender<Result<Written, StepError>>,
+/// Takes attempts and records, and says when they are committed.
+///
+/// Attempts that are about to be sent and everything else go separate ways: while one batch waits for the disk the other is
+/// being written, and each way runs the same few statements all the time.
+#[derive(Clone)]
+pub struct Recorder {
+    sendings: mpsc::Sender<Job<Sending>>,
+    records: mpsc::Sender<Job<Record>>,
 }
 
-/// Takes records and says when they are committed.
-#[derive(Clone)]
-pub struct Recorder(mpsc::Sender<Job>);
+/// What is to be written, and who waits to hear of it.
+struct Job<T: Kind> {
+    what: T,
+    reply: oneshot::Sender<Result<T::Written, StepError>>,
+}
 
 impl Recorder {
     /// The recorder, and the tasks that write. They end when the last copy of the recorder is dropped and everything
     /// handed in is written.
     pub fn start(pool: Pool, release: String, settled: Settled, deliveries: Bell) -> (Self, JoinSet<()>) {
-        let (sender, receiver) = mpsc::channel(ROOM);
-        let receiver = Arc::new(Mutex::new(receiver));
-        let lane = Lane { pool, release, settled, deliveries };
+        let lane = |pool| Lane {
+            link: Link::new(pool),
+            release: release.clone(),
+            settled: settled.clone(),
+            deliveries: deliveries.clone(),
+        };
+        let (sendings, new_sendings) = mpsc::channel(ROOM);
+        let (records, new_records) = mpsc::channel(ROOM);
         let mut lanes = JoinSet::new();
-        for _ in 0..LANES {
-            lanes.spawn(lane.clone().run(Arc::clone(&receiver)));
-        }
-        (Self(sender), lanes)
+        lanes.spawn(lane(pool.clone()).run(new_sendings));
+        lanes.spawn(lane(pool).run(new_records));
+        (Self { sendings, records }, lanes)
+    }
+
+    /// Writes an attempt that is about to be sent; returns its provider's id in `payment_providers` when it is committed.
+    ///
+    /// # Errors
+    /// When its claim is lost, or the database refuses it or does not answer.
+    pub async fn send(&self, sending: Sending) -> Result<i32, StepError> {
+        hand_in(&self.sendings, sending).await
     }
 
     /// Writes a record; returns when it is committed.
     ///
     /// # Errors
     /// When its claim is lost, or the database refuses it or does not answer.
-    pub async fn write(&self, record: Record) -> Result<Written, StepError> {
-        let (reply, answer) = oneshot::channel();
-        self.0.send(Job { record, reply }).await.map_err(|_| StepError::Ending)?;
-        answer.await.map_err(|_| StepError::Ending)?
+    pub async fn write(&self, record: Record) -> Result<(), StepError> {
+        hand_in(&self.records, record).await
     }
 }
 
-#[derive(Clone)]
+async fn hand_in<T: Kind>(lane: &mpsc::Sender<Job<T>>, what: T) -> Result<T::Written, StepError> {
+    let (reply, answer) = oneshot::channel();
+    lane.send(Job { what, reply }).await.map_err(|_| StepError::Ending)?;
+    answer.await.map_err(|_| StepError::Ending)?
+}
+
+/// What goes one of the ways.
+trait Kind: Send + Sync + Sized + 'static {
+    /// What is to be known of it once it is committed.
+    type Written: Send;
+
+    /// Writes some of them in one commit.
+    fn write(
+        lane: &mut Lane,
+        some: &[&Self],
+    ) -> impl Future<Output = Result<Vec<Result<Self::Written, StepError>>, BatchError>> + Send;
+
+    /// Tells others of those that were written.
+    fn announce<'a>(lane: &Lane, written: impl Iterator<Item = &'a Self> + Clone);
+}
+
+impl Kind for Sending {
+    type Written = i32;
+
+    async fn write(lane: &mut Lane, some: &[&Self]) -> Result<Vec<Result<i32, StepError>>, BatchError> {
+        write::send(&mut lane.link, &lane.release, some).await
+    }
+
+    fn announce<'a>(_: &Lane, _: impl Iterator<Item = &'a Self> + Clone) {}
+}
+
+impl Kind for Record {
+    type Written = ();
+
+    async fn write(lane: &mut Lane, some: &[&Self]) -> Result<Vec<Result<(), StepError>>, BatchError> {
+        write::record(&mut lane.link, &lane.release, some).await
+    }
+
+    fn announce<'a>(lane: &Lane, written: impl Iterator<Item = &'a Self> + Clone) {
+        let ended = written.filter_map(|record| record.ended.as_deref());
+        lane.settled.announce(ended.clone().map(|end| end.payment.id.as_uuid()).collect::<Vec<Uuid>>());
+        lane.deliveries.ring(ended.map(|end| end.event.merchant_id));
+    }
+}
+
 struct Lane {
-    pool: Pool,
+    link: Link,
     release: String,
     settled: Settled,
     deliveries: Bell,
 }
 
 impl Lane {
-    async fn run(self, receiver: Arc<Mutex<mpsc::Receiver<Job>>>) {
-        loop {
-            let mut jobs = Vec::with_capacity(BATCH_MAX);
-            if receiver.lock().await.recv_many(&mut jobs, BATCH_MAX).await == 0 {
-                return;
-            }
-            self.settle(jobs).await;
+    async fn run<T: Kind>(mut self, mut new: mpsc::Receiver<Job<T>>) {
+        let mut jobs = Vec::with_capacity(BATCH_MAX);
+        while new.recv_many(&mut jobs, BATCH_MAX).await > 0 {
+            self.settle(std::mem::take(&mut jobs)).await;
         }
     }
 
-    /// Writes the jobs in as few transactions as they allow: a record that the database refuses fails alone.
-    async fn settle(&self, jobs: Vec<Job>) {
+    /// Writes the jobs in as few commits as they allow: one that the database refuses fails alone.
+    async fn settle<T: Kind>(&mut self, jobs: Vec<Job<T>>) {
         let mut batches = vec![jobs];
         while let Some(mut jobs) = batches.pop() {
-            let records: Vec<&Record> = jobs.iter().map(|job| &job.record).collect();
-            match write(&self.pool, &self.release, &records).await {
+            let some: Vec<&T> = jobs.iter().map(|job| &job.what).collect();
+            match T::write(self, &some).await {
                 Ok(results) => self.tell(jobs, results),
                 Err(BatchError::Inconsistent(wrong)) => {
                     for (place, reason) in wrong.into_iter().rev() {
@@ -106,21 +159,17 @@ impl Lane {
         }
     }
 
-    fn tell(&self, jobs: Vec<Job>, results: Vec<Result<Written, StepError>>) {
-        let ended = |(job, result): (&Job, &Result<Written, StepError>)| {
-            (result.is_ok() && job.record.ended.is_some()).then(|| job.record.payment_id.as_uuid())
-        };
-        // Told after the commit and outside of it: whoever is told must be able to read it.
-        self.settled.announce(jobs.iter().zip(&results).filter_map(ended).collect::<Vec<Uuid>>());
-        let told = jobs.iter().zip(&results).filter(|(_, result)| result.is_ok());
-        self.deliveries.ring(told.filter_map(|(job, _)| job.record.ended.as_ref()).map(|end| end.event.merchant_id));
+    /// Told after the commit and outside of it: whoever is told must be able to read it.
+    fn tell<T: Kind>(&self, jobs: Vec<Job<T>>, results: Vec<Result<T::Written, StepError>>) {
+        let written = jobs.iter().zip(&results).filter(|(_, result)| result.is_ok());
+        T::announce(self, written.map(|(job, _)| &job.what));
         for (job, result) in jobs.into_iter().zip(results) {
             reply(job, result);
         }
     }
 }
 
-fn reply(job: Job, result: Result<Written, StepError>) {
+fn reply<T: Kind>(job: Job<T>, result: Result<T::Written, StepError>) {
     // A task that was given up does not hear it; its successor reads it from the database.
     let _ = job.reply.send(result);
 }

@@ -9,7 +9,7 @@ use super::load::{self, Claimed};
 use super::record::{Answered, Fate, Record};
 use super::settled;
 use super::write::{self, BatchError};
-use crate::database::Pool;
+use crate::database::{Link, Pool};
 use crate::ids::{AttemptId, PaymentId};
 use crate::payments::Status;
 
@@ -91,7 +91,6 @@ pub async fn resolve(
         payment_id: item.payment_id,
         created_at: item.payment_created_at,
         check: None,
-        sent: None,
         answered: Some(answered.said_by(who, why)),
         ended: Some(Box::new(ended)),
         item: Fate::Complete,
@@ -118,7 +117,7 @@ async fn claim(pool: &Pool, attempt: AttemptId, who: &str) -> Result<Claimed, Re
 }
 
 async fn commit(pool: &Pool, release: &str, record: &Record) -> Result<(), StepError> {
-    match write::write(pool, release, &[record]).await {
+    match write::record(&mut Link::new(pool.clone()), release, &[record]).await {
         Ok(results) => results.into_iter().next().unwrap_or(Err(StepError::Lost)).map(drop),
         Err(BatchError::Database(error)) => Err(error.into()),
         Err(BatchError::Inconsistent(wrong)) => {

@@ -1,19 +1,39 @@
-//! The statements of a batch: one per kind of row, over arrays.
-
-use std::collections::{HashMap, HashSet};
+//! The statements of a batch, over arrays. Each begins by holding the claims that still stand, in the order of items, as
+//! everybody does who holds several; what was lost to another worker is left out of all the rest.
 
 use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+use serde_json::Value;
+use sqlx::FromRow;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::ending::Ended;
-use super::record::{Answered, NewAttempt, NewCheck, Record};
-use super::write::Place;
+use super::record::{Answered, Fate, NewCheck, Record, Sending};
 use crate::money::Money;
+use crate::queue::Lease;
 
 /// One column of an array parameter.
 fn column<T, V>(rows: &[T], of: impl Fn(&T) -> V) -> Vec<V> {
     rows.iter().map(of).collect()
+}
+
+/// The claims among what is asked that still stand.
+macro_rules! mine {
+    () => {
+        " mine as materialized (
+             select asked.* from work_items item
+             join asked on item.id = asked.item_id and item.attempt = asked.claim and item.claim_token = asked.token
+             order by item.id for update of item
+         )"
+    };
+}
+
+macro_rules! into_checks {
+    () => {
+        "insert into fraud_checks (id, transaction_id, created_at, risk_score, rules_triggered, ip_address, device_fingerprint,
+             check_duration_ms, status, degraded, deadline_missed, release) "
+    };
 }
 
 pub(super) async fn insert_checks(
@@ -21,12 +41,11 @@ pub(super) async fn insert_checks(
     checks: &[(&Record, &NewCheck)],
     release: &str,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(
-        "insert into fraud_checks (id, transaction_id, created_at, risk_score, rules_triggered, ip_address, device_fingerprint,
-             check_duration_ms, status, degraded, deadline_missed, release)
-         select *, $12 from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::numeric[], $5::jsonb[], $6::text[], $7::text[],
+    sqlx::query(concat!(
+        into_checks!(),
+        "select *, $12 from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::numeric[], $5::jsonb[], $6::text[], $7::text[],
              $8::int[], $9::text[], $10::bool[], $11::bool[])",
-    )
+    ))
     .bind(column(checks, |(_, check)| check.id))
     .bind(column(checks, |(record, _)| record.payment_id.as_uuid()))
     .bind(column(checks, |(record, _)| record.created_at))
@@ -44,96 +63,170 @@ pub(super) async fn insert_checks(
     Ok(())
 }
 
-pub(super) async fn insert_attempts(
-    connection: &mut PgConnection,
-    sent: &[(Place, &Record, &NewAttempt)],
-    release: &str,
-) -> Result<HashMap<Uuid, i32>, sqlx::Error> {
-    let made: Vec<(Uuid, i32)> = sqlx::query_as(
-        "insert into payment_attempts
+/// A claim that still stood, and what became of what was asked under it.
+#[derive(Clone, Copy, Debug, FromRow)]
+pub(super) struct Sent {
+    pub(super) item_id: i64,
+    /// None when the provider has no row; then the attempt was not written.
+    pub(super) provider_id: Option<i32>,
+}
+
+const SEND: &str = concat!(
+    "with asked as (
+         select * from unnest($1::bigint[], $2::int[], $3::bigint[], $4::uuid[], $5::timestamptz[], $6::uuid[], $7::int[], $8::text[],
+             $9::timestamptz[], $10::text[], $11::text[], $12::uuid[], $13::numeric[], $14::jsonb[], $15::text[], $16::text[],
+             $17::int[], $18::text[], $19::bool[], $20::bool[])
+             as asked (item_id, claim, token, payment_id, created_at, attempt_id, number, resource,
+                 t_start, api_endpoint, route, check_id, score, rules, ip_address, device_fingerprint,
+                 duration_ms, status, degraded, deadline_missed)
+     ),",
+    mine!(),
+    ", checked as (",
+    into_checks!(),
+    "    select check_id, payment_id, created_at, score, rules, ip_address, device_fingerprint, duration_ms, status, degraded,
+             deadline_missed, $21
+         from mine where check_id is not null
+     ), sent as (
+         insert into payment_attempts
              (id, payment_id, payment_created_at, number, payment_provider_id, state, release, t_start, api_endpoint, route)
-         select a.id, a.payment_id, a.payment_created_at, a.number, p.id, 'SENT', $9, a.t_start, a.api_endpoint, a.route
-         from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::int[], $5::text[], $6::timestamptz[], $7::text[], $8::text[])
-             as a (id, payment_id, payment_created_at, number, resource, t_start, api_endpoint, route)
-         join payment_providers p on p.resource = a.resource
-         returning id, payment_provider_id",
-    )
-    .bind(column(sent, |(_, _, attempt)| attempt.id.as_uuid()))
-    .bind(column(sent, |(_, record, _)| record.payment_id.as_uuid()))
-    .bind(column(sent, |(_, record, _)| record.created_at))
-    .bind(column(sent, |(_, _, attempt)| attempt.number))
-    .bind(column(sent, |(_, _, attempt)| attempt.provider.resource.as_str()))
-    .bind(column(sent, |(_, _, attempt)| attempt.t_start))
-    .bind(column(sent, |(_, _, attempt)| attempt.provider.api_endpoint.as_str()))
-    .bind(column(sent, |(_, _, attempt)| attempt.route.as_str()))
-    .bind(release)
-    .fetch_all(connection)
-    .await?;
-    Ok(made.into_iter().collect())
+         select mine.attempt_id, mine.payment_id, mine.created_at, mine.number, p.id, 'SENT', $21, mine.t_start, mine.api_endpoint, mine.route
+         from mine join payment_providers p on p.resource = mine.resource
+         returning id, payment_provider_id
+     )
+     select mine.item_id, sent.payment_provider_id as provider_id from mine left join sent on sent.id = mine.attempt_id"
+);
+
+/// Writes attempts that are about to be sent, with the checks before them: one statement, and so one commit.
+pub(super) async fn send(
+    connection: &mut PgConnection,
+    release: &str,
+    sendings: &[&Sending],
+) -> Result<Vec<Sent>, sqlx::Error> {
+    let checks: Vec<Option<&NewCheck>> = column(sendings, |sending| sending.check.as_ref());
+    let leases = Leases::of(sendings.iter().map(|sending| &sending.lease));
+    sqlx::query_as(SEND)
+        .bind(leases.items)
+        .bind(leases.claims)
+        .bind(leases.tokens)
+        .bind(column(sendings, |sending| sending.payment_id.as_uuid()))
+        .bind(column(sendings, |sending| sending.created_at))
+        .bind(column(sendings, |sending| sending.attempt.id.as_uuid()))
+        .bind(column(sendings, |sending| sending.attempt.number))
+        .bind(column(sendings, |sending| sending.attempt.provider.resource.as_str()))
+        .bind(column(sendings, |sending| sending.attempt.t_start))
+        .bind(column(sendings, |sending| sending.attempt.provider.api_endpoint.as_str()))
+        .bind(column(sendings, |sending| sending.attempt.route.as_str()))
+        .bind::<Vec<Option<Uuid>>>(column(&checks, |check| check.map(|check| check.id)))
+        .bind::<Vec<Option<Decimal>>>(column(&checks, |check| check.map(|check| check.score)))
+        .bind::<Vec<Option<&Value>>>(column(&checks, |check| check.map(|check| &check.rules)))
+        .bind::<Vec<Option<&str>>>(column(&checks, |check| check.and_then(|check| check.ip_address.as_deref())))
+        .bind::<Vec<Option<&str>>>(column(&checks, |check| check.and_then(|check| check.device_fingerprint.as_deref())))
+        .bind::<Vec<Option<i32>>>(column(&checks, |check| check.map(|check| check.duration_ms)))
+        .bind::<Vec<Option<&str>>>(column(&checks, |check| check.map(|check| check.status.as_str())))
+        .bind::<Vec<Option<bool>>>(column(&checks, |check| check.map(|check| check.degraded)))
+        .bind::<Vec<Option<bool>>>(column(&checks, |check| check.map(|check| check.deadline_missed)))
+        .bind(release)
+        .fetch_all(connection)
+        .await
 }
 
-pub(super) async fn update_attempts(
-    connection: &mut PgConnection,
-    answered: &[(Place, &Answered)],
-) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let done: Vec<Uuid> = sqlx::query_scalar(
-        "update payment_attempts a set state = o.state, provider_reference = coalesce(o.reference, a.provider_reference),
-             error_code = o.error_code, error_message = o.error_message, t_end = o.t_end, latency_ms = o.latency_ms
-         from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::int[])
-             as o (id, state, reference, error_code, error_message, t_end, latency_ms)
-         where a.id = o.id and a.state in ('SENT', 'UNKNOWN') returning a.id",
-    )
-    .bind(column(answered, |(_, answered)| answered.id.as_uuid()))
-    .bind(column(answered, |(_, answered)| answered.state))
-    .bind(column(answered, |(_, answered)| answered.reference.as_deref()))
-    .bind(column(answered, |(_, answered)| answered.error_code.as_deref()))
-    .bind(column(answered, |(_, answered)| answered.error_message.as_deref()))
-    .bind(column(answered, |(_, answered)| answered.t_end))
-    .bind(column(answered, |(_, answered)| answered.latency_ms))
-    .fetch_all(connection)
-    .await?;
-    Ok(done.into_iter().collect())
+/// A claim that still stood, and whether what was recorded under it found the rows that it is of.
+#[derive(Clone, Copy, Debug, FromRow)]
+pub(super) struct Recorded {
+    pub(super) item_id: i64,
+    pub(super) answered: bool,
+    pub(super) ended: bool,
 }
 
-pub(super) async fn update_payments(
-    connection: &mut PgConnection,
-    ended: &[(Place, &Ended)],
-) -> Result<HashSet<Uuid>, sqlx::Error> {
-    let money = |minor: Option<Money>| minor.map(Money::to_decimal);
-    let created: Vec<DateTime<Utc>> = column(ended, |(_, ended)| ended.payment.id.created_at());
-    let done: Vec<Uuid> = sqlx::query_scalar(
-        "update transactions t set status = e.status, t_end = e.t_end, latency_ms = e.latency_ms, fee = e.fee,
-             payment_provider_id = coalesce(e.provider_id, t.payment_provider_id), provider_reference = e.provider_reference,
-             fraud_status = e.fraud_status, fraud_score = e.fraud_score, error_code = e.error_code, error_message = e.error_message,
-             amount_authorized = e.authorized, amount_captured = e.captured, authorized_until = e.authorized_until,
-             sequence = e.sequence, updated_at = now()
-         from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::timestamptz[], $5::int[], $6::numeric[], $7::int[], $8::text[],
-             $9::text[], $10::numeric[], $11::text[], $12::text[], $13::numeric[], $14::numeric[], $15::timestamptz[], $16::int[])
-             as e (id, created_at, status, t_end, latency_ms, fee, provider_id, provider_reference, fraud_status, fraud_score,
+const RECORD: &str = concat!(
+    "with asked as (
+         select * from unnest($1::bigint[], $2::int[], $3::bigint[], $4::bool[], $5::uuid[], $6::timestamptz[],
+             $7::uuid[], $8::text[], $9::text[], $10::text[], $11::text[], $12::timestamptz[], $13::int[],
+             $14::text[], $15::timestamptz[], $16::int[], $17::numeric[], $18::int[], $19::text[], $20::text[], $21::numeric[],
+             $22::text[], $23::text[], $24::numeric[], $25::numeric[], $26::timestamptz[], $27::int[])
+             as asked (item_id, claim, token, completes, payment_id, created_at,
+                 attempt_id, state, attempt_reference, attempt_error_code, attempt_error_message, attempt_t_end, attempt_latency_ms,
+                 status, t_end, latency_ms, fee, provider_id, provider_reference, fraud_status, fraud_score,
                  error_code, error_message, authorized, captured, authorized_until, sequence)
-         where t.id = e.id and t.created_at = e.created_at and t.status in ('PENDING', 'PROCESSING') and t.sequence = e.sequence - 1
-             and t.id = any ($1) and t.created_at between $17 and $18
-         returning t.id",
-    )
-    .bind(column(ended, |(_, ended)| ended.payment.id.as_uuid()))
-    .bind(&created)
-    .bind(column(ended, |(_, ended)| ended.payment.status.as_str()))
-    .bind(column(ended, |(_, ended)| ended.payment.t_end))
-    .bind(column(ended, |(_, ended)| ended.payment.latency_ms))
-    .bind(column(ended, |(_, ended)| money(ended.payment.fee)))
-    .bind(column(ended, |(_, ended)| ended.payment.payment_provider_id))
-    .bind(column(ended, |(_, ended)| ended.payment.provider_reference.as_deref()))
-    .bind(column(ended, |(_, ended)| ended.payment.fraud_status.as_deref()))
-    .bind(column(ended, |(_, ended)| ended.payment.fraud_score))
-    .bind(column(ended, |(_, ended)| ended.payment.error_code.as_deref()))
-    .bind(column(ended, |(_, ended)| ended.payment.error_message.as_deref()))
-    .bind(column(ended, |(_, ended)| money(ended.payment.amounts.authorized())))
-    .bind(column(ended, |(_, ended)| money(ended.payment.amounts.captured())))
-    .bind(column(ended, |(_, ended)| ended.payment.authorized_until))
-    .bind(column(ended, |(_, ended)| ended.payment.sequence))
-    .bind(created.iter().min())
-    .bind(created.iter().max())
-    .fetch_all(connection)
-    .await?;
-    Ok(done.into_iter().collect())
+     ),",
+    mine!(),
+    ", answered as (
+         update payment_attempts a set state = mine.state, provider_reference = coalesce(mine.attempt_reference, a.provider_reference),
+             error_code = mine.attempt_error_code, error_message = mine.attempt_error_message,
+             t_end = mine.attempt_t_end, latency_ms = mine.attempt_latency_ms
+         from mine where a.id = mine.attempt_id and a.state in ('SENT', 'UNKNOWN')
+         returning mine.item_id
+     ), ended as (
+         update transactions t set status = mine.status, t_end = mine.t_end, latency_ms = mine.latency_ms, fee = mine.fee,
+             payment_provider_id = coalesce(mine.provider_id, t.payment_provider_id), provider_reference = mine.provider_reference,
+             fraud_status = mine.fraud_status, fraud_score = mine.fraud_score, error_code = mine.error_code,
+             error_message = mine.error_message, amount_authorized = mine.authorized, amount_captured = mine.captured,
+             authorized_until = mine.authorized_until, sequence = mine.sequence, updated_at = now()
+         from mine where mine.status is not null and t.id = mine.payment_id and t.created_at = mine.created_at
+             and t.created_at between $28 and $29 and t.status in ('PENDING', 'PROCESSING') and t.sequence = mine.sequence - 1
+         returning mine.item_id
+     ), completed as (
+         delete from work_items item using mine where item.id = mine.item_id and mine.completes
+     )
+     select item_id, item_id in (select item_id from answered) as answered, item_id in (select item_id from ended) as ended from mine"
+);
+
+/// Writes what became of attempts and payments, and ends the items that have done their work.
+pub(super) async fn record(connection: &mut PgConnection, records: &[&Record]) -> Result<Vec<Recorded>, sqlx::Error> {
+    let leases = Leases::of(records.iter().map(|record| &record.lease));
+    let answers: Vec<Option<&Answered>> = column(records, |record| record.answered.as_ref());
+    let ends: Vec<Option<&Ended>> = column(records, |record| record.ended.as_deref());
+    let created: Vec<DateTime<Utc>> = column(records, |record| record.created_at);
+    let money = |of: fn(&Ended) -> Option<Money>| -> Vec<Option<Decimal>> {
+        column(&ends, |end| end.and_then(of).map(Money::to_decimal))
+    };
+    let text = |of: fn(&Ended) -> Option<&str>| -> Vec<Option<&str>> { column(&ends, |end| end.and_then(of)) };
+    let said = |of: fn(&Answered) -> Option<&str>| -> Vec<Option<&str>> { column(&answers, |said| said.and_then(of)) };
+    sqlx::query_as(RECORD)
+        .bind(leases.items)
+        .bind(leases.claims)
+        .bind(leases.tokens)
+        .bind(column(records, |record| record.item == Fate::Complete))
+        .bind(column(records, |record| record.payment_id.as_uuid()))
+        .bind(&created)
+        .bind::<Vec<Option<Uuid>>>(column(&answers, |said| said.map(|said| said.id.as_uuid())))
+        .bind(said(|said| Some(said.state)))
+        .bind(said(|said| said.reference.as_deref()))
+        .bind(said(|said| said.error_code.as_deref()))
+        .bind(said(|said| said.error_message.as_deref()))
+        .bind::<Vec<Option<DateTime<Utc>>>>(column(&answers, |said| said.and_then(|said| said.t_end)))
+        .bind::<Vec<Option<i32>>>(column(&answers, |said| said.and_then(|said| said.latency_ms)))
+        .bind(text(|end| Some(end.payment.status.as_str())))
+        .bind::<Vec<Option<DateTime<Utc>>>>(column(&ends, |end| end.and_then(|end| end.payment.t_end)))
+        .bind::<Vec<Option<i32>>>(column(&ends, |end| end.and_then(|end| end.payment.latency_ms)))
+        .bind(money(|end| end.payment.fee))
+        .bind::<Vec<Option<i32>>>(column(&ends, |end| end.and_then(|end| end.payment.payment_provider_id)))
+        .bind(text(|end| end.payment.provider_reference.as_deref()))
+        .bind(text(|end| end.payment.fraud_status.as_deref()))
+        .bind::<Vec<Option<Decimal>>>(column(&ends, |end| end.and_then(|end| end.payment.fraud_score)))
+        .bind(text(|end| end.payment.error_code.as_deref()))
+        .bind(text(|end| end.payment.error_message.as_deref()))
+        .bind(money(|end| end.payment.amounts.authorized()))
+        .bind(money(|end| end.payment.amounts.captured()))
+        .bind::<Vec<Option<DateTime<Utc>>>>(column(&ends, |end| end.and_then(|end| end.payment.authorized_until)))
+        .bind::<Vec<Option<i32>>>(column(&ends, |end| end.map(|end| end.payment.sequence)))
+        .bind(created.iter().min())
+        .bind(created.iter().max())
+        .fetch_all(connection)
+        .await
+}
+
+/// Claims, as the columns that prove them.
+#[derive(Default)]
+struct Leases {
+    items: Vec<i64>,
+    claims: Vec<i32>,
+    tokens: Vec<i64>,
+}
+
+impl Leases {
+    fn of<'a>(leases: impl Iterator<Item = &'a Lease>) -> Self {
+        let (items, claims, tokens) = leases.map(|lease| (lease.item_id, lease.attempt, lease.token)).collect();
+        Self { items, claims, tokens }
+    }
 }

@@ -8,9 +8,11 @@ use thiserror::Error;
 use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
+use super::load::Claimed;
 use super::worker::Worker;
 use super::{load, operations};
 use crate::app::App;
+use crate::database::Link;
 use crate::queue::{Claimant, First, PAYMENTS, Wake};
 
 /// Every so many claims look first at what other releases left lying.
@@ -44,7 +46,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            concurrency: 64,
+            concurrency: 256,
             lease: Duration::from_secs(15),
             grace: Duration::from_secs(10),
             poll: Duration::from_millis(500),
@@ -119,8 +121,9 @@ async fn keep_warm(worker: &Worker) {
 
 async fn claim_until_shutdown(worker: &Arc<Worker>, options: &Options, tasks: &mut JoinSet<()>) {
     let App { pool, release, shutdown, .. } = &*worker.app;
-    let wake = Wake::listen(pool.clone());
+    let wake = Wake::listen(pool.clone(), &PAYMENTS);
     let name = format!("{release}/{}", Uuid::now_v7().simple());
+    let mut link = Link::lazy(pool.clone());
     let claimant = Claimant { release: release.clone(), worker: name, lease: options.lease, grace: options.grace };
     let mut claims: u64 = 0;
     while !shutdown.is_cancelled() {
@@ -140,7 +143,7 @@ async fn claim_until_shutdown(worker: &Arc<Worker>, options: &Options, tasks: &m
         }
         claims += 1;
         let first = if claims.is_multiple_of(STRAYS_FIRST_EVERY) { First::Strays } else { First::Own };
-        let pause = match load::claim(pool, &claimant, u32::try_from(free).unwrap_or(u32::MAX), first).await {
+        let pause = match claim(&mut link, &claimant, free, first).await {
             Ok(payments) => {
                 let all_taken = payments.len() == free;
                 for claimed in payments {
@@ -151,6 +154,7 @@ async fn claim_until_shutdown(worker: &Arc<Worker>, options: &Options, tasks: &m
             }
             Err(error) => {
                 tracing::warn!(%error, "no work claimed");
+                link.drop_connection();
                 OUTAGE_PAUSE
             }
         };
@@ -158,6 +162,10 @@ async fn claim_until_shutdown(worker: &Arc<Worker>, options: &Options, tasks: &m
             tokio::select! { () = wake.wait(pause) => {}, () = shutdown.cancelled() => {} }
         }
     }
+}
+
+async fn claim(link: &mut Link, by: &Claimant, places: usize, first: First) -> Result<Vec<Claimed>, sqlx::Error> {
+    load::claim(link.get().await?, by, u32::try_from(places).unwrap_or(u32::MAX), first).await
 }
 
 /// Waits for what is in work; gives back what does not end in time. A payment that was sent to its provider is then

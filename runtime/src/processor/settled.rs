@@ -1,10 +1,11 @@
 //! Telling the gateways which payments and operations are at their end.
 
+use sqlx::PgExecutor;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::database::Pool;
+use crate::database::{Link, Pool};
 
 /// Channel on which ended payments and operations are announced: their uuids, separated by commas.
 pub const CHANNEL: &str = "purser_settled";
@@ -19,14 +20,16 @@ impl Settled {
     /// The announcer, and its task, which ends when the last copy of the announcer is dropped.
     pub fn start(pool: Pool) -> (Self, JoinHandle<()>) {
         let (sender, mut receiver) = mpsc::unbounded_channel();
+        let mut link = Link::lazy(pool);
         let task = tokio::spawn(async move {
             let mut batches: Vec<Vec<Uuid>> = Vec::new();
             // NOTIFY takes a lock of the whole database: what ended meanwhile goes out with one of them.
             while receiver.recv_many(&mut batches, IDS_MAX).await > 0 {
                 let ids: Vec<Uuid> = batches.drain(..).flatten().collect();
                 for ids in ids.chunks(IDS_MAX) {
-                    if let Err(error) = notify(&pool, ids).await {
+                    if let Err(error) = announce(&mut link, ids).await {
                         tracing::debug!(%error, ended = ids.len(), "not announced");
+                        link.drop_connection();
                     }
                 }
             }
@@ -43,8 +46,12 @@ impl Settled {
     }
 }
 
-pub(super) async fn notify(pool: &Pool, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+async fn announce(link: &mut Link, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+    notify(link.get().await?, ids).await
+}
+
+pub(super) async fn notify(executor: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<(), sqlx::Error> {
     let payload = ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(",");
-    sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(pool).await?;
+    sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(executor).await?;
     Ok(())
 }

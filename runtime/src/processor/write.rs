@@ -1,29 +1,20 @@
-//! Writing a batch of records: one transaction, one statement per kind of row, over arrays.
+//! Writing a batch: few statements for however many payments, over arrays.
 //!
-//! A payment costs its share of two such transactions, one before the provider is called and one after. In a batch of
-//! any size the first is 5 statements (begin, hold, checks, attempts, commit) and the second 8 (begin, hold, attempts,
-//! payments, ledger, events with deliveries, completion, commit); kinds that a batch has none of cost nothing. With the
-//! claim, which also reads, that is 14 statements for up to 64 payments.
+//! A payment costs its share of two commits, one before the provider is called and one after. In a batch of any size the
+//! first is one statement, and the second five (begin, what became of it, ledger, events with deliveries, commit); kinds
+//! that a batch has none of cost nothing. With the claim, which also reads, that is seven statements for up to 256 payments.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
+use sqlx::Connection;
 use sqlx::postgres::PgConnection;
-use uuid::Uuid;
 
-use super::ending::Ended;
 use super::error::StepError;
-use super::record::{Answered, Fate, NewAttempt, NewCheck, Record};
-use super::rows;
-use crate::database::{self, Pool};
-use crate::queue::{GivenBack, Lease, PAYMENTS, Parked};
+use super::record::{Fate, NewCheck, Record, Sending};
+use super::rows::{self, Recorded, Sent};
+use crate::database::Link;
+use crate::queue::{GivenBack, PAYMENTS, Parked};
 use crate::{events, ledger};
-
-/// What a written record came to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Written {
-    /// Of the attempt that is about to be sent: its provider's id in `payment_providers`.
-    pub provider_id: Option<i32>,
-}
 
 /// Why nothing of a batch was written.
 #[derive(Debug)]
@@ -40,120 +31,86 @@ impl From<sqlx::Error> for BatchError {
     }
 }
 
-/// Writes every record whose claim stands, all of them or none. The others are [`StepError::Lost`].
-pub(super) async fn write(
-    pool: &Pool,
+/// Writes every attempt whose claim stands: the id in `payment_providers` of each of them. The others are
+/// [`StepError::Lost`].
+pub(super) async fn send(
+    link: &mut Link,
     release: &str,
-    records: &[&Record],
-) -> Result<Vec<Result<Written, StepError>>, BatchError> {
-    let mut transaction = database::begin(pool).await?;
-    let leases: Vec<Lease> = records.iter().map(|record| record.lease).collect();
-    let held: HashSet<Lease> = PAYMENTS.hold(&mut transaction, &leases).await?.into_iter().collect();
-    let mut batch = Batch::default();
-    for (place, record) in records.iter().enumerate().filter(|(_, record)| held.contains(&record.lease)) {
-        batch.add(place, record);
-    }
-    let providers = batch.write(&mut transaction, release).await?;
-    transaction.commit().await?;
-    Ok(records
+    sendings: &[&Sending],
+) -> Result<Vec<Result<i32, StepError>>, BatchError> {
+    let mut connection = link.take().await?;
+    let sent = rows::send(&mut connection, release, sendings).await?;
+    link.keep(connection);
+    let by_item: HashMap<i64, Sent> = sent.into_iter().map(|sent| (sent.item_id, sent)).collect();
+    let no_row = |sending: &Sending| format!("provider {} has no row", sending.attempt.provider.resource);
+    Ok(sendings
         .iter()
-        .map(|record| {
-            let provider_id = record.sent.as_ref().and_then(|sent| providers.get(&sent.id.as_uuid()).copied());
-            if held.contains(&record.lease) { Ok(Written { provider_id }) } else { Err(StepError::Lost) }
+        .map(|sending| {
+            let sent = by_item.get(&sending.lease.item_id).ok_or(StepError::Lost)?;
+            sent.provider_id.ok_or_else(|| StepError::Inconsistent(no_row(sending)))
         })
         .collect())
 }
 
-/// Place of a record in its batch.
-pub(super) type Place = usize;
-
-/// The rows of a batch, by kind.
-#[derive(Default)]
-struct Batch<'a> {
-    checks: Vec<(&'a Record, &'a NewCheck)>,
-    sent: Vec<(Place, &'a Record, &'a NewAttempt)>,
-    answered: Vec<(Place, &'a Answered)>,
-    ended: Vec<(Place, &'a Ended)>,
-    complete: Vec<Lease>,
-    later: Vec<GivenBack>,
-    parked: Vec<Parked>,
+/// Writes every record whose claim stands, all of them or none. The others are [`StepError::Lost`].
+pub(super) async fn record(
+    link: &mut Link,
+    release: &str,
+    records: &[&Record],
+) -> Result<Vec<Result<(), StepError>>, BatchError> {
+    let mut connection = link.take().await?;
+    let mut transaction = connection.begin().await?;
+    let recorded = rows::record(&mut transaction, records).await?;
+    let by_item: HashMap<i64, Recorded> = recorded.into_iter().map(|recorded| (recorded.item_id, recorded)).collect();
+    refuse_inconsistent(records, &by_item)?;
+    let is_held = |record: &Record| by_item.contains_key(&record.lease.item_id);
+    let held: Vec<&Record> = records.iter().copied().filter(|record| is_held(record)).collect();
+    write_beside(&mut transaction, release, &held).await?;
+    transaction.commit().await?;
+    link.keep(connection);
+    Ok(records.iter().map(|record| if is_held(record) { Ok(()) } else { Err(StepError::Lost) }).collect())
 }
 
-impl<'a> Batch<'a> {
-    fn add(&mut self, place: Place, record: &'a Record) {
-        // Destructured whole: a kind of row that is added to a record cannot be forgotten here.
-        let Record { lease, payment_id: _, created_at: _, check, sent, answered, ended, item } = record;
-        self.checks.extend(check.as_ref().map(|check| (record, check)));
-        self.sent.extend(sent.as_ref().map(|attempt| (place, record, attempt)));
-        self.answered.extend(answered.as_ref().map(|answered| (place, answered)));
-        self.ended.extend(ended.as_deref().map(|ended| (place, ended)));
-        match item {
-            Fate::Keep => {}
-            Fate::Complete => self.complete.push(*lease),
-            Fate::Later { delay, reason } => {
-                self.later.push(GivenBack { lease: *lease, delay: *delay, reason: reason.clone() });
+fn refuse_inconsistent(records: &[&Record], by_item: &HashMap<i64, Recorded>) -> Result<(), BatchError> {
+    let wrong = |record: &Record| {
+        let recorded = by_item.get(&record.lease.item_id)?;
+        match (&record.answered, &record.ended) {
+            (Some(answered), _) if !recorded.answered => Some(format!("attempt {} is not open", answered.id)),
+            (_, Some(ended)) if !recorded.ended => {
+                Some(format!("{} is not where it was when it was read", ended.payment.id))
             }
-            Fate::Park { reason } => self.parked.push(Parked { lease: *lease, reason: reason.clone() }),
+            _ => None,
         }
-    }
-
-    /// Providers of the attempts about to be sent.
-    async fn write(&self, connection: &mut PgConnection, release: &str) -> Result<HashMap<Uuid, i32>, BatchError> {
-        if !self.checks.is_empty() {
-            rows::insert_checks(connection, &self.checks, release).await?;
-        }
-        let providers = if self.sent.is_empty() {
-            HashMap::new()
-        } else {
-            let providers = rows::insert_attempts(connection, &self.sent, release).await?;
-            let known = |attempt: &NewAttempt| providers.contains_key(&attempt.id.as_uuid());
-            refuse(self.sent.iter().filter(|(_, _, attempt)| !known(attempt)), |(place, _, attempt)| {
-                (*place, format!("provider {} has no row", attempt.provider.resource))
-            })?;
-            providers
-        };
-        if !self.answered.is_empty() {
-            let done = rows::update_attempts(connection, &self.answered).await?;
-            refuse(
-                self.answered.iter().filter(|(_, answered)| !done.contains(&answered.id.as_uuid())),
-                |(place, answered)| (*place, format!("attempt {} is not open", answered.id)),
-            )?;
-        }
-        if !self.ended.is_empty() {
-            self.end(connection).await?;
-        }
-        self.items(connection).await?;
-        Ok(providers)
-    }
-
-    async fn end(&self, connection: &mut PgConnection) -> Result<(), BatchError> {
-        let done = rows::update_payments(connection, &self.ended).await?;
-        refuse(
-            self.ended.iter().filter(|(_, ended)| !done.contains(&ended.payment.id.as_uuid())),
-            |(place, ended)| (*place, format!("{} is not where it was when it was read", ended.payment.id)),
-        )?;
-        let journals: Vec<_> = self.ended.iter().filter_map(|(_, ended)| ended.journal.as_ref()).collect();
-        ledger::store::post(connection, &journals).await?;
-        let events: Vec<_> = self.ended.iter().map(|(_, ended)| &ended.event).collect();
-        Ok(events::store::record(connection, &events).await?)
-    }
-
-    /// The claims are held, so each of these finds its row.
-    async fn items(&self, connection: &mut PgConnection) -> Result<(), BatchError> {
-        if !self.complete.is_empty() {
-            PAYMENTS.complete(connection, &self.complete).await?;
-        }
-        if !self.later.is_empty() {
-            PAYMENTS.give_back(connection, &self.later).await?;
-        }
-        if !self.parked.is_empty() {
-            PAYMENTS.park(connection, &self.parked).await?;
-        }
-        Ok(())
-    }
+    };
+    let all: Vec<_> = records.iter().enumerate().filter_map(|(place, record)| Some((place, wrong(record)?))).collect();
+    if all.is_empty() { Ok(()) } else { Err(BatchError::Inconsistent(all)) }
 }
 
-fn refuse<T>(wrong: impl Iterator<Item = T>, say: impl Fn(T) -> (Place, String)) -> Result<(), BatchError> {
-    let wrong: Vec<_> = wrong.map(say).collect();
-    if wrong.is_empty() { Ok(()) } else { Err(BatchError::Inconsistent(wrong)) }
+/// What stands beside the rows of payments and attempts. The claims are held, so each item finds its row.
+async fn write_beside(connection: &mut PgConnection, release: &str, records: &[&Record]) -> Result<(), sqlx::Error> {
+    let checks: Vec<(&Record, &NewCheck)> =
+        records.iter().filter_map(|record| Some((*record, record.check.as_ref()?))).collect();
+    if !checks.is_empty() {
+        rows::insert_checks(connection, &checks, release).await?;
+    }
+    let ended = || records.iter().filter_map(|record| record.ended.as_deref());
+    ledger::store::post(connection, &ended().filter_map(|ended| ended.journal.as_ref()).collect::<Vec<_>>()).await?;
+    events::store::record(connection, &ended().map(|ended| &ended.event).collect::<Vec<_>>()).await?;
+    let (mut later, mut parked) = (Vec::new(), Vec::new());
+    for Record { lease, item, .. } in records {
+        match item {
+            Fate::Keep | Fate::Complete => {}
+            Fate::Later { delay, reason } => {
+                later.push(GivenBack { lease: *lease, delay: *delay, reason: reason.clone() });
+            }
+            Fate::Park { reason } => parked.push(Parked { lease: *lease, reason: reason.clone() }),
+        }
+    }
+    if !later.is_empty() {
+        PAYMENTS.give_back(connection, &later).await?;
+    }
+    if !parked.is_empty() {
+        PAYMENTS.park(connection, &parked).await?;
+    }
+    Ok(())
 }

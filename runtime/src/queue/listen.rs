@@ -7,9 +7,10 @@ use sqlx::postgres::PgListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
+use super::Queue;
 use crate::database::Pool;
 
-/// Channel on which the gateway tells of new work.
+/// Channel on which gateways tell of new work, in the word of its queue ([`super::Queue::word`]), or in none for any work.
 pub const CHANNEL: &str = "purser_work";
 /// A lost listening connection costs no more than polling meanwhile.
 const RECONNECT: Duration = Duration::from_secs(1);
@@ -23,9 +24,9 @@ pub struct Wake {
 impl Wake {
     /// Listens on a connection of its own until dropped.
     #[must_use]
-    pub fn listen(pool: Pool) -> Self {
+    pub fn listen(pool: Pool, queue: &Queue) -> Self {
         let told = Arc::new(Notify::new());
-        let listening = tokio::spawn(keep_listening(pool, Arc::clone(&told)));
+        let listening = tokio::spawn(keep_listening(pool, queue.word, Arc::clone(&told)));
         Self { told, listening }
     }
 
@@ -42,22 +43,24 @@ impl Drop for Wake {
     }
 }
 
-async fn keep_listening(pool: Pool, told: Arc<Notify>) {
+async fn keep_listening(pool: Pool, word: &'static str, told: Arc<Notify>) {
     loop {
-        if let Err(error) = listen(&pool, &told).await {
+        if let Err(error) = listen(&pool, word, &told).await {
             tracing::debug!(%error, "not listening for work; polling meanwhile");
         }
         tokio::time::sleep(RECONNECT).await;
     }
 }
 
-async fn listen(pool: &Pool, told: &Notify) -> Result<(), sqlx::Error> {
+async fn listen(pool: &Pool, word: &str, told: &Notify) -> Result<(), sqlx::Error> {
     let mut listener = PgListener::connect_with(pool).await?;
     listener.listen(CHANNEL).await?;
     // Whatever came while nobody listened is found by looking once.
     told.notify_one();
-    while listener.try_recv().await?.is_some() {
-        told.notify_one();
+    while let Some(heard) = listener.try_recv().await? {
+        if ["", word].contains(&heard.payload()) {
+            told.notify_one();
+        }
     }
     Ok(())
 }

@@ -55,8 +55,9 @@ macro_rules! claimed {
 
 /// Every statement of one queue.
 macro_rules! queue {
-    ($table:literal, $subject:literal) => {
+    ($table:literal, $subject:literal, $word:literal) => {
         $crate::queue::Queue {
+            word: $word,
             claim: concat!($crate::queue::statements::claimed!($table, $subject), "select * from claimed"),
             extend: concat!(
                 lazily!(), $crate::queue::statements::mine!($table), "update ", $table, " as item set leased_until = now() + $4::interval

@@ -11,13 +11,15 @@ use super::{Claimant, First, GivenBack, Item, Lease, Parked};
 use crate::database::Pool;
 
 /// Payments on their way.
-pub const PAYMENTS: Queue = queue!("work_items", "payment_id");
+pub const PAYMENTS: Queue = queue!("work_items", "payment_id", "payments");
 /// Captures, refunds and voids on their way.
-pub const OPERATIONS: Queue = queue!("operation_items", "operation_id");
+pub const OPERATIONS: Queue = queue!("operation_items", "operation_id", "operations");
 
 /// One queue: its statements.
 #[derive(Clone, Copy, Debug)]
 pub struct Queue {
+    /// What it is called on [`super::listen::CHANNEL`].
+    pub word: &'static str,
     pub(super) claim: &'static str,
     pub(super) extend: &'static str,
     pub(super) release: &'static str,

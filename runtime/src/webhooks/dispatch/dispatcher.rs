@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use super::Options;
 use super::knowledge::Knowledge;
-use super::link::Link;
 use super::listen::Hearing;
 use super::outcomes::Outcomes;
 use super::owned::Owned;
 use crate::app::App;
+use crate::database::Link;
 use crate::ids::MerchantId;
 use crate::webhooks::sender::{Answer, Sender, common_headers};
 
@@ -78,7 +78,7 @@ impl Dispatcher {
             sender,
             name: format!("{}/{}", app.release, Uuid::now_v7().simple()),
             headers: common_headers(&app.release),
-            link: Link::new(app.pool.clone()),
+            link: Link::lazy(app.pool.clone()),
             owned: HashMap::new(),
             by_merchant: HashMap::new(),
             unread: HashSet::new(),

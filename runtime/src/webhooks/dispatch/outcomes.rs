@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::deliveries::{self, Failed};
-use super::link::Link;
+use crate::database::Link;
 
 /// So many are written at once.
 const BATCH: usize = 128;
