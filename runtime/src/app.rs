@@ -8,13 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cache::{Cache, CacheError, Copies};
 use crate::config::{ConfigError, Secrets};
-use crate::database::{self, DatabaseError, Pool};
+use crate::database::{self, DatabaseError, Notices, Pool};
 use crate::live_settings::LiveSettings;
 use crate::metrics::Metrics;
 use crate::webhooks::Bell;
 
 /// Connections per process besides the five at most that belong to one task each ([`database::Link`]). PostgreSQL is fastest
-/// with a few per core; pods share what it has. Up to six of these only listen.
+/// with a few per core; pods share what it has. One of these only listens.
 const CONNECTIONS_MAX: u32 = 11;
 
 /// What every part of a role stands on.
@@ -23,6 +23,8 @@ pub struct App {
     pub config: RuntimeConfig,
     /// PostgreSQL.
     pub pool: Pool,
+    /// What other processes say.
+    pub notices: Notices,
     /// Redis.
     pub cache: Cache,
     /// Copies of rows that every payment needs.
@@ -70,16 +72,18 @@ impl App {
     /// When something that does not mend itself is wrong: a URL, a missing secret.
     pub fn new(config: RuntimeConfig, secrets: Secrets, shutdown: CancellationToken) -> Result<Arc<Self>, StartError> {
         let pool = database::pool(&secrets.database_url()?, "purser", CONNECTIONS_MAX)?;
+        let notices = Notices::hear(pool.clone());
         let cache = Cache::new(secrets.cache_url().as_ref())?;
-        let settings = LiveSettings::follow(pool.clone(), shutdown.clone());
+        let settings = LiveSettings::follow(pool.clone(), &notices, shutdown.clone());
         let metrics = Metrics::new(&config.release)?;
-        let copies =
-            Copies::follow(pool.clone(), cache.clone(), settings.clone(), &metrics.cache_requests, shutdown.clone());
+        let copies = Copies::new(pool.clone(), cache.clone(), settings.clone(), &metrics.cache_requests);
+        copies.follow(&notices, shutdown.clone());
         let release = config.release.clone();
         let (fraud_warm, processor_warm) = (AtomicBool::default(), AtomicBool::default());
         Ok(Arc::new(Self {
             config,
             pool,
+            notices,
             cache,
             copies,
             settings,

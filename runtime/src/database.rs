@@ -1,6 +1,7 @@
 //! PostgreSQL: the pool, patience while connecting, and what an error means.
 
 mod link;
+mod notices;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Postgres, Transaction};
 
 pub use link::Link;
+pub use notices::{Notice, Notices};
 
 /// A pool of connections to the one database that holds the truth.
 pub type Pool = sqlx::PgPool;

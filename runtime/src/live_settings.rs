@@ -6,11 +6,11 @@ use std::time::Duration;
 use runtime_contract::{CacheTtl, Limits, ProviderSettings, Settings};
 use serde::Deserialize;
 use serde_json::Value;
-use sqlx::postgres::PgListener;
+use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::database::{DatabaseError, Doing, Pool};
+use crate::database::{DatabaseError, Doing, Notice, Notices, Pool};
 
 /// Channel on which a new revision is announced.
 pub const CHANNEL: &str = "purser_settings";
@@ -42,12 +42,13 @@ pub enum SettingsError {
 impl LiveSettings {
     /// Follows the settings in the database until `shutdown`.
     #[must_use]
-    pub fn follow(pool: Pool, shutdown: CancellationToken) -> Self {
+    pub fn follow(pool: Pool, notices: &Notices, shutdown: CancellationToken) -> Self {
         let (sender, receiver) = watch::channel(Arc::new(before_the_first()));
+        let told = notices.on(CHANNEL);
         tokio::spawn(async move {
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = keep_current(&pool, &sender) => {}
+                () = keep_current(&pool, told, &sender) => {}
             }
         });
         Self { receiver }
@@ -81,37 +82,16 @@ fn before_the_first() -> Settings {
     Settings { revision: 0, cache_ttl, providers: Vec::new(), limits: Limits::default() }
 }
 
-async fn keep_current(pool: &Pool, sender: &watch::Sender<Arc<Settings>>) {
-    let mut listener = None;
+async fn keep_current(pool: &Pool, mut told: Receiver<Notice>, sender: &watch::Sender<Arc<Settings>>) {
     loop {
-        if listener.is_none() {
-            listener =
-                listen(pool).await.inspect_err(|error| tracing::debug!(%error, "not listening for settings")).ok();
-        }
-        // Read after listening has begun, so that no change falls between the two.
         let in_force = sender.borrow().revision;
         match read_newer(pool, in_force).await {
             Ok(Some(settings)) => publish(sender, settings),
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "settings not read; those in force stay"),
         }
-        if !told(&mut listener).await {
-            listener = None;
-        }
-    }
-}
-
-/// Waits for a notification or for the poll. False when the listening connection is lost.
-async fn told(listener: &mut Option<PgListener>) -> bool {
-    match listener {
-        Some(listening) => match tokio::time::timeout(POLL, listening.try_recv()).await {
-            Ok(Ok(Some(_))) | Err(_) => true,
-            Ok(Ok(None) | Err(_)) => false,
-        },
-        None => {
-            tokio::time::sleep(POLL).await;
-            true
-        }
+        // Whichever it was, the table tells. That listening has begun is told too, so no change falls before it.
+        let _ = tokio::time::timeout(POLL, told.recv()).await;
     }
 }
 
@@ -124,12 +104,6 @@ fn publish(sender: &watch::Sender<Arc<Settings>>, settings: Settings) {
         *current = Arc::new(settings);
         true
     });
-}
-
-async fn listen(pool: &Pool) -> Result<PgListener, DatabaseError> {
-    let mut listener = PgListener::connect_with(pool).await.doing("could not listen for settings")?;
-    listener.listen(CHANNEL).await.doing("could not listen for settings")?;
-    Ok(listener)
 }
 
 /// The settings in the database, if they are newer than this revision.

@@ -8,13 +8,13 @@ use prometheus::IntCounterVec;
 use runtime_contract::CacheTtl;
 use serde::{Deserialize, Serialize};
 use sqlx::PgExecutor;
-use sqlx::postgres::PgListener;
+use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::changes::CHANNEL;
 use super::{Cache, Change, Layered, Local};
-use crate::database::Pool;
+use crate::database::{Notice, Notices, Pool};
 use crate::ids::{MerchantId, PaymentMethodId, UserId};
 use crate::live_settings::LiveSettings;
 use crate::merchants::{self, Merchant};
@@ -69,16 +69,10 @@ pub struct Copies {
 }
 
 impl Copies {
-    /// Copies that are kept current until `shutdown`.
+    /// Copies that nobody keeps current yet.
     #[must_use]
-    pub fn follow(
-        pool: Pool,
-        redis: Cache,
-        settings: LiveSettings,
-        counts: &IntCounterVec,
-        shutdown: CancellationToken,
-    ) -> Arc<Self> {
-        let copies = Arc::new(Self {
+    pub fn new(pool: Pool, redis: Cache, settings: LiveSettings, counts: &IntCounterVec) -> Arc<Self> {
+        Arc::new(Self {
             users: Layered::new("user", ENTRIES_MAX, redis.clone(), counts),
             instruments: Layered::new("payment_method", ENTRIES_MAX, redis.clone(), counts),
             merchants: Local::new("merchant", ENTRIES_MAX, counts),
@@ -86,16 +80,19 @@ impl Copies {
             redis,
             pool,
             settings,
-        });
-        let kept = copies.clone();
+        })
+    }
+
+    /// Keeps them current until `shutdown`.
+    pub fn follow(self: &Arc<Self>, notices: &Notices, shutdown: CancellationToken) {
+        let (kept, told) = (Arc::clone(self), notices.on(CHANNEL));
         tokio::spawn(async move {
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                () = kept.listen() => {}
+                () = kept.listen(told) => {}
                 () = kept.tell_redis() => {}
             }
         });
-        copies
     }
 
     /// A user.
@@ -143,30 +140,22 @@ impl Copies {
         self.rules_changed.subscribe()
     }
 
-    async fn listen(&self) {
-        loop {
-            if let Err(error) = self.listen_once().await {
-                tracing::debug!(%error, "not listening for changes; copies live for seconds meanwhile");
-            }
-            tokio::time::sleep(RETRY).await;
-        }
-    }
-
-    async fn listen_once(&self) -> Result<(), sqlx::Error> {
-        let mut listener = PgListener::connect_with(&self.pool).await?;
-        listener.listen(CHANNEL).await?;
-        // What was said while nobody listened is not known.
-        self.users.forget_local();
-        self.instruments.forget_local();
-        self.merchants.forget_all();
-        self.rules_changed.send_replace(());
-        while let Some(notification) = listener.try_recv().await? {
-            match notification.payload().parse() {
-                Ok(change) => self.forget(change).await,
-                Err(error) => tracing::debug!(%error, "a change that this release does not know"),
+    async fn listen(&self, mut told: Receiver<Notice>) {
+        while let Some(notice) = told.recv().await {
+            match notice {
+                // What was said while nobody listened is not known.
+                Notice::Begun => {
+                    self.users.forget_local();
+                    self.instruments.forget_local();
+                    self.merchants.forget_all();
+                    self.rules_changed.send_replace(());
+                }
+                Notice::Word(word) => match word.parse() {
+                    Ok(change) => self.forget(change).await,
+                    Err(error) => tracing::debug!(%error, "a change that this release does not know"),
+                },
             }
         }
-        Ok(())
     }
 
     async fn tell_redis(&self) {

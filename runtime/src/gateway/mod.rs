@@ -99,7 +99,7 @@ pub async fn serve_on(app: Arc<App>, listener: TcpListener) -> std::io::Result<(
         }
         () = intake.serve(app.clone(), bell.clone()) => Ok(()),
         () = gateway.limiter.serve() => Ok(()),
-        () = waiters.serve(app.pool.clone()) => Ok(()),
+        () = waiters.serve(app.pool.clone(), app.notices.clone()) => Ok(()),
         () = bell.pass_on(app.pool.clone()) => Ok(()),
         () = forget_keys(&app) => Ok(()),
     }

@@ -5,17 +5,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use sqlx::postgres::PgListener;
 use tokio::sync::{mpsc, watch};
 use uuid::Uuid;
 
-use crate::database::{Link, Pool};
+use crate::database::{Link, Notice, Notices, Pool};
 use crate::idempotency::{self, Answer, KeyedRequest, Subject};
 
 /// Channel on which processors name what came to its end: uuids, separated by commas.
 pub(super) const SETTLED: &str = "purser_settled";
-/// How long the listening connection stays away after it broke.
-const RECONNECT: Duration = Duration::from_millis(500);
 /// A notification that was lost costs at most about this much.
 const RESCUE: Duration = Duration::from_secs(1);
 /// How many are read in one statement.
@@ -70,26 +67,17 @@ impl Waiters {
     }
 
     /// Reads answers and hands them out until the process ends. While no notification comes, it looks by itself.
-    pub(super) async fn serve(self, pool: Pool) {
-        tokio::join!(self.listen(&pool), self.read(&pool));
+    pub(super) async fn serve(self, pool: Pool, notices: Notices) {
+        tokio::join!(self.listen(&notices), self.read(&pool));
     }
 
-    async fn listen(&self, pool: &Pool) {
-        loop {
-            if let Err(error) = self.listen_once(pool).await {
-                tracing::debug!(%error, "not listening for settled payments; trying again");
+    async fn listen(&self, notices: &Notices) {
+        let mut told = notices.on(SETTLED);
+        while let Some(notice) = told.recv().await {
+            if let Notice::Word(word) = notice {
+                self.tell(&word);
             }
-            tokio::time::sleep(RECONNECT).await;
         }
-    }
-
-    async fn listen_once(&self, pool: &Pool) -> Result<(), sqlx::Error> {
-        let mut listener = PgListener::connect_with(pool).await?;
-        listener.listen(SETTLED).await?;
-        while let Some(notification) = listener.try_recv().await? {
-            self.tell(notification.payload());
-        }
-        Ok(())
     }
 
     /// Has those looked at that are named in a notification.

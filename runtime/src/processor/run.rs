@@ -121,7 +121,7 @@ async fn keep_warm(worker: &Worker) {
 
 async fn claim_until_shutdown(worker: &Arc<Worker>, options: &Options, tasks: &mut JoinSet<()>) {
     let App { pool, release, shutdown, .. } = &*worker.app;
-    let wake = Wake::listen(pool.clone(), &PAYMENTS);
+    let mut wake = Wake::listen(&worker.app.notices, &PAYMENTS);
     let name = format!("{release}/{}", Uuid::now_v7().simple());
     let mut link = Link::lazy(pool.clone());
     let claimant = Claimant { release: release.clone(), worker: name, lease: options.lease, grace: options.grace };

@@ -52,7 +52,7 @@ pub(in crate::processor) async fn run(app: Arc<App>, providers: Client, settled:
 
 async fn claim_until_shutdown(worker: &Arc<Worker>, options: &Options, tasks: &mut JoinSet<()>) {
     let App { pool, release, shutdown, .. } = &*worker.app;
-    let wake = Wake::listen(pool.clone(), &OPERATIONS);
+    let mut wake = Wake::listen(&worker.app.notices, &OPERATIONS);
     let name = format!("{release}/{}", Uuid::now_v7().simple());
     let claimant = Claimant { release: release.clone(), worker: name, lease: options.lease, grace: options.grace };
     let mut claims: u64 = 0;

@@ -6,17 +6,18 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
+use tokio::sync::mpsc::Receiver;
 use tokio::task::{self, JoinSet};
 use uuid::Uuid;
 
 use super::Options;
 use super::knowledge::Knowledge;
-use super::listen::Hearing;
 use super::outcomes::Outcomes;
 use super::owned::Owned;
 use crate::app::App;
-use crate::database::Link;
+use crate::database::{Link, Notice};
 use crate::ids::MerchantId;
+use crate::webhooks::bell::{CHANNEL, Heard, parse};
 use crate::webhooks::sender::{Answer, Sender, common_headers};
 
 /// The database is away: look again after this.
@@ -99,7 +100,7 @@ impl Dispatcher {
     }
 
     pub(super) async fn run(mut self) {
-        let mut hearing = Hearing::begin(self.app.pool.clone());
+        let mut told = self.app.notices.on(CHANNEL);
         let (shutdown, bell) = (self.app.shutdown.clone(), self.app.deliveries.clone());
         while !shutdown.is_cancelled() {
             let wake = tokio::time::Instant::from_std(self.wake_at());
@@ -107,12 +108,12 @@ impl Dispatcher {
                 () = shutdown.cancelled() => break,
                 Some(ended) = self.posts.join_next_with_id() => self.ended(ended).await,
                 () = bell.rung() => self.rung().await,
-                words = hearing.heard() => self.heard(words).await,
+                Some(notice) = told.recv() => self.heard(words(notice, &mut told)).await,
                 () = tokio::time::sleep_until(wake) => {}
             }
             self.turn(Instant::now()).await;
         }
-        drop(hearing);
+        drop(told);
         self.finish().await;
     }
 
@@ -186,4 +187,14 @@ impl Dispatcher {
             tracing::warn!(%error, "endpoints not released; their leases run out by themselves");
         }
     }
+}
+
+/// What was said, and what else was said meanwhile. Nothing is missed while nobody listens: looking finds it.
+fn words(first: Notice, told: &mut Receiver<Notice>) -> Vec<Heard> {
+    let all = std::iter::once(first).chain(std::iter::from_fn(|| told.try_recv().ok()));
+    let said = all.filter_map(|notice| match notice {
+        Notice::Begun => None,
+        Notice::Word(word) => Some(word),
+    });
+    said.flat_map(|word| parse(&word).collect::<Vec<_>>()).collect()
 }

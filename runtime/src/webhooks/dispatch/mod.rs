@@ -15,7 +15,6 @@ mod deliveries;
 mod dispatcher;
 mod knowledge;
 mod leases;
-mod listen;
 mod looking;
 mod outcomes;
 mod owned;
