@@ -13,9 +13,9 @@ use crate::live_settings::LiveSettings;
 use crate::metrics::Metrics;
 use crate::webhooks::Bell;
 
-/// Connections per process besides the five at most that belong to one task each ([`database::Link`]). PostgreSQL is fastest
+/// Connections per process besides the six at most that belong to one task each ([`database::Link`]). PostgreSQL is fastest
 /// with a few per core; pods share what it has. One of these only listens.
-const CONNECTIONS_MAX: u32 = 11;
+const CONNECTIONS_MAX: u32 = 10;
 
 /// What every part of a role stands on.
 pub struct App {

@@ -154,7 +154,8 @@ async fn an_item_given_back_for_later_is_not_due_before_and_a_parked_one_never()
 #[tokio::test]
 async fn new_work_wakes_a_sleeping_worker_long_before_it_would_look() {
     let stage = Stage::new("pm_card_visa").await;
-    let mut wake = Wake::listen(&Notices::hear(stage.pool().clone()), &PAYMENTS);
+    let notices = Notices::hear(stage.pool().clone());
+    let mut wake = Wake::listen(&notices, &PAYMENTS);
     // The first hint says that listening has begun.
     tokio::time::timeout(stage::PATIENCE, wake.wait(stage::PATIENCE)).await.unwrap();
     let begin = std::time::Instant::now();

@@ -13,7 +13,8 @@ use super::Pool;
 /// Plans are made once: the statements of a link work on arrays, whose sizes no plan depends on, and planning them anew each
 /// time costs as much as running them. Every row is found by a key, however large its table was when the plan was made: a queue
 /// is empty at that time, and soon full of rows that ended.
-const SETTINGS: &str = "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off;
+const SETTINGS: &str =
+    "set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_bitmapscan = off;
     set enable_hashjoin = off; set enable_mergejoin = off";
 /// For what may be forgotten in a crash of the database.
 const LAZILY: &str = "set synchronous_commit = off";

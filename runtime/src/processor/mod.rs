@@ -19,6 +19,7 @@ pub mod resolve;
 mod rows;
 mod run;
 pub mod settled;
+mod shift;
 mod worker;
 mod write;
 

@@ -1,26 +1,27 @@
 //! What has payments in work: claimed ones are brought forward one by one, and whatever goes wrong with one stays its own.
 
 use std::any::Any;
-use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt;
 use secrecy::SecretString;
+use sqlx::postgres::PgConnection;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::advance::{Progress, advance};
 use super::budget::Budget;
 use super::credentials::Credentials;
 use super::error::StepError;
-use super::load::Claimed;
+use super::load::{self, Claimed};
 use super::recorder::Recorder;
 use super::settled::Settled;
+use super::shift::{InWork, Trade};
 use crate::app::App;
 use crate::fraud::FraudClient;
 use crate::providers::Client;
 use crate::providers::health::Health;
-use crate::queue::{GivenBack, Item, Lease, PAYMENTS, Parked, backoff};
+use crate::queue::{Claimant, First, GivenBack, Item, PAYMENTS, Parked, Queue, backoff};
 
 /// So many claims in a row that nobody gave back: whoever takes this payment does not survive it.
 pub(super) const CLAIMS_LOST_MAX: i32 = 50;
@@ -36,7 +37,7 @@ pub struct Worker {
     credentials: Credentials,
     budget: Mutex<Budget>,
     health: Mutex<Health>,
-    in_flight: Mutex<HashSet<Lease>>,
+    in_work: InWork,
 }
 
 /// The tasks that write for a worker. Dropped, they end at once, as in a crash.
@@ -72,7 +73,7 @@ impl Worker {
             credentials: Credentials::default(),
             budget: Mutex::default(),
             health: Mutex::default(),
-            in_flight: Mutex::default(),
+            in_work: InWork::default(),
             app,
         };
         Ok((worker, Writing { lanes, announcing }))
@@ -84,35 +85,12 @@ impl Worker {
     /// When a step could not be recorded, or the payment is not to be understood; a panic is such an error, so that its
     /// payment comes up for a person in the end, rather than again and again.
     pub async fn advance(&self, Claimed { item, case }: Claimed) -> Result<Progress, StepError> {
-        let _in_flight = InFlight::enter(self, &item);
+        let _in_work = self.in_work.enter(&item);
         let work = async { advance(self, &item, case?).await };
         AssertUnwindSafe(work)
             .catch_unwind()
             .await
             .unwrap_or_else(|panic| Err(StepError::Inconsistent(format!("a panic: {}", panic_message(&*panic)))))
-    }
-
-    /// The same; what does not work out is given back, or set aside for a person.
-    pub(super) async fn bring_forward(&self, claimed: Claimed) {
-        let item = claimed.item.clone();
-        if item.attempt > CLAIMS_LOST_MAX && item.last_error.is_none() {
-            let reason =
-                format!("claimed {} times, and never given back: its workers did not survive it", item.attempt);
-            return self.set_aside(&item, reason).await;
-        }
-        match self.advance(claimed).await {
-            Ok(progress) => tracing::debug!(payment = %item.payment_id, ?progress, "brought forward"),
-            Err(StepError::Lost) => {
-                tracing::warn!(payment = %item.payment_id, claim = item.attempt, "lost to another worker");
-            }
-            Err(error) if error.is_of_the_record() && item.attempt >= CLAIMS_FAILED_MAX => {
-                self.set_aside(&item, error.to_string()).await;
-            }
-            Err(error) => {
-                tracing::warn!(payment = %item.payment_id, %error, "not brought forward");
-                self.give_back(&item, &error).await;
-            }
-        }
     }
 
     async fn set_aside(&self, item: &Item, reason: String) {
@@ -153,37 +131,54 @@ impl Worker {
         // Sums are whole even if somebody panicked beside them.
         self.budget.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn in_flight(&self) -> MutexGuard<'_, HashSet<Lease>> {
-        // A set of numbers is whole even if somebody panicked beside it.
-        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+impl Trade for Worker {
+    const QUEUE: Queue = PAYMENTS;
+    type Claimed = Claimed;
+
+    fn app(&self) -> &App {
+        &self.app
     }
 
-    pub(super) fn leases(&self) -> Vec<Lease> {
-        self.in_flight().iter().copied().collect()
+    fn in_work(&self) -> &InWork {
+        &self.in_work
+    }
+
+    async fn claim(
+        connection: &mut PgConnection,
+        by: &Claimant,
+        limit: u32,
+        first: First,
+    ) -> Result<Vec<Claimed>, sqlx::Error> {
+        load::claim(connection, by, limit, first).await
+    }
+
+    /// What does not work out is given back, or set aside for a person.
+    async fn bring_forward(self: Arc<Self>, claimed: Claimed) {
+        let item = claimed.item.clone();
+        if item.attempt > CLAIMS_LOST_MAX && item.last_error.is_none() {
+            let reason =
+                format!("claimed {} times, and never given back: its workers did not survive it", item.attempt);
+            return self.set_aside(&item, reason).await;
+        }
+        match self.advance(claimed).await {
+            Ok(progress) => tracing::debug!(payment = %item.payment_id, ?progress, "brought forward"),
+            Err(StepError::Lost) => {
+                tracing::warn!(payment = %item.payment_id, claim = item.attempt, "lost to another worker");
+            }
+            Err(error) if error.is_of_the_record() && item.attempt >= CLAIMS_FAILED_MAX => {
+                self.set_aside(&item, error.to_string()).await;
+            }
+            Err(error) => {
+                tracing::warn!(payment = %item.payment_id, %error, "not brought forward");
+                self.give_back(&item, &error).await;
+            }
+        }
     }
 }
 
 pub(super) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
-}
-
-/// Stands for a payment in work; gone when it is not, however that came about.
-struct InFlight<'a> {
-    worker: &'a Worker,
-    lease: Lease,
-}
-
-impl<'a> InFlight<'a> {
-    fn enter(worker: &'a Worker, item: &Item) -> Self {
-        worker.in_flight().insert(item.lease());
-        Self { worker, lease: item.lease() }
-    }
-}
-
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.worker.in_flight().remove(&self.lease);
-    }
 }

@@ -22,8 +22,9 @@ use crate::webhooks::sender::{Answer, Sender, common_headers};
 
 /// The database is away: look again after this.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
-/// Reads are this far apart at least, so that what is committed meanwhile is read at once.
-const READ_SPACING: Duration = Duration::from_millis(2);
+/// Reads are this far apart at least, so that what is committed meanwhile is read at once. No merchant waits for an event as
+/// one waits for an answer, and each read costs a payment's share of the database.
+const READ_SPACING: Duration = Duration::from_millis(10);
 /// Looking may take this share of the time.
 const LOOKING_SHARE: u32 = 20;
 

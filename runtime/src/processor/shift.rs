@@ -1,0 +1,190 @@
+//! The loop of a queue: claim what is due, bring it forward, keep the claims alive, and end in order.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sqlx::postgres::PgConnection;
+use tokio::task::{JoinError, JoinSet};
+use uuid::Uuid;
+
+use super::run::Options;
+use crate::app::App;
+use crate::database::Link;
+use crate::queue::{Claimant, First, Item, Lease, Queue, Wake};
+
+/// Every so many claims look first at what other releases left lying.
+const STRAYS_FIRST_EVERY: u64 = 8;
+/// When every place is taken, one place alone is not worth a claim: others become free within this time.
+const GATHER: Duration = Duration::from_millis(2);
+/// The database is away: look again after this.
+const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
+
+/// What is done with the items of one queue.
+pub(super) trait Trade: Send + Sync + 'static {
+    /// The queue.
+    const QUEUE: Queue;
+    /// An item that was claimed, with whatever was read with it.
+    type Claimed: Send + 'static;
+
+    /// What it stands on.
+    fn app(&self) -> &App;
+
+    /// The claims that are in work.
+    fn in_work(&self) -> &InWork;
+
+    /// Claims what is due.
+    fn claim(
+        connection: &mut PgConnection,
+        by: &Claimant,
+        limit: u32,
+        first: First,
+    ) -> impl Future<Output = Result<Vec<Self::Claimed>, sqlx::Error>> + Send;
+
+    /// Takes an item as far as it goes now. Whatever goes wrong with it stays its own.
+    fn bring_forward(self: Arc<Self>, claimed: Self::Claimed) -> impl Future<Output = ()> + Send;
+}
+
+/// Works until the process is to end, and until what is in work then has ended or is back in the queue.
+pub(super) async fn work<T: Trade>(trade: &Arc<T>, places: usize, options: &Options) {
+    let shift = async {
+        let mut tasks = JoinSet::new();
+        claim_until_shutdown(trade, places, options, &mut tasks).await;
+        drain(&**trade, options, &mut tasks).await;
+    };
+    tokio::select! {
+        () = shift => {}
+        () = keep_claims(&**trade, options.lease) => {}
+    }
+}
+
+async fn claim_until_shutdown<T: Trade>(trade: &Arc<T>, places: usize, options: &Options, tasks: &mut JoinSet<()>) {
+    let App { pool, release, shutdown, notices, .. } = trade.app();
+    let mut wake = Wake::listen(notices, &T::QUEUE);
+    let name = format!("{release}/{}", Uuid::now_v7().simple());
+    let mut link = Link::lazy(pool.clone());
+    let claimant = Claimant { release: release.clone(), worker: name, lease: options.lease, grace: options.grace };
+    let mut claims: u64 = 0;
+    while !shutdown.is_cancelled() {
+        while let Some(ended) = tasks.try_join_next() {
+            report_panic(ended, T::QUEUE.word);
+        }
+        let free = places.saturating_sub(tasks.len());
+        if free == 0 {
+            let one_ended = async {
+                if let Some(ended) = tasks.join_next().await {
+                    report_panic(ended, T::QUEUE.word);
+                }
+                tokio::time::sleep(GATHER).await;
+            };
+            tokio::select! { () = one_ended => {}, () = shutdown.cancelled() => {} }
+            continue;
+        }
+        claims += 1;
+        let first = if claims.is_multiple_of(STRAYS_FIRST_EVERY) { First::Strays } else { First::Own };
+        let pause = match claim::<T>(&mut link, &claimant, free, first).await {
+            Ok(items) => {
+                let all_taken = items.len() == free;
+                for item in items {
+                    tasks.spawn(Arc::clone(trade).bring_forward(item));
+                }
+                if all_taken { Duration::ZERO } else { options.poll }
+            }
+            Err(error) => {
+                tracing::warn!(%error, queue = T::QUEUE.word, "no work claimed");
+                link.drop_connection();
+                OUTAGE_PAUSE
+            }
+        };
+        if !pause.is_zero() {
+            tokio::select! { () = wake.wait(pause) => {}, () = shutdown.cancelled() => {} }
+        }
+    }
+}
+
+async fn claim<T: Trade>(
+    link: &mut Link,
+    by: &Claimant,
+    places: usize,
+    first: First,
+) -> Result<Vec<T::Claimed>, sqlx::Error> {
+    T::claim(link.get().await?, by, u32::try_from(places).unwrap_or(u32::MAX), first).await
+}
+
+/// Waits for what is in work; gives back what does not end in time. What was sent to a provider is then asked about by
+/// the next worker, with the same key.
+async fn drain<T: Trade>(trade: &T, options: &Options, tasks: &mut JoinSet<()>) {
+    let all_ended = async {
+        while let Some(ended) = tasks.join_next().await {
+            report_panic(ended, T::QUEUE.word);
+        }
+    };
+    if tokio::time::timeout(options.drain, all_ended).await.is_ok() {
+        return;
+    }
+    // Taken down before the tasks are stopped, since each of them strikes itself off.
+    let leases = trade.in_work().leases();
+    tasks.shutdown().await;
+    tracing::warn!(items = leases.len(), queue = T::QUEUE.word, "given back unfinished");
+    if let Err(error) = T::QUEUE.release(&trade.app().pool, &leases).await {
+        tracing::warn!(%error, queue = T::QUEUE.word, "not given back; the claims run out by themselves");
+    }
+}
+
+/// An item whose task panicked is tried again when its claim runs out. Nothing is lost, but somebody must know.
+fn report_panic(ended: Result<(), JoinError>, queue: &str) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, queue, "not brought forward; it is tried again when its claim runs out");
+    }
+}
+
+/// Makes the claims of what is in work last, so that a slow provider is not asked by two workers at a time.
+async fn keep_claims<T: Trade>(trade: &T, lease: Duration) {
+    let mut ticks = tokio::time::interval(lease / 3);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let leases = trade.in_work().leases();
+        if leases.is_empty() {
+            continue;
+        }
+        if let Err(error) = T::QUEUE.extend(&trade.app().pool, &leases, lease).await {
+            tracing::warn!(%error, claims = leases.len(), queue = T::QUEUE.word, "claims not extended");
+        }
+    }
+}
+
+/// The claims that are in work.
+#[derive(Debug, Default)]
+pub(super) struct InWork(Mutex<HashSet<Lease>>);
+
+impl InWork {
+    /// Counts an item among them for as long as what is returned lives.
+    pub(super) fn enter(&self, item: &Item) -> Entry<'_> {
+        self.claims().insert(item.lease());
+        Entry { in_work: self, lease: item.lease() }
+    }
+
+    fn leases(&self) -> Vec<Lease> {
+        self.claims().iter().copied().collect()
+    }
+
+    fn claims(&self) -> MutexGuard<'_, HashSet<Lease>> {
+        // A set of numbers is whole even if somebody panicked beside it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Stands for an item in work; gone when it is not, however that came about.
+pub(super) struct Entry<'a> {
+    in_work: &'a InWork,
+    lease: Lease,
+}
+
+impl Drop for Entry<'_> {
+    fn drop(&mut self) {
+        self.in_work.claims().remove(&self.lease);
+    }
+}
