@@ -7,6 +7,7 @@
 // Values: no IO, no clock.
 pub mod ids;
 pub mod money;
+pub mod pace;
 pub mod page;
 
 // Nouns.

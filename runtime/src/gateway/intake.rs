@@ -2,10 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use futures::future::join_all;
 use http::StatusCode;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
@@ -15,14 +12,11 @@ use crate::app::App;
 use crate::database::{self, Link};
 use crate::idempotency::IdempotencyKey;
 use crate::ids::{MerchantId, PaymentId};
+use crate::pace::Pace;
 use crate::payments::accept::{NewPayment, accept};
 
 /// Payments in one commit. More make the statement longer, and hardly the commit cheaper.
-const BATCH_MAX: usize = 100;
-/// How long a commit is put off for more to share it, when others are on their way anyway.
-const LINGER: Duration = Duration::from_millis(1);
-/// Commits on their way at once. PostgreSQL flushes them together; a third finds hardly anything left to do.
-const WRITERS: usize = 2;
+const BATCH_MAX: usize = 256;
 /// Payments that may wait for a commit: about a second's worth. Further ones are refused before anything is done.
 const QUEUE_MAX: usize = 2048;
 
@@ -47,13 +41,12 @@ struct Entry {
 pub(super) struct Intake {
     entries: mpsc::Sender<Entry>,
     waiting: Arc<Mutex<mpsc::Receiver<Entry>>>,
-    writing: Arc<AtomicUsize>,
 }
 
 impl Default for Intake {
     fn default() -> Self {
         let (entries, waiting) = mpsc::channel(QUEUE_MAX);
-        Self { entries, waiting: Arc::new(Mutex::new(waiting)), writing: Arc::default() }
+        Self { entries, waiting: Arc::new(Mutex::new(waiting)) }
     }
 }
 
@@ -77,35 +70,15 @@ impl Intake {
 
     /// Commits what is put in, until the process ends.
     pub(super) async fn serve(self, app: Arc<App>, bell: Bell) {
-        join_all((0..WRITERS).map(|_| self.write(&app, &bell))).await;
-    }
-
-    async fn write(&self, app: &App, bell: &Bell) {
-        let mut link = Link::new(app.pool.clone());
-        loop {
-            let batch = self.collect().await;
-            self.writing.fetch_add(1, Ordering::Relaxed);
-            commit(app, &mut link, bell, batch).await;
-            self.writing.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    /// What waits; one writer collects at a time. An idle gateway commits at once.
-    async fn collect(&self) -> Vec<Entry> {
         let mut waiting = self.waiting.lock().await;
+        let (mut link, mut pace) = (Link::new(app.pool.clone()), Pace::default());
         let mut batch = Vec::with_capacity(BATCH_MAX);
-        waiting.recv_many(&mut batch, BATCH_MAX).await;
-        if self.writing.load(Ordering::Relaxed) > 0 {
-            let fill = async {
-                while batch.len() < BATCH_MAX {
-                    let room = BATCH_MAX - batch.len();
-                    waiting.recv_many(&mut batch, room).await;
-                }
-            };
-            // Time being up is the usual end.
-            let _ = tokio::time::timeout(LINGER, fill).await;
+        while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
+            pace.batch().await;
+            let meanwhile = std::iter::from_fn(|| waiting.try_recv().ok());
+            batch.extend(meanwhile.take(BATCH_MAX - batch.len()));
+            commit(&app, &mut link, &bell, std::mem::take(&mut batch)).await;
         }
-        batch
     }
 }
 

@@ -1,7 +1,7 @@
 //! Group commit: what tasks want written goes as values to a recorder, which writes what is there in one commit.
 //!
-//! Under load a batch is what came while the one before was being committed, so nobody waits for company, and the disk
-//! is asked once for many payments. What was handed in is written even when the worker ends meanwhile.
+//! Under load a batch is what came while the one before was being committed, so the disk is asked once for many payments;
+//! below that, what came within a few milliseconds. What was handed in is written even when the worker ends meanwhile.
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -12,6 +12,7 @@ use super::record::{Record, Sending};
 use super::settled::Settled;
 use super::write::{self, BatchError};
 use crate::database::{Link, Pool};
+use crate::pace::Pace;
 use crate::webhooks::Bell;
 
 /// More would make one commit long without making it much cheaper.
@@ -124,8 +125,11 @@ struct Lane {
 
 impl Lane {
     async fn run<T: Kind>(mut self, mut new: mpsc::Receiver<Job<T>>) {
-        let mut jobs = Vec::with_capacity(BATCH_MAX);
+        let (mut pace, mut jobs) = (Pace::default(), Vec::with_capacity(BATCH_MAX));
         while new.recv_many(&mut jobs, BATCH_MAX).await > 0 {
+            pace.batch().await;
+            let meanwhile = std::iter::from_fn(|| new.try_recv().ok());
+            jobs.extend(meanwhile.take(BATCH_MAX - jobs.len()));
             self.settle(std::mem::take(&mut jobs)).await;
         }
     }

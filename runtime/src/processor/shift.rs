@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::run::Options;
 use crate::app::App;
 use crate::database::Link;
+use crate::pace::Pace;
 use crate::queue::{Claimant, First, Item, Lease, Queue, Wake};
 
 /// Every so many claims look first at what other releases left lying.
@@ -64,7 +65,7 @@ async fn claim_until_shutdown<T: Trade>(trade: &Arc<T>, places: usize, options: 
     let name = format!("{release}/{}", Uuid::now_v7().simple());
     let mut link = Link::lazy(pool.clone());
     let claimant = Claimant { release: release.clone(), worker: name, lease: options.lease, grace: options.grace };
-    let mut claims: u64 = 0;
+    let (mut pace, mut claims) = (Pace::default(), 0_u64);
     while !shutdown.is_cancelled() {
         while let Some(ended) = tasks.try_join_next() {
             report_panic(ended, T::QUEUE.word);
@@ -96,9 +97,13 @@ async fn claim_until_shutdown<T: Trade>(trade: &Arc<T>, places: usize, options: 
                 OUTAGE_PAUSE
             }
         };
-        if !pause.is_zero() {
-            tokio::select! { () = wake.wait(pause) => {}, () = shutdown.cancelled() => {} }
-        }
+        let due = async {
+            if !pause.is_zero() {
+                wake.wait(pause).await;
+            }
+            pace.batch().await;
+        };
+        tokio::select! { () = due => {}, () = shutdown.cancelled() => {} }
     }
 }
 
