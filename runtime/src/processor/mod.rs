@@ -24,6 +24,8 @@ mod worker;
 mod write;
 
 pub use advance::Progress;
-pub use operations::{Resolving, resolve as resolve_operation};
+pub use operations::{
+    Progress as OperationProgress, Resolving, advance_claimed as advance_operation, resolve as resolve_operation,
+};
 pub use run::{Options, ProcessorError, run, run_with};
 pub use worker::{Worker, Writing};

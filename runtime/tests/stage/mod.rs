@@ -1,9 +1,11 @@
 //! A stage for payments: a merchant, a user, a provider simulator, and processors that can be killed.
 
 // Every test program compiles this module whole and uses a part of it.
-#![allow(dead_code, unreachable_pub, missing_docs)]
+#![allow(dead_code, unreachable_pub, unused_imports, missing_docs)]
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+mod simulator;
+
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -11,15 +13,14 @@ use runtime::fraud;
 use runtime::ids::{MerchantId, PaymentId, PaymentMethodId, UserId};
 use runtime::processor::{self, Options};
 use runtime::settings_apply;
-use runtime::simulator::{Simulator, SimulatorArgs};
 use runtime_contract::{CacheTtl, OnDeadline, ProviderName, ProviderSettings, Settings};
 use rust_decimal::Decimal;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sqlx::{Connection, FromRow, PgPool};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
+pub use self::simulator::Provider;
 use crate::support::{self, OWNER, RELEASE, TestApp};
 
 /// Longer than anything here may take on a busy machine.
@@ -234,61 +235,6 @@ pub fn provider(resource: &str, address: SocketAddr, priority: i32) -> ProviderS
         active: true,
         max_latency_ms: 5_000,
         success_rate_threshold: "95.0".into(),
-    }
-}
-
-/// A provider simulator that can be taken away.
-pub struct Provider {
-    pub address: SocketAddr,
-    stop: CancellationToken,
-    serving: JoinHandle<()>,
-}
-
-impl Provider {
-    pub async fn start() -> Self {
-        Self::start_at(0, 0).await
-    }
-
-    pub async fn start_at(port: u16, latency_ms: u64) -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let args = SimulatorArgs {
-            address,
-            port,
-            ledger: None,
-            latency_ms,
-            secret_key: None,
-            webhook_url: None,
-            webhook_secret: None,
-        };
-        let simulator = Simulator::bind(args).await.unwrap();
-        let address = simulator.address();
-        let stop = CancellationToken::new();
-        let serving = tokio::spawn({
-            let stop = stop.clone();
-            async move { simulator.serve(stop).await.unwrap() }
-        });
-        Self { address, stop, serving }
-    }
-
-    /// Makes the next requests go wrong.
-    pub async fn fault(&self, fault: &str, count: usize) {
-        let url = format!("http://{}/simulator/faults", self.address);
-        let response =
-            reqwest::Client::new().post(url).json(&json!({"fault": fault, "count": count})).send().await.unwrap();
-        assert_eq!(response.status(), 204);
-    }
-
-    /// What the provider charged, by its own account.
-    pub async fn charges(&self) -> Vec<Value> {
-        let url = format!("http://{}/simulator/charges", self.address);
-        let body: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
-        body["charges"].as_array().unwrap().clone()
-    }
-
-    pub async fn stop(self) {
-        self.stop.cancel();
-        self.serving.await.unwrap();
     }
 }
 

@@ -11,14 +11,17 @@ use super::case::{Case, Charged};
 use super::decide::{Conclusion, Move, conclude, decide};
 use super::store::{self, Step, StoreError};
 use super::worker::Worker;
+use crate::app::App;
 use crate::operations::OperationStatus;
 use crate::operations::outcome::Outcome as End;
-use crate::providers::{Adapter, Endpoint, Outcome, adapter};
+use crate::processor::error::StepError;
+use crate::processor::settled::Settled;
+use crate::providers::{Adapter, Client, Endpoint, Outcome, adapter};
 use crate::queue::{Item, backoff};
 
 /// Where an operation stands after it was brought forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub enum Progress {
     /// It is at its end.
     Ended(OperationStatus),
     /// It needed nothing.
@@ -36,40 +39,65 @@ struct Line<'a> {
     credential: SecretString,
 }
 
+/// What an operation is brought forward with.
+#[derive(Clone, Copy)]
+struct Means<'a> {
+    app: &'a App,
+    providers: &'a Client,
+    settled: &'a Settled,
+}
+
 /// Brings an operation forward until it ends or has to wait.
 pub(super) async fn advance(worker: &Worker, item: &Item) -> Result<Progress, StoreError> {
-    let case = store::load(&worker.app.pool, item).await?;
+    forward(Means { app: &worker.app, providers: &worker.providers, settled: &worker.settled }, item).await
+}
+
+/// The same for one who claims by hand.
+///
+/// # Errors
+/// When a step could not be recorded, or the operation is not to be understood.
+pub async fn advance_claimed(
+    app: &App,
+    providers: &Client,
+    settled: &Settled,
+    item: &Item,
+) -> Result<Progress, StepError> {
+    Ok(forward(Means { app, providers, settled }, item).await?)
+}
+
+async fn forward(means: Means<'_>, item: &Item) -> Result<Progress, StoreError> {
+    let case = store::load(&means.app.pool, item).await?;
     let speaks = case.charged.as_ref().and_then(|charged| adapter(charged.name));
     let window_s = speaks.map_or(i64::MAX, Adapter::idempotency_window_s);
     let now = Utc::now();
     match decide(&case, window_s, now) {
-        Move::Finish => finish(worker, item).await,
-        Move::Park { reason } => park(worker, item, &case, &reason).await,
-        Move::Send => match line(worker, &case) {
+        Move::Finish => finish(means, item).await,
+        Move::Park { reason } => park(means, item, &case, &reason).await,
+        Move::Send => match line(means, &case) {
             Ok(line) => {
-                let sent = send(worker, item, &case, now).await?;
-                ask(worker, item, &sent, &line, false).await
+                let sent = send(means, item, &case, now).await?;
+                ask(means, item, &sent, &line, false).await
             }
-            Err(reason) => wait(worker, item, &case, &reason).await,
+            Err(reason) => wait(means, item, &case, &reason).await,
         },
-        Move::Ask => match line(worker, &case) {
-            Ok(line) => ask(worker, item, &case, &line, true).await,
-            Err(reason) => wait(worker, item, &case, &reason).await,
+        Move::Ask => match line(means, &case) {
+            Ok(line) => ask(means, item, &case, &line, true).await,
+            Err(reason) => wait(means, item, &case, &reason).await,
         },
     }
 }
 
 /// The adapter and the credential, or why there is none.
-fn line<'a>(worker: &Worker, case: &'a Case) -> Result<Line<'a>, String> {
+fn line<'a>(means: Means<'_>, case: &'a Case) -> Result<Line<'a>, String> {
     let charged = case.charged.as_ref().ok_or("no approved attempt is known")?;
     let adapter = adapter(charged.name).ok_or_else(|| format!("there is no adapter for {}", charged.name))?;
-    let credential = worker.app.secrets.provider(&charged.resource).map_err(|error| error.to_string())?;
+    let credential = means.app.secrets.provider(&charged.resource).map_err(|error| error.to_string())?;
     Ok(Line { adapter, charged, credential })
 }
 
 /// Commits that it is sent.
-async fn send(worker: &Worker, item: &Item, case: &Case, now: DateTime<Utc>) -> Result<Case, StoreError> {
-    let mut step = Step::begin(&worker.app.pool, item).await?;
+async fn send(means: Means<'_>, item: &Item, case: &Case, now: DateTime<Utc>) -> Result<Case, StoreError> {
+    let mut step = Step::begin(&means.app.pool, item).await?;
     step.send(&case.operation, now).await?;
     step.commit().await?;
     let mut sent = case.clone();
@@ -78,7 +106,7 @@ async fn send(worker: &Worker, item: &Item, case: &Case, now: DateTime<Utc>) -> 
 }
 
 async fn ask(
-    worker: &Worker,
+    means: Means<'_>,
     item: &Item,
     case: &Case,
     line: &Line<'_>,
@@ -95,15 +123,15 @@ async fn ask(
     if !sent_before {
         call.age_s = 0;
     }
-    let outcome = worker.providers.call(line.adapter, &call, sent_before, &endpoint).await;
-    observe(worker, case, &outcome, began);
-    record(worker, item, case, conclude(outcome, sent_before)).await
+    let outcome = means.providers.call(line.adapter, &call, sent_before, &endpoint).await;
+    observe(means, case, &outcome, began);
+    record(means, item, case, conclude(outcome, sent_before)).await
 }
 
-async fn record(worker: &Worker, item: &Item, case: &Case, conclusion: Conclusion) -> Result<Progress, StoreError> {
-    let mut step = Step::begin(&worker.app.pool, item).await?;
+async fn record(means: Means<'_>, item: &Item, case: &Case, conclusion: Conclusion) -> Result<Progress, StoreError> {
+    let mut step = Step::begin(&means.app.pool, item).await?;
     match conclusion {
-        Conclusion::Ended(outcome) => return end(worker, case, step, outcome).await,
+        Conclusion::Ended(outcome) => return end(means, case, step, outcome).await,
         Conclusion::Unsent { reason } => {
             tracing::warn!(operation = id(case), reason, "provider not reached");
             step.unsend(&case.operation).await?;
@@ -121,43 +149,43 @@ async fn record(worker: &Worker, item: &Item, case: &Case, conclusion: Conclusio
     Ok(Progress::Later)
 }
 
-async fn end(worker: &Worker, case: &Case, mut step: Step, outcome: End) -> Result<Progress, StoreError> {
+async fn end(means: Means<'_>, case: &Case, mut step: Step, outcome: End) -> Result<Progress, StoreError> {
     let change = step.end(case, outcome, Utc::now()).await?;
     step.commit().await?;
     // Told after the commit and outside of it: whoever is told must be able to read it.
-    worker.settled.announce(vec![change.operation.id]);
-    worker.app.deliveries.ring([change.payment.merchant_id]);
+    means.settled.announce(vec![change.operation.id]);
+    means.app.deliveries.ring([change.payment.merchant_id]);
     let (kind, status) = (change.operation.kind.as_str(), change.operation.status);
-    worker.app.metrics.operations.with_label_values(&[kind, status.as_str()]).inc();
+    means.app.metrics.operations.with_label_values(&[kind, status.as_str()]).inc();
     Ok(Progress::Ended(status))
 }
 
-async fn finish(worker: &Worker, item: &Item) -> Result<Progress, StoreError> {
-    let mut step = Step::begin(&worker.app.pool, item).await?;
+async fn finish(means: Means<'_>, item: &Item) -> Result<Progress, StoreError> {
+    let mut step = Step::begin(&means.app.pool, item).await?;
     step.complete().await?;
     step.commit().await?;
     Ok(Progress::Finished)
 }
 
-async fn park(worker: &Worker, item: &Item, case: &Case, reason: &str) -> Result<Progress, StoreError> {
+async fn park(means: Means<'_>, item: &Item, case: &Case, reason: &str) -> Result<Progress, StoreError> {
     tracing::error!(operation = id(case), reason, "an operation waits for a person");
-    let mut step = Step::begin(&worker.app.pool, item).await?;
+    let mut step = Step::begin(&means.app.pool, item).await?;
     step.park(reason).await?;
     step.commit().await?;
     Ok(Progress::Parked)
 }
 
-async fn wait(worker: &Worker, item: &Item, case: &Case, reason: &str) -> Result<Progress, StoreError> {
+async fn wait(means: Means<'_>, item: &Item, case: &Case, reason: &str) -> Result<Progress, StoreError> {
     tracing::warn!(operation = id(case), reason, "an operation waits");
-    let mut step = Step::begin(&worker.app.pool, item).await?;
+    let mut step = Step::begin(&means.app.pool, item).await?;
     step.retry_later(delay(item), reason).await?;
     step.commit().await?;
     Ok(Progress::Later)
 }
 
-fn observe(worker: &Worker, case: &Case, outcome: &Outcome, began: Instant) {
+fn observe(means: Means<'_>, case: &Case, outcome: &Outcome, began: Instant) {
     let labels = [case.operation.kind.as_str(), outcome.as_str()];
-    worker.app.metrics.operation_seconds.with_label_values(&labels).observe(began.elapsed().as_secs_f64());
+    means.app.metrics.operation_seconds.with_label_values(&labels).observe(began.elapsed().as_secs_f64());
 }
 
 fn id(case: &Case) -> String {

@@ -7,10 +7,12 @@
 mod advance;
 mod case;
 mod decide;
+mod error;
 mod expire;
 mod resolve;
 mod store;
 mod worker;
 
+pub use advance::{Progress, advance_claimed};
 pub use resolve::{Resolving, resolve};
 pub(super) use worker::run;

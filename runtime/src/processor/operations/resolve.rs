@@ -87,12 +87,6 @@ async fn not_taken(pool: &Pool, kind: Kind, id: Uuid) -> Result<ResolveError, St
 
 impl From<StoreError> for ResolveError {
     fn from(error: StoreError) -> Self {
-        Self::Step(match error {
-            StoreError::Lost => StepError::Lost,
-            StoreError::Database(error) => error.into(),
-            StoreError::Outcome(_) | StoreError::Event(_) | StoreError::Inconsistent(_) => {
-                StepError::Inconsistent(error.to_string())
-            }
-        })
+        Self::Step(error.into())
     }
 }

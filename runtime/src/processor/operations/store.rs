@@ -6,51 +6,19 @@ use chrono::{DateTime, Utc};
 use runtime_contract::ProviderName;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{PgExecutor, Postgres, Row, Transaction};
-use thiserror::Error;
 use uuid::Uuid;
 
 use super::case::{Case, Charged};
+pub(super) use super::error::StoreError;
 use crate::database::{self, Pool};
 use crate::events::{self, Event};
 use crate::ledger;
 use crate::money::Money;
-use crate::operations::outcome::{Change, Outcome, OutcomeError, change};
+use crate::operations::outcome::{Change, Outcome, change};
 use crate::operations::store::{COLUMNS, operation};
 use crate::operations::{Kind, Operation};
 use crate::payments::{self, Payment};
-use crate::processor::error::refuses_the_record;
 use crate::queue::{GivenBack, Item, Lease, OPERATIONS, Parked};
-
-/// Why a step was not recorded. Nothing of it was.
-#[derive(Debug, Error)]
-pub(super) enum StoreError {
-    /// Another worker has the operation now.
-    #[error("the claim was lost: another worker has the operation now")]
-    Lost,
-    /// The database did not answer.
-    #[error("the database: {0}")]
-    Database(#[from] sqlx::Error),
-    /// The outcome does not fit the payment.
-    #[error("the outcome cannot be written: {0}")]
-    Outcome(#[from] OutcomeError),
-    /// An event cannot be written.
-    #[error("the event cannot be written: {0}")]
-    Event(#[from] serde_json::Error),
-    /// A row is not what the program believes in.
-    #[error("{0}")]
-    Inconsistent(String),
-}
-
-impl StoreError {
-    /// Whether trying again gives the same answer for as long as nobody changes something.
-    pub(super) fn is_of_the_record(&self) -> bool {
-        match self {
-            Self::Outcome(_) | Self::Event(_) | Self::Inconsistent(_) => true,
-            Self::Database(error) => refuses_the_record(error),
-            Self::Lost => false,
-        }
-    }
-}
 
 /// All that is known of the operation of an item.
 pub(super) async fn load(executor: impl PgExecutor<'_>, item: &Item) -> Result<Case, StoreError> {
