@@ -12,7 +12,7 @@ pub mod chance;
 pub mod cluster;
 mod command;
 pub mod control_plane;
-mod http1;
+mod endpoint;
 pub mod images;
 pub mod packages;
 pub mod paths;

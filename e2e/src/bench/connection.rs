@@ -1,71 +1,129 @@
-//! A client of HTTP/1.1 that costs almost nothing: the load shares two processors with what it measures.
+//! A connection to a gateway that stays open for many requests and costs little: the load shares two processors with what
+//! it measures.
 
 use anyhow::{Context as _, Result};
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use http::Request;
+use http_body_util::{BodyExt as _, Full};
+use hyper::{
+    body::Bytes,
+    client::conn::http1::{self, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 
-use crate::http1::{find, read_message};
+const NO_ANSWER: &str = "no answer of the gateway";
+
+/// A request whose body is known.
+pub(super) type Whole = Request<Full<Bytes>>;
 
 /// A connection that stays open for many requests.
 #[derive(Debug)]
 pub(super) struct Connection {
-    stream: TcpStream,
-    buffer: Vec<u8>,
+    requests: SendRequest<Full<Bytes>>,
+    // Driven by whoever waits for an answer: on a task of its own every answer would cross from one task to another. None
+    // when the gateway has closed it.
+    traffic: Option<http1::Connection<TokioIo<TcpStream>, Full<Bytes>>>,
 }
 
 /// What came back.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Answer {
     /// HTTP status.
     pub(super) status: u16,
-    /// The payment's id, if the body names one.
-    pub(super) payment: Option<u128>,
-    /// Whether it says that the payment succeeded.
-    pub(super) succeeded: bool,
+    body: Bytes,
 }
 
 impl Connection {
     pub(super) async fn open(port: u16) -> Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port)).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(4096) })
+        let (requests, traffic) = http1::handshake(TokioIo::new(stream)).await?;
+        Ok(Self { requests, traffic: Some(traffic) })
     }
 
-    /// Sends a whole request and reads the whole answer.
-    pub(super) async fn call(&mut self, request: &[u8]) -> Result<Answer> {
-        self.stream.write_all(request).await?;
-        self.buffer.clear();
-        let (_, end) =
-            read_message(&mut self.stream, &mut self.buffer).await?.context("the gateway closed the connection")?;
-        let message = &self.buffer[..end];
-        let status = std::str::from_utf8(message.get(9..12).context("no status")?)?.parse()?;
-        Ok(Answer {
-            status,
-            payment: payment_id(message),
-            succeeded: find(message, b"\"status\":\"SUCCESS\"").is_some(),
-        })
-    }
-
-    /// The latest answer, for a person.
-    pub(super) fn shown(&self) -> String {
-        String::from_utf8_lossy(&self.buffer).chars().take(1000).collect()
+    /// Sends a request and reads the whole answer.
+    pub(super) async fn call(&mut self, request: Whole) -> Result<Answer> {
+        let Self { requests, traffic } = self;
+        let exchange = async {
+            requests.ready().await?;
+            let (head, body) = requests.send_request(request).await?.into_parts();
+            Ok::<_, hyper::Error>(Answer { status: head.status.as_u16(), body: body.collect().await?.to_bytes() })
+        };
+        tokio::pin!(exchange);
+        if let Some(going) = traffic {
+            tokio::select! {
+                biased;
+                answer = &mut exchange => return answer.context(NO_ANSWER),
+                _ = going => {}
+            }
+            // Closed, perhaps behind the answer. Until it is dropped, requests wait for it.
+            *traffic = None;
+        }
+        exchange.await.context(NO_ANSWER)
     }
 }
 
-/// The id of the payment that a text names first.
-pub(super) fn payment_id(text: &[u8]) -> Option<u128> {
-    let at = find(text, b"\"pay_")? + 5;
-    let digits = std::str::from_utf8(text.get(at..at + 32)?).ok()?;
-    u128::from_str_radix(digits, 16).ok()
+impl Answer {
+    /// The id of the payment that it names, if it does.
+    pub(super) fn payment(&self) -> Option<u128> {
+        payment_id(&self.body)
+    }
+
+    /// Whether it says that the payment succeeded.
+    pub(super) fn succeeded(&self) -> bool {
+        std::str::from_utf8(&self.body).is_ok_and(|body| body.contains(r#""status":"SUCCESS""#))
+    }
+
+    /// For a person.
+    pub(super) fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.body).chars().take(1000).collect()
+    }
+}
+
+/// The id of the payment that a body names first. Looked for rather than parsed: that is cheaper.
+pub(super) fn payment_id(body: &[u8]) -> Option<u128> {
+    let (_, rest) = std::str::from_utf8(body).ok()?.split_once(r#""pay_"#)?;
+    u128::from_str_radix(rest.get(..32)?, 16).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use anyhow::anyhow;
+
     use super::*;
+    use crate::endpoint;
 
     #[test]
     fn an_answer_is_understood() {
         let body = br#"{"id":"pay_000000000000000000000000000000ff","status":"SUCCESS"}"#;
         assert_eq!(payment_id(body), Some(255));
         assert_eq!(payment_id(b"{}"), None);
+        assert_eq!(payment_id(b"{\"pay_ff"), None);
+        assert!(Answer { status: 201, body: Bytes::from_static(body) }.succeeded());
+        assert!(!Answer { status: 202, body: Bytes::from_static(b"{\"status\":\"PENDING\"}") }.succeeded());
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_good_for_many_requests_and_says_so_when_the_other_side_hangs_up() {
+        let taken = Arc::new(AtomicUsize::new(0));
+        let port = endpoint::listen(move |head, body| {
+            let number = taken.fetch_add(1, Ordering::Relaxed);
+            std::future::ready(match number {
+                0..3 if head.uri.path() == "/here" && body == "whole" => Ok(endpoint::Answer::default()),
+                _ => Err(anyhow!("hangs up")),
+            })
+        });
+        let mut connection = Connection::open(port.await.unwrap()).await.unwrap();
+        let request = || Request::post("/here").header("host", "test").body(Full::from("whole")).unwrap();
+        for _ in 0..3 {
+            assert_eq!(connection.call(request()).await.unwrap().status, 200);
+        }
+        assert!(connection.call(request()).await.is_err(), "no answer came");
+        assert!(connection.call(request()).await.is_err(), "and none can come any more");
     }
 }

@@ -9,15 +9,28 @@ use std::{
 };
 
 use anyhow::Result;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri,
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST},
+};
+use http_body_util::Full;
 use tokio::task::JoinSet;
 
-use super::{connection::Connection, track::Tracker};
+use super::{
+    connection::{Connection, Whole},
+    track::Tracker,
+};
 use crate::{chance::mix, processes::Seeds};
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// What all clients of a run share.
 #[derive(Debug)]
 pub(super) struct Load {
     seeds: Seeds,
+    /// What every request of a merchant carries, by merchant.
+    headers: Vec<HeaderMap>,
+    path: Uri,
     ports: Vec<u16>,
     tracker: Arc<Tracker>,
     sent: AtomicU64,
@@ -46,9 +59,11 @@ impl Problems {
 }
 
 impl Load {
-    pub(super) fn new(seeds: Seeds, ports: Vec<u16>, tracker: Arc<Tracker>) -> Self {
+    pub(super) fn new(seeds: Seeds, ports: Vec<u16>, tracker: Arc<Tracker>) -> Result<Self> {
         let run = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
-        Self { seeds, ports, tracker, sent: AtomicU64::new(0), run, problems: Problems::default() }
+        let headers = seeds.keys.iter().map(|key| headers(key)).collect::<Result<_>>()?;
+        let (path, sent, problems) = (Uri::from_static("/v1/payments"), AtomicU64::new(0), Problems::default());
+        Ok(Self { seeds, headers, path, ports, tracker, sent, run, problems })
     }
 
     /// How many cards there are in all.
@@ -69,15 +84,15 @@ impl Load {
     /// Pays once, and says whether the connection is still good.
     pub(super) async fn pay(&self, connection: &mut Connection) -> bool {
         let number = self.sent.fetch_add(1, Ordering::Relaxed);
-        match connection.call(&self.request(number)).await {
+        match connection.call(self.request(number)).await {
             Ok(answer) => {
-                match (answer.status, answer.payment) {
-                    (201, Some(payment)) if answer.succeeded => self.tracker.answered(payment),
+                match (answer.status, answer.payment()) {
+                    (201, Some(payment)) if answer.succeeded() => self.tracker.answered(payment),
                     (202, Some(payment)) => {
                         self.problems.accepted_only.fetch_add(1, Ordering::Relaxed);
                         self.tracker.answered(payment);
                     }
-                    _ => self.problems.note(|| format!("status {}: {}", answer.status, connection.shown())),
+                    _ => self.problems.note(|| format!("status {}: {}", answer.status, answer.shown())),
                 }
                 true
             }
@@ -88,7 +103,7 @@ impl Load {
         }
     }
 
-    fn request(&self, number: u64) -> Vec<u8> {
+    fn request(&self, number: u64) -> Whole {
         let random = mix(number + 1);
         // First each card once, as over the hours before; then whoever comes.
         let place = if number < self.cards() { number } else { mix(random) };
@@ -99,15 +114,22 @@ impl Load {
         let body = format!(
             r#"{{"amount":"{whole}.{hundredths:02}","currency":"USD","payment_method_id":"{method}","description":"order {number}"}}"#
         );
-        let key = &self.seeds.keys[merchant];
-        format!(
-            "POST /v1/payments HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\ncontent-type: application/json\r\n\
-             idempotency-key: {:x}-{number}\r\ncontent-length: {}\r\n\r\n{body}",
-            self.run,
-            body.len()
-        )
-        .into_bytes()
+        let key = HeaderValue::try_from(format!("{:x}-{number}", self.run));
+        let mut request = Request::new(Full::from(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.path.clone();
+        *request.headers_mut() = self.headers[merchant].clone();
+        request.headers_mut().insert(IDEMPOTENCY_KEY, key.unwrap_or_else(|_| unreachable!("digits")));
+        request
     }
+}
+
+fn headers(api_key: &str) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(HOST, HeaderValue::from_static("gateway"));
+    headers.insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {api_key}"))?);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(headers)
 }
 
 /// `clients` pay one payment after the other until `stop`. Returns the times of the answers.

@@ -112,7 +112,7 @@ impl Bench {
             platform.endpoint(&seeds, merchant, &format!("http://127.0.0.1:{receiver}/events")).await?;
         }
         let ports = platform.roles.iter().filter(|role| role.role == Role::Gateway).map(|role| role.port).collect();
-        let load = Arc::new(Load::new(seeds, ports, Arc::clone(&tracker)));
+        let load = Arc::new(Load::new(seeds, ports, Arc::clone(&tracker))?);
         let bench = Self { platform, tracker, load, options };
         if !bench.options.only_product {
             pgbench::prepare(&bench.platform.postgres).await?;

@@ -8,18 +8,15 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use anyhow::{Context as _, Result, bail, ensure};
+use http::{StatusCode, request::Parts};
 use serde_json::Value;
 use standardwebhooks::Webhook;
-use tokio::{
-    io::AsyncWriteExt as _,
-    net::{TcpListener, TcpStream},
-};
+use tokio::time::sleep;
 
 use crate::{
     chance::mix,
-    http1::{header, read_message},
+    endpoint::{self, Answer},
 };
 
 /// An event that was received, in the order of receipt; also what is answered with an error was received.
@@ -46,19 +43,12 @@ pub(super) struct Receiver {
 impl Receiver {
     /// Listens: its port. Endpoint `n` is at the path `/n`.
     pub(super) async fn start(self: &Arc<Self>) -> Result<u16> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let port = listener.local_addr()?.port();
         let receiver = Arc::clone(self);
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let receiver = Arc::clone(&receiver);
-                tokio::spawn(async move {
-                    // A sender that was killed hangs up within a message, and sends the event again.
-                    let _ = receiver.serve(stream).await;
-                });
-            }
-        });
-        Ok(port)
+        endpoint::listen(move |head, body| {
+            let receiver = Arc::clone(&receiver);
+            async move { receiver.take_in(&head, &body).await }
+        })
+        .await
     }
 
     /// The secret of the next endpoint.
@@ -79,50 +69,39 @@ impl Receiver {
         (std::mem::take(&mut *lock(&self.received)), std::mem::take(&mut *lock(&self.wrong)))
     }
 
-    async fn serve(&self, mut stream: TcpStream) -> Result<()> {
-        let mut buffer = Vec::new();
-        while let Some((head, end)) = read_message(&mut stream, &mut buffer).await? {
-            let number = self.number.fetch_add(1, Ordering::Relaxed);
-            let failure = if self.healthy.load(Ordering::Relaxed) { 99 } else { mix(number) % 100 };
-            let taken = failure >= 6;
-            if let Err(error) = self.note(&buffer[..head], &buffer[head + 4..end], taken) {
-                lock(&self.wrong).push(format!("an event that was not understood: {error:#}"));
-            }
-            buffer.drain(..end);
-            match failure {
-                0..3 => stream.write_all(b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n").await?,
-                // Received, and the sender does not know.
-                3..6 => return Ok(()),
-                6..9 => {
-                    tokio::time::sleep(Duration::from_millis(300)).await;
-                    stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await?;
-                }
-                _ => stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await?,
-            }
+    async fn take_in(&self, head: &Parts, body: &[u8]) -> Result<Answer> {
+        let number = self.number.fetch_add(1, Ordering::Relaxed);
+        let failure = if self.healthy.load(Ordering::Relaxed) { 99 } else { mix(number) % 100 };
+        if let Err(error) = self.note(head, body, failure >= 6) {
+            lock(&self.wrong).push(format!("an event that was not understood: {error:#}"));
         }
-        Ok(())
+        let mut answer = Answer::default();
+        *answer.status_mut() = match failure {
+            0..3 => StatusCode::INTERNAL_SERVER_ERROR,
+            3..6 => bail!("received, and the sender does not know"),
+            6..9 => {
+                sleep(Duration::from_millis(300)).await;
+                StatusCode::NO_CONTENT
+            }
+            _ => StatusCode::NO_CONTENT,
+        };
+        Ok(answer)
     }
 
-    fn note(&self, head: &[u8], body: &[u8], taken: bool) -> Result<()> {
-        let secret = self.secret(head)?;
-        let mut headers = HeaderMap::new();
-        for name in ["webhook-id", "webhook-timestamp", "webhook-signature"] {
-            let value = header(head, name.as_bytes()).with_context(|| format!("no {name}"))?;
-            headers.insert(HeaderName::from_static(name), HeaderValue::from_str(value)?);
-        }
-        Webhook::new(&secret)?.verify(body, &headers)?;
+    fn note(&self, head: &Parts, body: &[u8], taken: bool) -> Result<()> {
+        let secret = self.secret(head.uri.path())?;
+        Webhook::new(&secret)?.verify(body, &head.headers)?;
         let event: Value = serde_json::from_slice(body)?;
         let id = event["id"].as_str().context("an event without an id")?.to_owned();
-        anyhow::ensure!(headers["webhook-id"].to_str()? == id, "webhook-id is not the event's id {id}");
+        let named = head.headers.get("webhook-id").context("no webhook-id")?;
+        ensure!(named.to_str()? == id, "webhook-id is not the event's id {id}");
         let payment = event["data"]["payment"]["id"].as_str().map(str::to_owned);
         let sequence = event["sequence"].as_i64().unwrap_or(0);
         lock(&self.received).push(Received { event: id, payment, sequence, taken });
         Ok(())
     }
 
-    fn secret(&self, head: &[u8]) -> Result<String> {
-        let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
-        let path = std::str::from_utf8(line)?.split(' ').nth(1).context("no path")?;
+    fn secret(&self, path: &str) -> Result<String> {
         let number: usize = path.trim_start_matches('/').parse()?;
         lock(&self.secrets).get(number).cloned().context("no such endpoint")
     }
