@@ -22,6 +22,7 @@ pub(super) fn routes() -> Router<Arc<Provider>> {
         .route("/simulator/charges", get(charges))
         .route("/simulator/charges/{id}/expire", post(expire))
         .route("/simulator/ledger", get(ledger))
+        .route("/simulator/errors", get(errors))
         .route("/simulator/faults", post(order_fault).delete(clear_faults))
         .route("/simulator/plan", post(order_plan).delete(clear_plan))
         .route("/simulator/webhooks", post(order_webhooks))
@@ -56,6 +57,14 @@ fn summary(charge: &Charge) -> Value {
 async fn ledger(State(provider): State<Arc<Provider>>) -> Json<Value> {
     let ledger = provider.ledger();
     Json(json!({ "charges": ledger.book().charges() }))
+}
+
+/// Every idempotency key that answers with an error of the provider, whether or not it did what it was asked for.
+async fn errors(State(provider): State<Arc<Provider>>) -> Json<Value> {
+    let ledger = provider.ledger();
+    let error = |(dialect, key, status)| json!({"provider": dialect, "idempotency_key": key, "status": status});
+    let errors: Vec<Value> = ledger.errors().into_iter().map(error).collect();
+    Json(json!({ "errors": errors }))
 }
 
 /// Lets a held amount end now, as days would.

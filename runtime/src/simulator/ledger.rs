@@ -101,6 +101,18 @@ impl Ledger {
         &self.book
     }
 
+    /// Keys that answer with an error of the provider from now on, and that error's status.
+    pub(super) fn errors(&self) -> Vec<(Dialect, &str, u16)> {
+        let mut errors = Vec::new();
+        for ((dialect, key), kept) in &self.kept {
+            if let Answer::Stored(status @ 500.., _) = kept.answer {
+                errors.push((*dialect, key.as_str(), status));
+            }
+        }
+        errors.sort_unstable();
+        errors
+    }
+
     /// Compares a request with the first one of its key.
     pub(super) fn begin(&mut self, key: &Key) -> Begin {
         let name = (key.dialect, key.key.clone());
@@ -214,6 +226,17 @@ mod tests {
         ledger.record(&done, Some(&key("k", "a"))).unwrap();
         assert_eq!(ledger.begin(&key("k", "a")), Begin::Replay(done.reply));
         assert!(!ledger.book().charges()[0].is_approved());
+    }
+
+    #[test]
+    fn keys_that_keep_an_error_are_listed_and_others_are_not() {
+        let mut ledger = Ledger::default();
+        ledger.record(&made("pm_card_visa"), Some(&key("fine", "a"))).unwrap();
+        ledger.record(&made("pm_card_chargeDeclined"), Some(&key("declined", "a"))).unwrap();
+        let failed = |charge| Done { charge, reply: Reply::internal(Dialect::Stripe), makes: false };
+        ledger.record(&failed(None), Some(&key("nothing", "a"))).unwrap();
+        ledger.record(&failed(made("pm_card_visa").charge), Some(&key("made", "a"))).unwrap();
+        assert_eq!(ledger.errors(), [(Dialect::Stripe, "made", 500), (Dialect::Stripe, "nothing", 500)]);
     }
 
     #[test]

@@ -77,12 +77,12 @@ pub(super) fn announce(provider: &Arc<Provider>, action: &str, charge: &Charge) 
         Dialect::Paypal => paypal::replies::news(action, charge),
     };
     let Some(news) = news else { return };
-    let (copies, delay) = provider.plan().webhook();
+    let late = provider.plan().webhook();
     let event = match charge.dialect {
         Dialect::Stripe => stripe::replies::event(&news, &format!("evt_{}", Uuid::now_v7().simple())),
         Dialect::Paypal => paypal::replies::event(&news, &format!("WH-{}", Uuid::now_v7().simple())),
     };
-    for _ in 0..copies {
+    for delay in late {
         tokio::spawn(send(Arc::clone(provider), target.clone(), event.to_string(), delay));
     }
 }

@@ -65,6 +65,8 @@ struct DeclineRisk {
 pub(super) struct WebhookPlan {
     /// Sent this late.
     pub(super) delay_ms: u64,
+    /// And up to so much later, drawn for each copy: so they come out of order.
+    pub(super) spread_ms: u64,
     /// Probability of a second copy.
     pub(super) duplicate: f64,
     /// Probability of none at all.
@@ -73,6 +75,8 @@ pub(super) struct WebhookPlan {
 
 /// An answer is cut below this many bytes when the plan does not say where.
 const OFFSET_MAX: usize = 1_200;
+/// Later, and a test would rather not be told at all.
+const LATE_MAX_MS: u64 = 600_000;
 
 /// The plan that is in force.
 pub(super) struct Plan {
@@ -93,11 +97,14 @@ impl Plan {
 
     /// What is wrong with an order, in words.
     pub(super) fn check(order: &PlanOrder) -> Result<(), String> {
-        let WebhookPlan { duplicate, lost, .. } = order.webhooks;
+        let WebhookPlan { delay_ms, spread_ms, duplicate, lost } = order.webhooks;
         let risks = order.faults.iter().map(|risk| risk.probability);
         let declines = order.declines.iter().map(|risk| risk.probability);
         if risks.clone().chain(declines).chain([duplicate, lost]).any(|share| !(0.0..=1.0).contains(&share)) {
             return Err("a probability lies between 0 and 1".into());
+        }
+        if delay_ms.saturating_add(spread_ms) > LATE_MAX_MS {
+            return Err(format!("a webhook is at most {LATE_MAX_MS} ms late"));
         }
         let times = match order.latency {
             None => [0.0, 0.0],
@@ -152,15 +159,16 @@ impl Plan {
         })
     }
 
-    /// How often the next webhook is sent, and how late.
-    pub(super) fn webhook(&mut self) -> (usize, Duration) {
-        let WebhookPlan { delay_ms, duplicate, lost } = self.order.webhooks;
+    /// How late each copy of the next webhook is sent.
+    pub(super) fn webhook(&mut self) -> Vec<Duration> {
+        let WebhookPlan { delay_ms, spread_ms, duplicate, lost } = self.order.webhooks;
         let copies = match self.draw() {
             drawn if drawn < lost => 0,
             drawn if drawn < lost + duplicate => 2,
             _ => 1,
         };
-        (copies, Duration::from_millis(delay_ms))
+        let late = |_| Duration::from_millis(delay_ms + self.random.random_range(0..=spread_ms));
+        (0..copies).map(late).collect()
     }
 
     fn draw(&mut self) -> f64 {
@@ -192,10 +200,24 @@ mod tests {
     }
 
     #[test]
+    fn webhooks_are_lost_doubled_and_late_by_different_times() {
+        let mut plan = plan(r#"{"webhooks": {"delay_ms": 10, "spread_ms": 90, "duplicate": 0.25, "lost": 0.25}}"#);
+        let sent: Vec<_> = (0..1_000).map(|_| plan.webhook()).collect();
+        let of_copies = |copies| sent.iter().filter(|sent| sent.len() == copies).count();
+        assert!((200..300).contains(&of_copies(0)) && (200..300).contains(&of_copies(2)), "{}", of_copies(2));
+        let late = || sent.iter().flatten();
+        let (least, most) = (Duration::from_millis(10), Duration::from_millis(100));
+        assert!(late().all(|late| (least..=most).contains(late)));
+        assert!(!late().is_sorted(), "they come out of order");
+    }
+
+    #[test]
     fn a_plan_that_cannot_be_is_refused_with_its_reason() {
-        for order in
-            [r#"{"faults": [{"fault": "rate_limit", "probability": 1.5}]}"#, r#"{"latency": {"fixed_ms": -1}}"#]
-        {
+        for order in [
+            r#"{"faults": [{"fault": "rate_limit", "probability": 1.5}]}"#,
+            r#"{"latency": {"fixed_ms": -1}}"#,
+            r#"{"webhooks": {"delay_ms": 1, "spread_ms": 600000}}"#,
+        ] {
             assert!(Plan::check(&serde_json::from_str(order).unwrap()).is_err(), "{order}");
         }
         assert!(serde_json::from_str::<PlanOrder>(r#"{"fault": []}"#).is_err());

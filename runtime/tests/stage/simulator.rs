@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use runtime::ids::PaymentId;
-use runtime::simulator::{Simulator, SimulatorArgs};
+use runtime::simulator::{Dialect, Simulator, SimulatorArgs};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +32,8 @@ impl Provider {
             secret_key: None,
             webhook_url: None,
             webhook_secret: None,
+            webhook_provider: Dialect::Stripe,
+            plan: None,
         };
         let simulator = Simulator::bind(args).await.unwrap();
         let address = simulator.address();

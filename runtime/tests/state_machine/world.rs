@@ -213,16 +213,16 @@ impl<'a> World<'a> {
         self.quiet().await;
     }
 
-    /// What a dead process has sent to the database still happens. Waits until all of it has: until no connection is in
-    /// use but those that listen, and the one that asks.
+    /// What a dead process has sent to the database still happens. Waits until all of it has.
     async fn quiet(&self) {
-        let pool = self.stage.pool();
-        let listening =
-            "select count(*) from pg_stat_activity where datname = current_database() and query ilike 'listen %'";
+        let at_work = "select count(*) from pg_stat_activity
+             where datname = current_database() and pid <> pg_backend_pid() and state <> 'idle'";
+        let mut rests = 0;
         until("the dead have come to rest", async || {
-            let mut connection = pool.acquire().await.unwrap();
-            let listening: i64 = sqlx::query_scalar(listening).fetch_one(&mut *connection).await.unwrap();
-            i64::from(pool.size()) - i64::try_from(pool.num_idle()).unwrap() == listening + 1
+            let at_work: i64 = sqlx::query_scalar(at_work).fetch_one(self.stage.pool()).await.unwrap();
+            rests = if at_work == 0 { rests + 1 } else { 0 };
+            // Once might be before the server has read what was sent.
+            rests > 2
         })
         .await;
     }
