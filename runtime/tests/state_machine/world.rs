@@ -1,5 +1,6 @@
 //! Takes the steps, on the real thing.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use chrono::Utc;
@@ -217,12 +218,12 @@ impl<'a> World<'a> {
     async fn quiet(&self) {
         let at_work = "select count(*) from pg_stat_activity
              where datname = current_database() and pid <> pg_backend_pid() and state <> 'idle'";
-        let mut rests = 0;
+        let rests = Cell::new(0);
         until("the dead have come to rest", async || {
             let at_work: i64 = sqlx::query_scalar(at_work).fetch_one(self.stage.pool()).await.unwrap();
-            rests = if at_work == 0 { rests + 1 } else { 0 };
+            rests.set(if at_work == 0 { rests.get() + 1 } else { 0 });
             // Once might be before the server has read what was sent.
-            rests > 2
+            rests.get() > 2
         })
         .await;
     }
