@@ -5,21 +5,22 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
+use sqlx::postgres::PgConnection;
 
 use super::Gateway;
 use super::auth::Caller;
 use super::body::Document;
-use super::etag::Etag;
+use super::etag::{self, Kept};
 use super::idempotent::{Begun, Write};
 use super::page::{List, Page};
 use super::problem::Problem;
 use super::query::Params;
 use crate::cache::Change;
-use crate::database;
-use crate::ids::{IdError, PaymentMethodId, UserId};
+use crate::database::Pool;
+use crate::ids::{MerchantId, PaymentMethodId, UserId};
 use crate::payment_methods::{NewPaymentMethod, PaymentMethodChange, PaymentMethodJson, store};
 use crate::users;
 
@@ -105,8 +106,7 @@ pub(super) async fn read(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let method = store::show(&gateway.app.pool, parse(&id)?, merchant.id).await?.ok_or_else(missing)?;
-    Ok(etag(&method).answer(&headers, Json(&method)))
+    etag::read::<PaymentMethodJson>(&gateway, merchant.id, &id, &headers).await
 }
 
 /// Change a payment method
@@ -127,22 +127,8 @@ pub(super) async fn update(
     Document(change): Document<PaymentMethodChange>,
 ) -> Result<Response, Problem> {
     let merchant = caller.active()?;
-    let id = parse(&id)?;
     change.check()?;
-    let pool = &gateway.app.pool;
-    let user = store::show(pool, id, merchant.id).await?.ok_or_else(missing)?.user_id;
-    let mut transaction = database::begin(pool).await?;
-    store::hold_all_of(&mut transaction, user).await?;
-    let before = store::show(&mut *transaction, id, merchant.id).await?.ok_or_else(missing)?;
-    if before.detached_at.is_some() {
-        let detail = "the payment method is detached, and stays as it is";
-        return Err(Problem::new(StatusCode::CONFLICT, "payment_method_detached", detail));
-    }
-    etag(&before).allows(&headers)?;
-    let method = store::update(&mut transaction, id, user, &change).await?;
-    transaction.commit().await?;
-    gateway.app.copies.forget(Change::PaymentMethod(id)).await;
-    Ok(etag(&method).answer(&HeaderMap::new(), Json(&method)))
+    etag::patch::<PaymentMethodJson>(&gateway, merchant.id, &id, &headers, &change).await
 }
 
 /// Detach a payment method
@@ -157,22 +143,48 @@ pub(super) async fn detach(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let merchant = caller.active()?;
-    let id = parse(&id)?;
+    let id = etag::parse::<PaymentMethodJson>(&id)?;
     if !store::detach(&gateway.app.pool, id, merchant.id, Utc::now()).await? {
-        return Err(missing());
+        return Err(etag::missing::<PaymentMethodJson>());
     }
-    gateway.app.copies.forget(Change::PaymentMethod(id)).await;
+    PaymentMethodJson::announce(&gateway, id).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn etag(method: &PaymentMethodJson) -> Etag {
-    Etag::new(method.updated_at.timestamp_micros())
-}
+impl Kept for PaymentMethodJson {
+    type Id = PaymentMethodId;
+    type Change = PaymentMethodChange;
+    const MISSING: (&'static str, &'static str) =
+        ("payment_method_not_found", "this merchant has no such payment method");
 
-fn parse(id: &str) -> Result<PaymentMethodId, Problem> {
-    id.parse().map_err(|error: IdError| Problem::not_found("payment_method_not_found", error.to_string()))
-}
+    fn updated_at(&self) -> DateTime<Utc> {
+        self.updated_at
+    }
 
-fn missing() -> Problem {
-    Problem::not_found("payment_method_not_found", "this merchant has no such payment method")
+    async fn find(pool: &Pool, id: PaymentMethodId, merchant: MerchantId) -> Result<Option<Self>, sqlx::Error> {
+        store::show(pool, id, merchant).await
+    }
+
+    async fn hold(
+        connection: &mut PgConnection,
+        id: PaymentMethodId,
+        merchant: MerchantId,
+    ) -> Result<Option<Self>, Problem> {
+        let Some(Self { user_id, .. }) = store::show(&mut *connection, id, merchant).await? else { return Ok(None) };
+        store::hold_all_of(connection, user_id).await?;
+        let held = store::show(connection, id, merchant).await?;
+        if held.as_ref().is_some_and(|method| method.detached_at.is_some()) {
+            let detail = "the payment method is detached, and stays as it is";
+            return Err(Problem::new(StatusCode::CONFLICT, "payment_method_detached", detail));
+        }
+        Ok(held)
+    }
+
+    async fn change(self, connection: &mut PgConnection, change: &PaymentMethodChange) -> Result<Self, Problem> {
+        Ok(store::update(connection, self.id, self.user_id, change).await?)
+    }
+
+    async fn announce(gateway: &Gateway, id: PaymentMethodId) {
+        gateway.app.copies.forget(Change::PaymentMethod(id)).await;
+    }
 }

@@ -5,22 +5,23 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
+use sqlx::postgres::PgConnection;
 use utoipa::ToSchema;
 
 use super::Gateway;
 use super::auth::Caller;
 use super::body::Document;
-use super::etag::Etag;
+use super::etag::{self, Kept};
 use super::idempotent::{Begun, Write};
 use super::page::{List, Page};
 use super::problem::Problem;
 use super::query::Params;
 use crate::cache::Change;
-use crate::database;
-use crate::ids::{IdError, PaymentMethodId, UserId};
+use crate::database::Pool;
+use crate::ids::{MerchantId, PaymentMethodId, UserId};
 use crate::payment_methods;
 use crate::users::store::{self, CreateError, Filter};
 use crate::users::{NewUser, RiskLevel, Status, User, UserChange, figures};
@@ -100,8 +101,7 @@ pub(super) async fn read(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let user = store::find(&gateway.app.pool, parse(&id)?, merchant.id).await?.ok_or_else(missing)?;
-    Ok(etag(&user).answer(&headers, Json(&user)))
+    etag::read::<User>(&gateway, merchant.id, &id, &headers).await
 }
 
 /// Change a user
@@ -121,15 +121,8 @@ pub(super) async fn update(
     Document(change): Document<UserChange>,
 ) -> Result<Response, Problem> {
     let merchant = caller.active()?;
-    let id = parse(&id)?;
     change.check()?;
-    let mut transaction = database::begin(&gateway.app.pool).await?;
-    let before = store::hold(&mut transaction, id, merchant.id).await?.ok_or_else(missing)?;
-    etag(&before).allows(&headers)?;
-    let user = store::update(&mut *transaction, id, &change).await.map_err(refused)?;
-    transaction.commit().await?;
-    gateway.app.copies.forget(Change::User(id)).await;
-    Ok(etag(&user).answer(&HeaderMap::new(), Json(&user)))
+    etag::patch::<User>(&gateway, merchant.id, &id, &headers, &change).await
 }
 
 /// A user's payments in numbers.
@@ -154,7 +147,7 @@ pub(super) async fn statistics(
     Path(id): Path<String>,
 ) -> Result<Json<UserStatistics>, Problem> {
     let pool = &gateway.app.pool;
-    let user = store::find(pool, parse(&id)?, merchant.id).await?.ok_or_else(missing)?;
+    let user = store::find(pool, etag::parse::<User>(&id)?, merchant.id).await?.ok_or_else(etag::missing::<User>)?;
     let figures = figures::of(pool, user.id).await?;
     let default = payment_methods::store::get_default_payment_method(pool, user.id).await?;
     Ok(Json(UserStatistics {
@@ -164,16 +157,30 @@ pub(super) async fn statistics(
     }))
 }
 
-fn etag(user: &User) -> Etag {
-    Etag::new(user.updated_at.timestamp_micros())
-}
+impl Kept for User {
+    type Id = UserId;
+    type Change = UserChange;
+    const MISSING: (&'static str, &'static str) = ("user_not_found", "this merchant has no such user");
 
-fn parse(id: &str) -> Result<UserId, Problem> {
-    id.parse().map_err(|error: IdError| Problem::not_found("user_not_found", error.to_string()))
-}
+    fn updated_at(&self) -> DateTime<Utc> {
+        self.updated_at
+    }
 
-fn missing() -> Problem {
-    Problem::not_found("user_not_found", "this merchant has no such user")
+    async fn find(pool: &Pool, id: UserId, merchant: MerchantId) -> Result<Option<Self>, sqlx::Error> {
+        store::find(pool, id, merchant).await
+    }
+
+    async fn hold(connection: &mut PgConnection, id: UserId, merchant: MerchantId) -> Result<Option<Self>, Problem> {
+        Ok(store::hold(connection, id, merchant).await?)
+    }
+
+    async fn change(self, connection: &mut PgConnection, change: &UserChange) -> Result<Self, Problem> {
+        store::update(connection, self.id, change).await.map_err(refused)
+    }
+
+    async fn announce(gateway: &Gateway, id: UserId) {
+        gateway.app.copies.forget(Change::User(id)).await;
+    }
 }
 
 fn refused(error: CreateError) -> Problem {

@@ -12,9 +12,10 @@ use utoipa::ToSchema;
 use super::Gateway;
 use super::auth::Caller;
 use super::body::Document;
+use super::etag;
 use super::idempotent::{Begun, Write};
 use super::problem::Problem;
-use super::webhook_endpoints::{EndpointWithSecret, missing, parse};
+use super::webhook_endpoints::EndpointWithSecret;
 use crate::events::EventType;
 use crate::ids::WebhookEndpointId;
 use crate::webhooks::endpoint::check_event_types;
@@ -53,7 +54,7 @@ pub(super) async fn rotate(
     Document(rotation): Document<Rotation>,
 ) -> Result<Response, Problem> {
     let merchant = caller.active()?;
-    let id = parse(&id)?;
+    let id = etag::parse::<WebhookEndpoint>(&id)?;
     if rotation.overlap_hours > OVERLAP_HOURS_MAX {
         return Err(("overlap_hours", "must be between 0 and 72").into());
     }
@@ -65,7 +66,7 @@ pub(super) async fn rotate(
     let secret = WebhookSecret::generate(&mut rand::rng());
     let overlap = TimeDelta::hours(rotation.overlap_hours.into());
     let rotated = store::rotate(creation.connection(), id, merchant.id, &secret, overlap, Utc::now()).await?;
-    let document = EndpointWithSecret::new(rotated.ok_or_else(missing)?, &secret);
+    let document = EndpointWithSecret::new(rotated.ok_or_else(etag::missing::<WebhookEndpoint>)?, &secret);
     let response = creation.finish(&write, StatusCode::OK, location(id), &document).await?;
     bell::announce_change(&gateway.app.pool, id).await;
     Ok(response)
@@ -114,7 +115,7 @@ pub(super) async fn replay(
     Document(request): Document<ReplayRequest>,
 ) -> Result<Response, Problem> {
     let merchant = caller.active()?;
-    let id = parse(&id)?;
+    let id = etag::parse::<WebhookEndpoint>(&id)?;
     check_event_types(request.types.as_deref()).map_err(|(_, sentence)| Problem::from(("types", sentence)))?;
     let write = Write::new(merchant.id, &headers, "POST /v1/webhook-endpoints/{id}/replay", &(id, &request))?;
     let to = request.to.unwrap_or_else(Utc::now);
@@ -125,7 +126,8 @@ pub(super) async fn replay(
         Begun::Fresh(creation) => creation,
         Begun::Answered(response) => return Ok(response),
     };
-    let endpoint = store::find(creation.connection(), id, merchant.id).await?.ok_or_else(missing)?;
+    let endpoint =
+        store::find(creation.connection(), id, merchant.id).await?.ok_or_else(etag::missing::<WebhookEndpoint>)?;
     if endpoint.status == EndpointStatus::Disabled {
         let detail = "this endpoint is disabled; enable it first";
         return Err(Problem::new(StatusCode::CONFLICT, "webhook_endpoint_disabled", detail));
@@ -154,13 +156,15 @@ pub(super) async fn enable(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let merchant = caller.active()?;
-    let id = parse(&id)?;
+    let id = etag::parse::<WebhookEndpoint>(&id)?;
     let write = Write::new(merchant.id, &headers, "POST /v1/webhook-endpoints/{id}/enable", &id)?;
     let mut creation = match gateway.begin(&write).await? {
         Begun::Fresh(creation) => creation,
         Begun::Answered(response) => return Ok(response),
     };
-    let enabled = store::enable(creation.connection(), id, merchant.id, Utc::now()).await?.ok_or_else(missing)?;
+    let enabled = store::enable(creation.connection(), id, merchant.id, Utc::now())
+        .await?
+        .ok_or_else(etag::missing::<WebhookEndpoint>)?;
     let response = creation.finish(&write, StatusCode::OK, location(id), &enabled).await?;
     bell::announce_change(&gateway.app.pool, id).await;
     Ok(response)

@@ -4,22 +4,23 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::response::{IntoResponse, Response};
-use chrono::Utc;
+use axum::response::Response;
+use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
+use sqlx::postgres::PgConnection;
 use utoipa::ToSchema;
 
 use super::Gateway;
 use super::auth::Caller;
 use super::body::Document;
-use super::etag::Etag;
+use super::etag::{self, Kept};
 use super::idempotent::{Begun, Write};
 use super::page::{List, Page};
 use super::problem::Problem;
 use super::query::Params;
-use crate::database;
-use crate::ids::{IdError, WebhookEndpointId};
+use crate::database::Pool;
+use crate::ids::{MerchantId, WebhookEndpointId};
 use crate::webhooks::endpoint::EndpointChange;
 use crate::webhooks::secret::WebhookSecret;
 use crate::webhooks::store::{self, CreateError};
@@ -113,8 +114,8 @@ pub(super) async fn read(
     Caller(merchant): Caller,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let found = store::find(&gateway.app.pool, parse(&id)?, merchant.id).await?;
-    Ok(shown(&found.ok_or_else(missing)?))
+    // Always whole: its figures change by themselves, and its tag does not.
+    etag::read::<WebhookEndpoint>(&gateway, merchant.id, &id, &HeaderMap::new()).await
 }
 
 /// Change a webhook endpoint
@@ -135,15 +136,8 @@ pub(super) async fn update(
     Document(change): Document<EndpointChange>,
 ) -> Result<Response, Problem> {
     let merchant = caller.active()?;
-    let id = parse(&id)?;
     let change = change.check(gateway.app.config.webhooks.allow_private_addresses)?;
-    let mut transaction = database::begin(&gateway.app.pool).await?;
-    let before = store::hold(&mut *transaction, id, merchant.id).await?.ok_or_else(missing)?;
-    etag(&before).allows(&headers)?;
-    let changed = store::update(&mut *transaction, id, merchant.id, &change, Utc::now()).await?.ok_or_else(missing)?;
-    transaction.commit().await?;
-    bell::announce_change(&gateway.app.pool, id).await;
-    Ok(shown(&changed))
+    etag::patch::<WebhookEndpoint>(&gateway, merchant.id, &id, &headers, &change).await
 }
 
 /// Remove a webhook endpoint
@@ -158,27 +152,41 @@ pub(super) async fn delete(
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let merchant = caller.active()?;
-    let id = parse(&id)?;
+    let id = etag::parse::<WebhookEndpoint>(&id)?;
     if !store::delete(&gateway.app.pool, id, merchant.id).await? {
-        return Err(missing());
+        return Err(etag::missing::<WebhookEndpoint>());
     }
-    bell::announce_change(&gateway.app.pool, id).await;
+    WebhookEndpoint::announce(&gateway, id).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn shown(endpoint: &WebhookEndpoint) -> Response {
-    etag(endpoint).answer(&HeaderMap::new(), Json(endpoint).into_response())
-}
+impl Kept for WebhookEndpoint {
+    type Id = WebhookEndpointId;
+    type Change = EndpointChange;
+    const MISSING: (&'static str, &'static str) =
+        ("webhook_endpoint_not_found", "this merchant has no such webhook endpoint");
 
-/// Of what the merchant decides; the figures of deliveries change by themselves.
-fn etag(endpoint: &WebhookEndpoint) -> Etag {
-    Etag::new(endpoint.updated_at.timestamp_micros())
-}
+    fn updated_at(&self) -> DateTime<Utc> {
+        self.updated_at
+    }
 
-pub(super) fn parse(id: &str) -> Result<WebhookEndpointId, Problem> {
-    id.parse().map_err(|error: IdError| Problem::not_found("webhook_endpoint_not_found", error.to_string()))
-}
+    async fn find(pool: &Pool, id: WebhookEndpointId, merchant: MerchantId) -> Result<Option<Self>, sqlx::Error> {
+        store::find(pool, id, merchant).await
+    }
 
-pub(super) fn missing() -> Problem {
-    Problem::not_found("webhook_endpoint_not_found", "this merchant has no such webhook endpoint")
+    async fn hold(
+        connection: &mut PgConnection,
+        id: WebhookEndpointId,
+        merchant: MerchantId,
+    ) -> Result<Option<Self>, Problem> {
+        Ok(store::hold(connection, id, merchant).await?)
+    }
+
+    async fn change(self, connection: &mut PgConnection, change: &EndpointChange) -> Result<Self, Problem> {
+        Ok(store::update(connection, self.id, change, Utc::now()).await?)
+    }
+
+    async fn announce(gateway: &Gateway, id: WebhookEndpointId) {
+        bell::announce_change(&gateway.app.pool, id).await;
+    }
 }

@@ -69,14 +69,10 @@ pub async fn find(
     id: WebhookEndpointId,
     merchant: MerchantId,
 ) -> Result<Option<WebhookEndpoint>, sqlx::Error> {
-    sqlx::query_as("select * from webhook_endpoints where id = $1 and merchant_id = $2")
-        .bind(id)
-        .bind(merchant)
-        .fetch_optional(executor)
-        .await
+    one(executor, ONE, id, merchant).await
 }
 
-/// One endpoint of a merchant, which nobody changes until the transaction ends.
+/// The same, and nobody changes it until the transaction ends.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -85,11 +81,24 @@ pub async fn hold(
     id: WebhookEndpointId,
     merchant: MerchantId,
 ) -> Result<Option<WebhookEndpoint>, sqlx::Error> {
-    sqlx::query_as("select * from webhook_endpoints where id = $1 and merchant_id = $2 for update")
-        .bind(id)
-        .bind(merchant)
-        .fetch_optional(executor)
-        .await
+    one(executor, ONE_HELD, id, merchant).await
+}
+
+macro_rules! one {
+    ($held:literal) => {
+        concat!("select * from webhook_endpoints where id = $1 and merchant_id = $2", $held)
+    };
+}
+const ONE: &str = one!("");
+const ONE_HELD: &str = one!(" for update");
+
+async fn one(
+    executor: impl PgExecutor<'_>,
+    query: &'static str,
+    id: WebhookEndpointId,
+    merchant: MerchantId,
+) -> Result<Option<WebhookEndpoint>, sqlx::Error> {
+    sqlx::query_as(query).bind(id).bind(merchant).fetch_optional(executor).await
 }
 
 /// A page of a merchant's endpoints, in the order in which they are read.
@@ -114,22 +123,20 @@ pub async fn list(
 pub async fn update(
     executor: impl PgExecutor<'_>,
     id: WebhookEndpointId,
-    merchant: MerchantId,
     change: &EndpointChange,
     now: DateTime<Utc>,
-) -> Result<Option<WebhookEndpoint>, sqlx::Error> {
+) -> Result<WebhookEndpoint, sqlx::Error> {
     sqlx::query_as(
         "update webhook_endpoints set
-             url = coalesce($3, url),
-             description = case when $4 then $5 else description end,
-             event_types = case when $6 then $7 else event_types end,
-             status = case when $8 then 'DISABLED' else status end,
-             updated_at = $9
-         where id = $1 and merchant_id = $2
+             url = coalesce($2, url),
+             description = case when $3 then $4 else description end,
+             event_types = case when $5 then $6 else event_types end,
+             status = case when $7 then 'DISABLED' else status end,
+             updated_at = $8
+         where id = $1
          returning *",
     )
     .bind(id)
-    .bind(merchant)
     .bind(&change.url)
     .bind(change.description.is_some())
     .bind(change.description.as_ref().and_then(Option::as_ref))
@@ -137,7 +144,7 @@ pub async fn update(
     .bind(change.event_types.as_ref().and_then(Option::as_ref))
     .bind(change.disabled == Some(true))
     .bind(now)
-    .fetch_optional(executor)
+    .fetch_one(executor)
     .await
 }
 
