@@ -183,7 +183,8 @@ pub(super) fn fingerprint(path: &str, body: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulator::stripe::requests::{Charging, charge};
+    use crate::simulator::serve::Charging;
+    use crate::simulator::stripe::requests::charge;
 
     fn key(name: &str, body: &str) -> Key {
         let fingerprint = fingerprint("/v1/payment_intents", body.as_bytes());

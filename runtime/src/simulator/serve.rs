@@ -1,11 +1,15 @@
-//! How a request is answered, whatever its wire format: credential, fault, key, latency, work.
+//! How a request is answered, whatever its wire format: credential, fault, key, latency, work. A format says for each of its
+//! paths what is looked up or done there, and nothing else.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::extract::{Query, RawPathParams, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Json, Router};
 use chrono::Utc;
 use serde_json::Value;
@@ -15,16 +19,42 @@ use super::fault::{Fault, Trouble};
 use super::ledger::{Begin, Done, Key, Ledger, fingerprint};
 use super::provider::Provider;
 use super::reply::Reply;
-use super::stripe::requests::Charging;
 use super::{admin, notify, paypal, stripe};
+use crate::providers::stripe as stripe_adapter;
+
+/// A question, which changes nothing.
+pub(super) struct Question {
+    /// What the path names, if it names something.
+    pub(super) id: String,
+    pub(super) query: HashMap<String, String>,
+    /// Seconds since 1970.
+    pub(super) now: i64,
+}
+
+/// What an action depends on besides its request.
+#[derive(Clone, Debug)]
+pub(super) struct Charging {
+    /// Seconds since 1970.
+    pub(super) now: i64,
+    /// The caller's key.
+    pub(super) key: Option<String>,
+    /// The decline code that a fault plan wants.
+    pub(super) decline: Option<String>,
+}
+
+/// Finds the answer to a question in the book.
+pub(super) type Look = fn(&Book, &Question) -> Reply;
+/// Charges, captures, refunds or voids what the path names, as the body says.
+pub(super) type Work = fn(&Book, &str, &[u8], &Charging) -> Result<Done, Reply>;
 
 /// A request that charges, captures, refunds or voids.
-pub(super) struct Write {
-    pub(super) dialect: Dialect,
-    pub(super) action: &'static str,
-    pub(super) key: Option<String>,
-    pub(super) path: String,
-    pub(super) body: Bytes,
+struct Write {
+    dialect: Dialect,
+    action: &'static str,
+    work: Work,
+    key: Option<Key>,
+    id: String,
+    body: Bytes,
 }
 
 /// The routes of both formats, and those below `/simulator` for people and tests.
@@ -32,29 +62,54 @@ pub(super) fn router(provider: Arc<Provider>) -> Router {
     Router::new().merge(stripe::routes()).merge(paypal::routes()).merge(admin::routes()).with_state(provider)
 }
 
-/// Answers a question, which changes nothing.
-pub(super) fn read(
-    provider: &Provider,
-    headers: &HeaderMap,
-    dialect: Dialect,
-    answer: impl FnOnce(&Book, i64) -> Reply,
-) -> Response {
-    if !provider.knows(dialect, headers) {
-        return respond(&Reply::unauthorized(dialect));
-    }
-    let found = answer(provider.ledger().book(), Utc::now().timestamp());
-    respond(&found)
+/// A path that is looked at.
+pub(super) fn looks(dialect: Dialect, look: Look) -> MethodRouter<Arc<Provider>> {
+    let answer = async move |State(provider): State<Arc<Provider>>,
+                             names: RawPathParams,
+                             Query(query): Query<HashMap<String, String>>,
+                             headers: HeaderMap| {
+        if !provider.knows(dialect, &headers) {
+            return respond(&Reply::unauthorized(dialect));
+        }
+        let question = Question { id: named(&names), query, now: Utc::now().timestamp() };
+        let found = look(provider.ledger().book(), &question);
+        respond(&found)
+    };
+    get(answer)
 }
 
-/// Carries a request out, once per key, unless something is to go wrong with it.
-pub(super) async fn write<W>(provider: Arc<Provider>, headers: &HeaderMap, request: Write, work: W) -> Response
-where
-    W: FnOnce(&Book, &[u8], &Charging) -> Result<Done, Reply> + Send + 'static,
-{
-    let dialect = request.dialect;
-    if !provider.knows(dialect, headers) {
-        return respond(&Reply::unauthorized(dialect));
+/// A path on which something is done, once per key.
+pub(super) fn does(dialect: Dialect, action: &'static str, work: Work) -> MethodRouter<Arc<Provider>> {
+    let answer = async move |State(provider): State<Arc<Provider>>,
+                             names: RawPathParams,
+                             uri: Uri,
+                             headers: HeaderMap,
+                             body: Bytes| {
+        if !provider.knows(dialect, &headers) {
+            return respond(&Reply::unauthorized(dialect));
+        }
+        let key = headers.get(key_header(dialect)).and_then(|value| value.to_str().ok());
+        let fingerprint = fingerprint(uri.path(), &body);
+        let key = key.map(|key| Key { dialect, key: key.to_owned(), fingerprint });
+        write(provider, Write { dialect, action, work, key, id: named(&names), body }).await
+    };
+    post(answer)
+}
+
+fn named(names: &RawPathParams) -> String {
+    names.iter().next().map_or_else(String::new, |(_, value)| value.to_owned())
+}
+
+const fn key_header(dialect: Dialect) -> HeaderName {
+    match dialect {
+        Dialect::Stripe => stripe_adapter::IDEMPOTENCY_KEY,
+        Dialect::Paypal => HeaderName::from_static("paypal-request-id"),
     }
+}
+
+/// Carries a request out, unless something is to go wrong with it.
+async fn write(provider: Arc<Provider>, request: Write) -> Response {
+    let dialect = request.dialect;
     let ordered = provider.faults().next();
     let trouble = ordered.or_else(|| provider.plan().trouble(request.action));
     if let Some(trouble) = trouble
@@ -65,7 +120,7 @@ where
     }
     let stored_fault = trouble.map(|trouble| trouble.fault).filter(|fault| fault.is_stored());
     // On its own task: a caller that hangs up does not stop a provider that has begun.
-    let charging = tokio::spawn(carry_out(provider, request, work, stored_fault));
+    let charging = tokio::spawn(carry_out(provider, request, stored_fault));
     let answer = charging.await.unwrap_or_else(|_| respond(&Reply::internal(dialect)));
     match trouble {
         Some(trouble) => misbehave(trouble, dialect, Some(answer)).await,
@@ -73,13 +128,10 @@ where
     }
 }
 
-async fn carry_out<W>(provider: Arc<Provider>, request: Write, work: W, stored_fault: Option<Fault>) -> Response
-where
-    W: FnOnce(&Book, &[u8], &Charging) -> Result<Done, Reply>,
-{
-    let Write { dialect, action, key, path, body } = request;
-    let key = key.map(|key| Key { dialect, key, fingerprint: fingerprint(&path, &body) });
-    if let Some(key) = &key {
+async fn carry_out(provider: Arc<Provider>, request: Write, stored_fault: Option<Fault>) -> Response {
+    let Write { dialect, action, key, .. } = &request;
+    let (dialect, action) = (*dialect, *action);
+    if let Some(key) = key {
         let begin = provider.ledger().begin(key);
         match begin {
             Begin::Fresh => {}
@@ -97,8 +149,8 @@ where
     let charging = Charging { now: Utc::now().timestamp(), key: key.as_ref().map(|key| key.key.clone()), decline };
     let (reply, changed) = {
         let mut ledger = provider.ledger();
-        let done = work_on(&mut ledger, dialect, &body, &charging, key.as_ref(), work, stored_fault);
-        if let Some(key) = &key {
+        let done = work_on(&mut ledger, &request, &charging, stored_fault);
+        if let Some(key) = key {
             ledger.end(key);
         }
         done
@@ -110,34 +162,26 @@ where
 }
 
 /// Requests that cannot be carried out are not kept for their key, so a corrected one may follow.
-fn work_on<W>(
+fn work_on(
     ledger: &mut Ledger,
-    dialect: Dialect,
-    body: &[u8],
+    request: &Write,
     charging: &Charging,
-    key: Option<&Key>,
-    work: W,
     stored_fault: Option<Fault>,
-) -> (Reply, Option<Charge>)
-where
-    W: FnOnce(&Book, &[u8], &Charging) -> Result<Done, Reply>,
-{
+) -> (Reply, Option<Charge>) {
+    let Write { dialect, work, key, id, body, .. } = request;
+    let failed = || Reply::internal(*dialect);
     let done = match stored_fault {
-        Some(fault) if !fault.charges() => Ok(Done { charge: None, reply: Reply::internal(dialect), makes: false }),
-        Some(_) => work(ledger.book(), body, charging).map(|done| Done {
-            reply: Reply::internal(dialect),
-            makes: false,
-            ..done
-        }),
-        None => work(ledger.book(), body, charging),
+        Some(fault) if !fault.charges() => Ok(Done { charge: None, reply: failed(), makes: false }),
+        Some(_) => work(ledger.book(), id, body, charging).map(|done| Done { reply: failed(), makes: false, ..done }),
+        None => work(ledger.book(), id, body, charging),
     };
     let done = match done {
         Ok(done) => done,
         Err(refusal) => return (refusal, None),
     };
-    if let Err(error) = ledger.record(&done, key) {
+    if let Err(error) = ledger.record(&done, key.as_ref()) {
         tracing::error!(%error, "the ledger cannot be written, so nothing was charged");
-        return (Reply::internal(dialect), None);
+        return (failed(), None);
     }
     (done.reply, done.charge)
 }

@@ -8,36 +8,36 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing;
 use serde_json::{Value, json};
 
-use super::book::Dialect;
+use super::book::{Book, Dialect};
 use super::provider::Provider;
 use super::reply::Reply;
-use super::serve::{Write, read, respond, write};
+use super::serve::{Look, Question, Work, does, looks, respond};
 
 const DIALECT: Dialect = Dialect::Paypal;
 
 pub(super) fn routes() -> Router<Arc<Provider>> {
+    let get = |look: Look| looks(DIALECT, look);
+    let post = |action, work: Work| does(DIALECT, action, work);
     Router::new()
-        .route("/v1/oauth2/token", post(token))
-        .route("/v1/notifications/verify-webhook-signature", post(verify))
-        .route("/v2/checkout/orders", post(create))
+        .route("/v1/oauth2/token", routing::post(token))
+        .route("/v1/notifications/verify-webhook-signature", routing::post(verify))
+        .route("/v2/checkout/orders", post("charge", |_, _, body, charging| requests::order(body, charging)))
         .route("/v2/checkout/orders/{id}", get(order))
         .route("/v2/payments/authorizations/{id}", get(authorization))
-        .route("/v2/payments/authorizations/{id}/capture", post(capture))
-        .route("/v2/payments/authorizations/{id}/void", post(void))
-        .route("/v2/payments/captures/{id}", get(show_capture))
-        .route("/v2/payments/captures/{id}/refund", post(refund))
-        .route("/v2/payments/refunds/{id}", get(show_refund))
-}
-
-fn of(headers: &HeaderMap, action: &'static str, path: String, body: Bytes) -> Write {
-    let key = headers.get("paypal-request-id").and_then(|value| value.to_str().ok()).map(str::to_owned);
-    Write { dialect: DIALECT, action, key, path, body }
+        .route("/v2/payments/authorizations/{id}/capture", post("capture", requests::capture))
+        .route(
+            "/v2/payments/authorizations/{id}/void",
+            post("void", |book, id, _, charging| requests::void(book, id, charging)),
+        )
+        .route("/v2/payments/captures/{id}", get(capture))
+        .route("/v2/payments/captures/{id}/refund", post("refund", requests::refund))
+        .route("/v2/payments/refunds/{id}", get(refund))
 }
 
 async fn token(State(provider): State<Arc<Provider>>, headers: HeaderMap, body: Bytes) -> Response {
@@ -68,71 +68,28 @@ async fn verify(State(provider): State<Arc<Provider>>, headers: HeaderMap, body:
     respond(&Reply::ok(json!({"verification_status": if right { "SUCCESS" } else { "FAILURE" }})))
 }
 
-async fn create(State(provider): State<Arc<Provider>>, headers: HeaderMap, body: Bytes) -> Response {
-    let request = of(&headers, "charge", "/v2/checkout/orders".into(), body);
-    write(provider, &headers, request, |_, body, charging| requests::order(body, charging)).await
+fn order(book: &Book, Question { id, .. }: &Question) -> Reply {
+    let found = book.find(DIALECT, id).filter(|charge| charge.id == *id);
+    found.map_or_else(replies::missing, |charge| Reply::ok(replies::order(charge)))
 }
 
-async fn capture(
-    State(provider): State<Arc<Provider>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let request = of(&headers, "capture", format!("/v2/payments/authorizations/{id}/capture"), body);
-    write(provider, &headers, request, move |book, body, charging| requests::capture(book, &id, body, charging)).await
+fn authorization(book: &Book, Question { id, now, .. }: &Question) -> Reply {
+    let found = book.find(DIALECT, id).filter(|charge| charge.manual && charge.charge == *id);
+    found.map_or_else(replies::missing, |charge| Reply::ok(replies::authorization(charge, *now)))
 }
 
-async fn void(
-    State(provider): State<Arc<Provider>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let request = of(&headers, "void", format!("/v2/payments/authorizations/{id}/void"), body);
-    write(provider, &headers, request, move |book, _, charging| requests::void(book, &id, charging)).await
+fn capture(book: &Book, Question { id, .. }: &Question) -> Reply {
+    let found = book.find(DIALECT, id).and_then(|charge| {
+        let capture = charge.captures.iter().find(|capture| capture.id == *id)?;
+        Some(Reply::ok(replies::capture(charge, capture)))
+    });
+    found.unwrap_or_else(replies::missing)
 }
 
-async fn refund(
-    State(provider): State<Arc<Provider>>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let request = of(&headers, "refund", format!("/v2/payments/captures/{id}/refund"), body);
-    write(provider, &headers, request, move |book, body, charging| requests::refund(book, &id, body, charging)).await
-}
-
-async fn order(State(provider): State<Arc<Provider>>, headers: HeaderMap, Path(id): Path<String>) -> Response {
-    read(&provider, &headers, DIALECT, |book, _| {
-        let found = book.find(DIALECT, &id).filter(|charge| charge.id == id);
-        found.map_or_else(replies::missing, |charge| Reply::ok(replies::order(charge)))
-    })
-}
-
-async fn authorization(State(provider): State<Arc<Provider>>, headers: HeaderMap, Path(id): Path<String>) -> Response {
-    read(&provider, &headers, DIALECT, |book, now| {
-        let found = book.find(DIALECT, &id).filter(|charge| charge.manual && charge.charge == id);
-        found.map_or_else(replies::missing, |charge| Reply::ok(replies::authorization(charge, now)))
-    })
-}
-
-async fn show_capture(State(provider): State<Arc<Provider>>, headers: HeaderMap, Path(id): Path<String>) -> Response {
-    read(&provider, &headers, DIALECT, |book, _| {
-        let found = book.find(DIALECT, &id).and_then(|charge| {
-            let capture = charge.captures.iter().find(|capture| capture.id == id)?;
-            Some(Reply::ok(replies::capture(charge, capture)))
-        });
-        found.unwrap_or_else(replies::missing)
-    })
-}
-
-async fn show_refund(State(provider): State<Arc<Provider>>, headers: HeaderMap, Path(id): Path<String>) -> Response {
-    read(&provider, &headers, DIALECT, |book, _| {
-        let found = book.find(DIALECT, &id).and_then(|charge| {
-            let refund = charge.refunds.iter().find(|refund| refund.id == id)?;
-            Some(Reply::ok(replies::refund(charge, refund)))
-        });
-        found.unwrap_or_else(replies::missing)
-    })
+fn refund(book: &Book, Question { id, .. }: &Question) -> Reply {
+    let found = book.find(DIALECT, id).and_then(|charge| {
+        let refund = charge.refunds.iter().find(|refund| refund.id == *id)?;
+        Some(Reply::ok(replies::refund(charge, refund)))
+    });
+    found.unwrap_or_else(replies::missing)
 }

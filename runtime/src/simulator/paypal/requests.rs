@@ -11,7 +11,7 @@ use crate::money::{Currency, Money};
 use crate::simulator::book::{Book, Charge, Dialect, HOLD_S, Movement, State, name};
 use crate::simulator::ledger::Done;
 use crate::simulator::reply::Reply;
-use crate::simulator::stripe::requests::Charging;
+use crate::simulator::serve::Charging;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

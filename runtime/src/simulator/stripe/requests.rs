@@ -6,17 +6,7 @@ use super::replies::{self, decline_json, invalid, missing, refund as refund_json
 use crate::simulator::book::{Book, Charge, Dialect, HOLD_S, Movement, State, name};
 use crate::simulator::ledger::Done;
 use crate::simulator::reply::Reply;
-
-/// What an action depends on besides its request.
-#[derive(Clone, Debug)]
-pub(in crate::simulator) struct Charging {
-    /// Seconds since 1970.
-    pub(in crate::simulator) now: i64,
-    /// The caller's key.
-    pub(in crate::simulator) key: Option<String>,
-    /// The decline code that a fault plan wants.
-    pub(in crate::simulator) decline: Option<String>,
-}
+use crate::simulator::serve::Charging;
 
 /// Makes a charge, or a declined one.
 pub(in crate::simulator) fn charge(form: &[u8], charging: &Charging) -> Result<Done, Reply> {
