@@ -229,10 +229,12 @@ async fn a_card_number_is_refused_wherever_it_stands() {
     let mut body = gateway.payment();
     body["description"] = json!("card 4242-4242-4242-4242");
     let user = json!({"email": "a@example.com", "full_name": "5555555555554444"});
-    let method = json!({"user_id": gateway.user, "type": "CREDIT_CARD", "token": "378282246310005"});
+    let dotted = json!({"email": "a@example.com", "full_name": "5555.5555.5555.4444"});
+    let method = json!({"user_id": gateway.user, "type": "CREDIT_CARD", "token": "3782\t822463\t10005"});
     let replies = [
         gateway.pay(&body).await,
         gateway.post("/v1/users", &user).await,
+        gateway.post("/v1/users", &dotted).await,
         gateway.post("/v1/payment-methods", &method).await,
     ];
     for reply in replies {
@@ -245,7 +247,8 @@ async fn a_card_number_is_refused_wherever_it_stands() {
 #[tokio::test]
 async fn users_and_payment_methods_are_checked() {
     let gateway = TestGateway::new().await;
-    let user = json!({"email": "ada@example.com"});
+    // A telephone number whose digits would pass for those of a card.
+    let user = json!({"email": "ada@example.com", "phone": "+55 11 91234-5676"});
     assert_eq!(gateway.post("/v1/users", &user).await.status, StatusCode::CREATED);
     assert_problem(
         &gateway.post("/v1/users", &json!({"email": "ADA@example.com"})).await,
