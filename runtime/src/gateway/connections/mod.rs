@@ -1,21 +1,25 @@
 //! Connections of the gateway, with TLS or without, HTTP/1.1 or 2: how many there may be, and how long one may keep silent.
 //! `axum::serve` sets no limits, so that clients which never finish a request would fill the process.
 
+mod idle;
+
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::serve::Listener;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use self::idle::InWork;
 use super::tls::Tls;
 
 /// What every HTTP/2 connection begins with.
@@ -32,6 +36,8 @@ pub(super) struct Limits {
     handshake: Duration,
     /// From the connection, or the answer before, to the last header of a request. Over HTTP/2: without an answer to a ping.
     header: Duration,
+    /// Without a request in work, and then once more to end politely. A client may answer pings for ever.
+    idle: Duration,
     /// About so many bytes of request line and headers, 8 KiB at least.
     header_bytes: u32,
     /// Requests at a time within one HTTP/2 connection.
@@ -45,6 +51,8 @@ impl Default for Limits {
             connections: 2048,
             handshake: Duration::from_secs(10),
             header: Duration::from_secs(30),
+            // Longer than clients keep what they do not use, 90 s by habit: it is mostly they who end a connection.
+            idle: Duration::from_secs(120),
             header_bytes: 32 * 1024,
             streams: 128,
         }
@@ -84,7 +92,6 @@ pub(super) async fn serve(
 ) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let http = Arc::new(Http::new(&limits));
-    let begun = GracefulShutdown::new();
     loop {
         let next = async {
             let place = places.clone().acquire_owned().await;
@@ -96,30 +103,30 @@ pub(super) async fn serve(
             next = next => next,
             () = stop.cancelled() => break,
         };
-        let (http, tls, stop) = (http.clone(), tls.clone(), stop.clone());
-        let client = Client { http, router: router.clone(), watcher: begun.watcher() };
+        let (tls, client) = (tls.clone(), Client { http: http.clone(), router: router.clone(), stop: stop.clone() });
         tokio::spawn(async move {
             let _place = place;
             // One that has not begun when the process is told to stop has nothing to finish.
-            let (client, secured) = tokio::select! {
-                begun = begin(client, stream, tls, limits) => match begun {
-                    Ok(begun) => begun,
-                    Err(error) => return tracing::debug!(%error, "a connection did not begin"),
-                },
-                () = stop.cancelled() => return,
+            let begun = tokio::select! {
+                begun = begin(stream, tls, limits) => begun,
+                () = client.stop.cancelled() => return,
             };
-            client.converse(secured).await;
+            match begun {
+                Ok(begun) => client.converse(begun, limits.idle).await,
+                Err(error) => tracing::debug!(%error, "a connection did not begin"),
+            }
         });
     }
     drop(listener);
-    begun.shutdown().await;
+    // All places are free when all connections are at their end. They are never closed, so that this cannot fail.
+    let _ = places.acquire_many(u32::try_from(limits.connections).unwrap_or(u32::MAX)).await;
 }
 
 /// What a connection needs to be spoken on.
 struct Client {
     http: Arc<Http>,
     router: Router,
-    watcher: Watcher,
+    stop: CancellationToken,
 }
 
 /// A connection on which requests can be read, and whether they come as HTTP/2.
@@ -132,10 +139,10 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 /// The handshake, where there is one, and which version the client speaks.
-async fn begin(client: Client, stream: TcpStream, tls: Option<Tls>, limits: Limits) -> io::Result<(Client, Begun)> {
+async fn begin(stream: TcpStream, tls: Option<Tls>, limits: Limits) -> io::Result<Begun> {
     // Answers are written whole; waiting for more to send only delays them.
     stream.set_nodelay(true)?;
-    let begun = match tls {
+    Ok(match tls {
         Some(tls) => {
             let stream = tokio::time::timeout(limits.handshake, tls.acceptor().accept(stream)).await??;
             let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
@@ -145,8 +152,7 @@ async fn begin(client: Client, stream: TcpStream, tls: Option<Tls>, limits: Limi
             let is_http2 = tokio::time::timeout(limits.header, speaks_http2(&stream)).await??;
             Begun { stream: Box::new(stream), is_http2 }
         }
-    };
-    Ok((client, begun))
+    })
 }
 
 /// Looks at the first bytes without taking them. Whatever differs from the preface is HTTP/1, by its first bytes already.
@@ -165,96 +171,34 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
 }
 
 impl Client {
-    async fn converse(self, begun: Begun) {
+    async fn converse(self, begun: Begun, idle: Duration) {
         let http = if begun.is_http2 { &self.http.http2 } else { &self.http.http1 };
-        let service = TowerToHyperService::new(self.router);
-        let connection = http.serve_connection(TokioIo::new(begun.stream), service).into_owned();
-        if let Err(error) = self.watcher.watch(connection).await {
+        let (in_work, router) = (InWork::default(), TowerToHyperService::new(self.router));
+        let service = service_fn(|request| {
+            let (working, answer) = (in_work.begin(), router.call(request));
+            async move {
+                let _working = working;
+                answer.await
+            }
+        });
+        let mut connection = pin!(http.serve_connection(TokioIo::new(begun.stream), service));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = self.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+            () = in_work.idle_for(idle) => {
+                // A request that comes at this moment is either answered still, or refused unread.
+                connection.as_mut().graceful_shutdown();
+                tokio::time::timeout(idle, connection).await.unwrap_or_else(|late| Err(late.into()))
+            }
+        };
+        if let Err(error) = ended {
             tracing::debug!(%error, "a connection broke");
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use axum::routing::get;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpStream;
-
-    use super::*;
-
-    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: shop\r\n\r\n";
-    const PATIENCE: Duration = Duration::from_secs(10);
-
-    async fn server(limits: Limits) -> (std::net::SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
-        let slowly = get(async || {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            "done"
-        });
-        let router = Router::new().route("/", get(async || "here")).route("/slow", slowly);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-        (address, stop.clone(), tokio::spawn(serve(listener, router, stop, limits, None)))
-    }
-
-    /// What the server says until it closes the connection.
-    async fn rest(mut stream: TcpStream) -> String {
-        let mut bytes = Vec::new();
-        // A reset is an end, too.
-        let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await;
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        assert!(ended.is_ok(), "the connection does not end: {text}");
-        text
-    }
-
-    #[tokio::test]
-    async fn a_client_that_never_finishes_its_headers_is_sent_away() {
-        let (address, ..) = server(Limits { header: Duration::from_millis(200), ..Limits::default() }).await;
-        let mut unfinished = TcpStream::connect(address).await.unwrap();
-        unfinished.write_all(b"POST /v1/payments HTTP/1.1\r\nhost: ").await.unwrap();
-        let silent = TcpStream::connect(address).await.unwrap();
-        let mut kept_alive = TcpStream::connect(address).await.unwrap();
-        kept_alive.write_all(REQUEST).await.unwrap();
-        let (_, _, answered) = tokio::join!(rest(unfinished), rest(silent), rest(kept_alive));
-        assert!(answered.ends_with("here"), "{answered}");
-    }
-
-    #[tokio::test]
-    async fn more_connections_than_there_are_places_wait_their_turn() {
-        let limits = Limits { connections: 1, header: Duration::from_millis(300), ..Limits::default() };
-        let (address, ..) = server(limits).await;
-        let mut first = TcpStream::connect(address).await.unwrap();
-        first.write_all(b"GET ").await.unwrap();
-        let mut second = TcpStream::connect(address).await.unwrap();
-        second.write_all(REQUEST).await.unwrap();
-        let early = tokio::time::timeout(Duration::from_millis(100), second.read_u8()).await;
-        assert!(early.is_err(), "answered while the only place is taken");
-        assert!(rest(second).await.ends_with("here"));
-    }
-
-    #[tokio::test]
-    async fn headers_that_are_too_long_are_refused() {
-        let (address, ..) = server(Limits::default()).await;
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        let request = format!("GET / HTTP/1.1\r\nhost: shop\r\nx-long: {}\r\n\r\n", "a".repeat(200 * 1024));
-        // The server may have closed before all of it was written.
-        let _ = stream.write_all(request.as_bytes()).await;
-        let answer = rest(stream).await;
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
-    }
-
-    #[tokio::test]
-    async fn what_was_begun_is_finished_after_the_stop_and_idle_connections_end() {
-        let (address, stop, serving) = server(Limits::default()).await;
-        let mut busy = TcpStream::connect(address).await.unwrap();
-        busy.write_all(b"GET /slow HTTP/1.1\r\nhost: shop\r\n\r\n").await.unwrap();
-        let mut idle = TcpStream::connect(address).await.unwrap();
-        idle.write_all(REQUEST).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        stop.cancel();
-        let (busy, idle) = tokio::join!(rest(busy), rest(idle));
-        assert!(busy.ends_with("done") && idle.ends_with("here"), "{busy}{idle}");
-        tokio::time::timeout(PATIENCE, serving).await.expect("the server ends").unwrap();
-        assert!(TcpStream::connect(address).await.is_err());
-    }
-}
+mod tests;
