@@ -298,7 +298,7 @@ async fn of_many_new_defaults_at_once_one_stays() {
 }
 
 #[tokio::test]
-async fn a_merchant_that_is_suspended_may_read_but_change_nothing() {
+async fn a_merchant_that_is_suspended_may_read_its_users_and_their_cards_but_change_none() {
     let gateway = TestGateway::new().await;
     let (other, key) = stranger(&gateway).await;
     let (user, card) = payer(gateway.pool(), other).await;

@@ -20,7 +20,7 @@ pub(crate) enum MerchantCommand {
     List(ListArgs),
     /// Show a merchant
     Show(ShowArgs),
-    /// Keep a merchant from taking payments; it may read what it has taken
+    /// Keep a merchant from taking payments; it may still refund, cancel and read
     Suspend(ChangeArgs),
     /// Let a suspended merchant take payments again
     Activate(ChangeArgs),

@@ -17,17 +17,33 @@ impl Caller {
     /// The merchant, if it may take payments and change things.
     ///
     /// # Errors
-    /// When it may only read.
+    /// When it may not.
     pub(super) fn active(self) -> Result<Merchant, Problem> {
         match self.0.status {
             Status::Active => Ok(self.0),
-            Status::Suspended | Status::Inactive => Err(Problem::new(
-                StatusCode::FORBIDDEN,
-                "merchant_not_active",
-                "this merchant may read, but takes no payments now",
-            )),
+            Status::Suspended | Status::Inactive => Err(not_active(self.0.status)),
         }
     }
+
+    /// The merchant, if it may give back what it took and give free what it holds. Its customers have a right to both for
+    /// as long as it is a merchant at all.
+    ///
+    /// # Errors
+    /// When it may only read.
+    pub(super) fn giving_back(self) -> Result<Merchant, Problem> {
+        match self.0.status {
+            Status::Active | Status::Suspended => Ok(self.0),
+            Status::Inactive => Err(not_active(self.0.status)),
+        }
+    }
+}
+
+fn not_active(status: Status) -> Problem {
+    let detail = match status {
+        Status::Suspended => "this merchant is suspended: it may refund, cancel and read, and nothing else",
+        Status::Active | Status::Inactive => "this merchant may only read",
+    };
+    Problem::new(StatusCode::FORBIDDEN, "merchant_not_active", detail)
 }
 
 impl FromRequestParts<Arc<Gateway>> for Caller {

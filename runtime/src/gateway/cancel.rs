@@ -56,7 +56,7 @@ pub(super) async fn cancel(
     headers: HeaderMap,
     OptionalDocument(asked): OptionalDocument<Cancellation>,
 ) -> Result<Response, Problem> {
-    let merchant = caller.active()?;
+    let merchant = caller.giving_back()?;
     let payment = payment_id(&id)?;
     let reason = asked.reason;
     check_reason(reason.as_deref())?;

@@ -80,11 +80,14 @@ pub(super) async fn create(
     headers: HeaderMap,
     OptionalDocument(asked): OptionalDocument<CaptureRequest>,
 ) -> Result<Response, Problem> {
-    let merchant = caller.active()?;
     let payment = payment_id(&id)?;
     let CaptureRequest { amount, is_final } = asked;
     let meaning = Meaning { payment_id: payment, amount: amount.as_deref().map(normalized), is_final };
-    let write = Write::new(merchant.id, &headers, PATH, &meaning)?;
+    let write = Write::new(caller.0.id, &headers, PATH, &meaning)?;
+    if let Err(problem) = caller.active() {
+        // What was accepted once is answered as it was then.
+        return gateway.known(&write).await?.ok_or(problem);
+    }
     let request = Request::Capture { amount, is_final };
     gateway.operate(&write, Asked { payment, in_path: true, request, reason: None }).await
 }

@@ -35,12 +35,15 @@ pub(super) async fn create(
     headers: HeaderMap,
     Document(request): Document<PaymentRequest>,
 ) -> Result<Response, Problem> {
-    let merchant = caller.active()?;
     let request = request.check()?;
-    let write = Write::new(merchant.id, &headers, "POST /v1/payments", &request)?;
-    let new = match check(&gateway, &write, request).await {
+    let write = Write::new(caller.0.id, &headers, "POST /v1/payments", &request)?;
+    let checked = match caller.active() {
+        Ok(_) => check(&gateway, &write, request).await,
+        Err(problem) => Err(problem),
+    };
+    let new = match checked {
         Ok(new) => new,
-        // What was accepted once is answered as it was then, whatever became of the payer meanwhile.
+        // What was accepted once is answered as it was then, whatever became of merchant and payer meanwhile.
         Err(problem) => return gateway.known(&write).await?.ok_or(problem),
     };
     let waiter = gateway.waiters.wait_for(&write.request, Subject::Payment(new.id));

@@ -84,7 +84,7 @@ pub(super) async fn create(
     headers: HeaderMap,
     Document(asked): Document<RefundRequest>,
 ) -> Result<Response, Problem> {
-    let merchant = caller.active()?;
+    let merchant = caller.giving_back()?;
     check_reason(asked.reason.as_deref())?;
     let RefundRequest { payment_id, amount, reason } = asked;
     let meaning = Meaning { payment_id, amount: amount.as_deref().map(normalized), reason: reason.as_deref() };

@@ -15,7 +15,7 @@ use crate::money::{Money, MoneyError};
 pub enum Status {
     /// It may.
     Active,
-    /// Not for now; what it has taken can still be read.
+    /// Not for now; what it has taken it can still give back, cancel and read.
     Suspended,
     /// Never again; what it has taken can still be read.
     Inactive,

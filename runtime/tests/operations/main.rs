@@ -9,6 +9,7 @@ mod captures;
 mod refunds;
 mod shop;
 mod sums;
+mod suspended;
 mod trouble;
 
 #[path = "../stage/mod.rs"]

@@ -18,7 +18,11 @@ const SIGNED_PATHS: &str = "/v1/provider-webhooks/";
 const PROBLEMS: [(&str, &str, &str); 14] = [
     ("400", "BadRequest", "The request cannot be read: a header, parameter or field is missing, unknown or malformed."),
     ("401", "Unauthorized", "No key, or one that is not known."),
-    ("403", "Forbidden", "The merchant may read, but change nothing now."),
+    (
+        "403",
+        "Forbidden",
+        "The merchant is suspended, and may only refund, cancel and read; or it is inactive, and may only read.",
+    ),
     ("404", "NotFound", "There is no such thing, or it is another merchant's."),
     ("408", "TooSlow", "The body did not arrive in time."),
     ("409", "Conflict", "It cannot be done in the state that things are in."),
