@@ -74,6 +74,34 @@ impl Scene {
         request.send().await.unwrap().status()
     }
 
+    /// Lets the simulator send its webhooks to the gateway.
+    async fn tell_the_gateway(&self, format: &str) {
+        let target = json!({"provider": format, "url": self.url, "secret": SECRET});
+        let url = format!("http://{}/simulator/webhooks", self.simulator.address);
+        assert_eq!(reqwest::Client::new().post(url).json(&target).send().await.unwrap().status(), 204);
+    }
+
+    /// How many messages were taken, and how many refused.
+    async fn told(&self) -> (u32, u32) {
+        let text = String::from_utf8(self.stage.test.app.metrics.render().unwrap()).unwrap();
+        let lines = text.lines().filter(|line| line.starts_with("purser_provider_webhooks_total"));
+        let mut told = (0, 0);
+        for line in lines {
+            let count: u32 = line.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap();
+            if line.contains(r#"effect="refused""#) { told.1 += count } else { told.0 += count }
+        }
+        told
+    }
+
+    /// The same, once there was a message of one more payment.
+    async fn told_of_one_payment(&self) -> (u32, u32) {
+        let (taken, refused) = self.told().await;
+        let payment = self.stage.accept("10.50", "USD").await;
+        assert_eq!(self.stage.settled(payment).await.status, "SUCCESS");
+        until("there was a message", async || self.told().await != (taken, refused)).await;
+        self.told().await
+    }
+
     async fn is_due(&self, payment: PaymentId) -> bool {
         let due = "select count(*) from work_items where payment_id = $1 and run_at <= now() and parked_at is null";
         self.stage.count(due, payment).await == 1
@@ -106,6 +134,22 @@ async fn a_message_names_the_open_attempt_and_makes_its_payment_due_however_ofte
         assert_eq!(scene.reference(attempt).await.as_deref(), Some("pi_told"));
     }
     assert_eq!(scene.stage.attempts(payment).await, ["SENT"], "a message decides nothing");
+}
+
+#[tokio::test]
+async fn a_token_that_paypal_has_forgotten_costs_one_message_and_not_all_that_follow() {
+    let mut scene = Scene::new(ProviderName::Paypal).await;
+    let processor = scene.stage.processor(hasty());
+    scene.tell_the_gateway("paypal").await;
+    assert_eq!(scene.told_of_one_payment().await, (1, 0));
+    // It knows no token that it gave out before, and signs with another key.
+    let port = scene.simulator.address.port();
+    scene.simulator.stop().await;
+    scene.simulator = Provider::start_at(port, 0).await;
+    scene.tell_the_gateway("paypal").await;
+    assert_eq!(scene.told_of_one_payment().await, (1, 1));
+    assert_eq!(scene.told_of_one_payment().await, (2, 1));
+    processor.abort();
 }
 
 #[tokio::test]
@@ -175,9 +219,7 @@ async fn a_message_about_an_unknown_payment_or_another_attempt_is_taken_and_name
 async fn the_simulators_own_message_ends_a_payment_whose_answer_was_lost() {
     for (name, token) in [(ProviderName::Stripe, "stripe"), (ProviderName::Paypal, "paypal")] {
         let scene = Scene::new(name).await;
-        let target = json!({"provider": token, "url": scene.url, "secret": SECRET});
-        let url = format!("http://{}/simulator/webhooks", scene.simulator.address);
-        assert_eq!(reqwest::Client::new().post(url).json(&target).send().await.unwrap().status(), 204);
+        scene.tell_the_gateway(token).await;
         // Twice, and later than the answer that is lost.
         let plan = json!({"seed": 1, "webhooks": {"delay_ms": 300, "duplicate": 1.0}});
         let url = format!("http://{}/simulator/plan", scene.simulator.address);
@@ -187,11 +229,9 @@ async fn the_simulators_own_message_ends_a_payment_whose_answer_was_lost() {
         let payment = scene.stage.accept("10.50", "USD").await;
         assert_eq!(scene.stage.settled(payment).await.status, "SUCCESS", "{token}");
         until("the messages came", async || {
-            let text = String::from_utf8(scene.stage.test.app.metrics.render().unwrap()).unwrap();
-            let taken = text.lines().filter(|line| line.starts_with("purser_provider_webhooks_total"));
-            let refused = text.lines().any(|line| line.contains(r#"effect="refused""#));
-            assert!(!refused, "{token}: a message was refused");
-            taken.filter_map(|line| line.rsplit(' ').next()?.parse::<u32>().ok()).sum::<u32>() == 2
+            let (taken, refused) = scene.told().await;
+            assert_eq!(refused, 0, "{token}: a message was refused");
+            taken == 2
         })
         .await;
         assert_eq!(scene.simulator.charges().await.len(), 1, "{token}");

@@ -144,6 +144,9 @@ impl Client {
         let bearer = self.log_in(adapter, endpoint, deadline).await.map_err(|error| not_asked(&error))?;
         let request = adapter.verification(delivery, secret, &bearer)?;
         let response = self.exchange(endpoint.base_url, request, deadline).await.map_err(|error| not_asked(&error))?;
+        if response.status == StatusCode::UNAUTHORIZED {
+            self.tokens.forget(endpoint).await;
+        }
         match adapter.is_verified(&response) {
             Some(true) => Ok(()),
             Some(false) => Err(WebhookError::WrongSignature.into()),
