@@ -137,6 +137,17 @@ async fn a_message_names_the_open_attempt_and_makes_its_payment_due_however_ofte
 }
 
 #[tokio::test]
+async fn before_the_providers_are_known_a_message_is_asked_for_again_rather_than_refused() {
+    let test = support::TestApp::new().await;
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}/v1/provider-webhooks/there", listener.local_addr().unwrap());
+    tokio::spawn(gateway::serve_on(test.app.clone(), listener));
+    let answer = reqwest::Client::new().post(url).body("{}").send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(answer.headers().contains_key("retry-after"));
+}
+
+#[tokio::test]
 async fn a_token_that_paypal_has_forgotten_costs_one_message_and_not_all_that_follow() {
     let mut scene = Scene::new(ProviderName::Paypal).await;
     let processor = scene.stage.processor(hasty());

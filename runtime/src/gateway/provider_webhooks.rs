@@ -54,6 +54,9 @@ pub(super) async fn take(
     Raw(body): Raw,
 ) -> Result<Json<Receipt>, Problem> {
     let settings = gateway.app.settings.current();
+    if settings.revision == 0 {
+        return Err(later("settings_not_known", "the providers are not known yet".into()));
+    }
     let no_such = || Problem::not_found("no_such_provider", "there is no provider of this name");
     let provider = settings.providers.iter().find(|provider| provider.resource == resource).ok_or_else(no_such)?;
     let verifier = gateway.provider_webhooks.verifier()?;
@@ -70,10 +73,14 @@ pub(super) async fn take(
     }
 }
 
+/// A provider sends it again.
+fn later(code: &'static str, detail: String) -> Problem {
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(5)
+}
+
 fn problem(gateway: &Gateway, resource: &str, refusal: Refusal) -> Problem {
     gateway.app.metrics.provider_webhooks.with_label_values(&[resource, "refused"]).inc();
     tracing::warn!(provider = resource, reason = %refusal, "a provider's webhook was not taken");
-    let later = |code, detail: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(5);
     match refusal {
         Refusal::Refused(why) => Problem::bad_request("invalid_webhook", why.to_string()),
         Refusal::NotSetUp(_) => later("webhook_not_set_up", "there is no secret to verify webhooks with".into()),
