@@ -25,7 +25,7 @@ mod write;
 
 pub use advance::Progress;
 pub use operations::{
-    Progress as OperationProgress, Resolving, advance_claimed as advance_operation, resolve as resolve_operation,
+    Progress as OperationProgress, Resolving, advance as advance_operation, resolve as resolve_operation,
 };
 pub use run::{Options, ProcessorError, run, run_with};
 pub use worker::{Worker, Writing};

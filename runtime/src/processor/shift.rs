@@ -1,18 +1,24 @@
-//! The loop of a queue: claim what is due, bring it forward, keep the claims alive, and end in order.
+//! The loop of a queue: claim what is due, bring it forward, keep the claims alive, and end in order. Whatever goes wrong with
+//! one item stays its own.
 
+use std::any::Any;
 use std::collections::HashSet;
+use std::fmt::Debug;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::FutureExt;
 use sqlx::postgres::PgConnection;
 use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
+use super::error::StepError;
 use super::run::Options;
 use crate::app::App;
 use crate::database::Link;
 use crate::pace::Pace;
-use crate::queue::{Claimant, First, Item, Lease, Queue, Wake};
+use crate::queue::{Claimant, First, GivenBack, Item, Lease, Parked, Queue, Wake, backoff};
 
 /// Every so many claims look first at what other releases left lying.
 const STRAYS_FIRST_EVERY: u64 = 8;
@@ -21,12 +27,19 @@ const GATHER: Duration = Duration::from_millis(2);
 /// The database is away: look again after this.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
 
+/// So many claims in a row that nobody gave back: whoever takes this item does not survive it.
+const CLAIMS_LOST_MAX: i32 = 50;
+/// So many claims that ended with an error that does not mend itself: a person must look.
+const CLAIMS_FAILED_MAX: i32 = 10;
+
 /// What is done with the items of one queue.
 pub(super) trait Trade: Send + Sync + 'static {
     /// The queue.
     const QUEUE: Queue;
     /// An item that was claimed, with whatever was read with it.
     type Claimed: Send + 'static;
+    /// Where an item stands after a step.
+    type Progress: Debug + Send;
 
     /// What it stands on.
     fn app(&self) -> &App;
@@ -42,8 +55,11 @@ pub(super) trait Trade: Send + Sync + 'static {
         first: First,
     ) -> impl Future<Output = Result<Vec<Self::Claimed>, sqlx::Error>> + Send;
 
-    /// Takes an item as far as it goes now. Whatever goes wrong with it stays its own.
-    fn bring_forward(self: Arc<Self>, claimed: Self::Claimed) -> impl Future<Output = ()> + Send;
+    /// The claim.
+    fn item(claimed: &Self::Claimed) -> &Item;
+
+    /// Takes an item as far as it goes now.
+    fn step(&self, claimed: Self::Claimed) -> impl Future<Output = Result<Self::Progress, StepError>> + Send;
 }
 
 /// Works until the process is to end, and until what is in work then has ended or is back in the queue.
@@ -87,7 +103,7 @@ async fn claim_until_shutdown<T: Trade>(trade: &Arc<T>, places: usize, options: 
             Ok(items) => {
                 let all_taken = items.len() == free;
                 for item in items {
-                    tasks.spawn(Arc::clone(trade).bring_forward(item));
+                    tasks.spawn(bring_forward(Arc::clone(trade), item));
                 }
                 if all_taken { Duration::ZERO } else { options.poll }
             }
@@ -114,6 +130,68 @@ async fn claim<T: Trade>(
     first: First,
 ) -> Result<Vec<T::Claimed>, sqlx::Error> {
     T::claim(link.get().await?, by, u32::try_from(places).unwrap_or(u32::MAX), first).await
+}
+
+/// Takes an item as far as it goes now. A panic is an error like another, so that its item comes up for a person in the end,
+/// rather than again and again.
+pub(super) async fn advance<T: Trade>(trade: &T, claimed: T::Claimed) -> Result<T::Progress, StepError> {
+    let _in_work = trade.in_work().enter(T::item(&claimed).lease());
+    let panicked =
+        |panic: Box<dyn Any + Send>| Err(StepError::Inconsistent(format!("a panic: {}", panic_message(&*panic))));
+    AssertUnwindSafe(trade.step(claimed)).catch_unwind().await.unwrap_or_else(panicked)
+}
+
+/// The same; what does not work out is given back, or set aside for a person.
+async fn bring_forward<T: Trade>(trade: Arc<T>, claimed: T::Claimed) {
+    let item = T::item(&claimed).clone();
+    let (queue, payment, subject) = (T::QUEUE.word, item.payment_id, item.subject_id);
+    if item.attempt > CLAIMS_LOST_MAX && item.last_error.is_none() {
+        let reason = format!("claimed {} times, and never given back: its workers did not survive it", item.attempt);
+        return set_aside(&*trade, &item, reason).await;
+    }
+    match advance(&*trade, claimed).await {
+        Ok(progress) => tracing::debug!(queue, %payment, %subject, ?progress, "brought forward"),
+        Err(StepError::Lost) => {
+            tracing::warn!(queue, %payment, %subject, claim = item.attempt, "lost to another worker");
+        }
+        Err(error) if error.is_of_the_record() && item.attempt >= CLAIMS_FAILED_MAX => {
+            set_aside(&*trade, &item, error.to_string()).await;
+        }
+        Err(error) => {
+            tracing::warn!(queue, %payment, %subject, %error, "not brought forward");
+            give_back(&*trade, &item, &error).await;
+        }
+    }
+}
+
+async fn set_aside<T: Trade>(trade: &T, item: &Item, reason: String) {
+    let (queue, payment, subject) = (T::QUEUE.word, item.payment_id, item.subject_id);
+    tracing::error!(queue, %payment, %subject, reason, "waits for a person");
+    let parked = async {
+        let mut connection = trade.app().pool.acquire().await?;
+        T::QUEUE.park(&mut connection, &[Parked { lease: item.lease(), reason }]).await
+    };
+    if let Err(error) = parked.await {
+        tracing::debug!(queue, %payment, %subject, %error, "not set aside; the claim runs out by itself");
+    }
+}
+
+async fn give_back<T: Trade>(trade: &T, item: &Item, error: &StepError) {
+    let delay = backoff::delay(item.attempt.unsigned_abs(), rand::random());
+    let given_back = async {
+        let mut connection = trade.app().pool.acquire().await?;
+        let back = GivenBack { lease: item.lease(), delay, reason: error.to_string() };
+        T::QUEUE.give_back(&mut connection, &[back]).await
+    };
+    if let Err(error) = given_back.await {
+        let (queue, payment, subject) = (T::QUEUE.word, item.payment_id, item.subject_id);
+        tracing::debug!(queue, %payment, %subject, %error, "not given back; the claim runs out by itself");
+    }
+}
+
+fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
 }
 
 /// Waits for what is in work; gives back what does not end in time. What was sent to a provider is then asked about by
@@ -166,10 +244,10 @@ async fn keep_claims<T: Trade>(trade: &T, lease: Duration) {
 pub(super) struct InWork(Mutex<HashSet<Lease>>);
 
 impl InWork {
-    /// Counts an item among them for as long as what is returned lives.
-    pub(super) fn enter(&self, item: &Item) -> Entry<'_> {
-        self.claims().insert(item.lease());
-        Entry { in_work: self, lease: item.lease() }
+    /// Counts a claim among them for as long as what is returned lives.
+    fn enter(&self, lease: Lease) -> Entry<'_> {
+        self.claims().insert(lease);
+        Entry { in_work: self, lease }
     }
 
     fn leases(&self) -> Vec<Lease> {
@@ -183,7 +261,7 @@ impl InWork {
 }
 
 /// Stands for an item in work; gone when it is not, however that came about.
-pub(super) struct Entry<'a> {
+struct Entry<'a> {
     in_work: &'a InWork,
     lease: Lease,
 }

@@ -10,7 +10,6 @@ use secrecy::SecretString;
 use super::case::{Case, Charged};
 use super::decide::{Conclusion, Move, conclude, decide};
 use super::store::{self, Step, StoreError};
-use super::worker::Worker;
 use crate::app::App;
 use crate::operations::OperationStatus;
 use crate::operations::outcome::Outcome as End;
@@ -48,20 +47,10 @@ struct Means<'a> {
 }
 
 /// Brings an operation forward until it ends or has to wait.
-pub(super) async fn advance(worker: &Worker, item: &Item) -> Result<Progress, StoreError> {
-    forward(Means { app: &worker.app, providers: &worker.providers, settled: &worker.settled }, item).await
-}
-
-/// The same for one who claims by hand.
 ///
 /// # Errors
 /// When a step could not be recorded, or the operation is not to be understood.
-pub async fn advance_claimed(
-    app: &App,
-    providers: &Client,
-    settled: &Settled,
-    item: &Item,
-) -> Result<Progress, StepError> {
+pub async fn advance(app: &App, providers: &Client, settled: &Settled, item: &Item) -> Result<Progress, StepError> {
     Ok(forward(Means { app, providers, settled }, item).await?)
 }
 

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::operations::outcome::OutcomeError;
-use crate::processor::error::{StepError, refuses_the_record};
+use crate::processor::error::StepError;
 
 /// Why a step was not recorded. Nothing of it was.
 #[derive(Debug, Error)]
@@ -23,17 +23,6 @@ pub(super) enum StoreError {
     /// A row is not what the program believes in.
     #[error("{0}")]
     Inconsistent(String),
-}
-
-impl StoreError {
-    /// Whether trying again gives the same answer for as long as nobody changes something.
-    pub(super) fn is_of_the_record(&self) -> bool {
-        match self {
-            Self::Outcome(_) | Self::Event(_) | Self::Inconsistent(_) => true,
-            Self::Database(error) => refuses_the_record(error),
-            Self::Lost => false,
-        }
-    }
 }
 
 impl From<StoreError> for StepError {

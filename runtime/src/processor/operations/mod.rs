@@ -13,6 +13,6 @@ mod resolve;
 mod store;
 mod worker;
 
-pub use advance::{Progress, advance_claimed};
+pub use advance::{Progress, advance};
 pub use resolve::{Resolving, resolve};
 pub(super) use worker::run;
