@@ -6,7 +6,11 @@
 
 use std::time::Duration;
 
+use tokio::sync::mpsc::Receiver;
 use tokio::time::Instant;
+
+/// More would make one batch long without making it much cheaper.
+const BATCH_MAX: usize = 256;
 
 /// From the begin of one batch to that of the next.
 const SPACING: Duration = Duration::from_millis(4);
@@ -28,6 +32,17 @@ impl Pace {
     pub async fn batch(&mut self) {
         let begin = self.begin(Instant::now());
         tokio::time::sleep_until(begin).await;
+    }
+
+    /// The next batch: what waits, and what comes until it may begin. Empty when nothing comes any more.
+    pub async fn gather<T>(&mut self, new: &mut Receiver<T>) -> Vec<T> {
+        let mut batch = Vec::with_capacity(BATCH_MAX);
+        if new.recv_many(&mut batch, BATCH_MAX).await > 0 {
+            self.batch().await;
+            let room = BATCH_MAX - batch.len();
+            batch.extend(std::iter::from_fn(|| new.try_recv().ok()).take(room));
+        }
+        batch
     }
 
     /// When the batch that is ready now may begin.

@@ -15,8 +15,6 @@ use crate::ids::{MerchantId, PaymentId};
 use crate::pace::Pace;
 use crate::payments::accept::{NewPayment, accept};
 
-/// Payments in one commit. More make the statement longer, and hardly the commit cheaper.
-const BATCH_MAX: usize = 256;
 /// Payments that may wait for a commit: about a second's worth. Further ones are refused before anything is done.
 const QUEUE_MAX: usize = 2048;
 
@@ -72,12 +70,12 @@ impl Intake {
     pub(super) async fn serve(self, app: Arc<App>, bell: Bell) {
         let mut waiting = self.waiting.lock().await;
         let (mut link, mut pace) = (Link::new(app.pool.clone()), Pace::default());
-        let mut batch = Vec::with_capacity(BATCH_MAX);
-        while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
-            pace.batch().await;
-            let meanwhile = std::iter::from_fn(|| waiting.try_recv().ok());
-            batch.extend(meanwhile.take(BATCH_MAX - batch.len()));
-            commit(&app, &mut link, &bell, std::mem::take(&mut batch)).await;
+        loop {
+            let batch = pace.gather(&mut waiting).await;
+            if batch.is_empty() {
+                return;
+            }
+            commit(&app, &mut link, &bell, batch).await;
         }
     }
 }

@@ -15,8 +15,6 @@ use crate::database::{Link, Pool};
 use crate::pace::Pace;
 use crate::webhooks::Bell;
 
-/// More would make one commit long without making it much cheaper.
-const BATCH_MAX: usize = 256;
 /// Every payment in work has at most one record here, so this is never full.
 const ROOM: usize = 1024;
 
@@ -125,12 +123,13 @@ struct Lane {
 
 impl Lane {
     async fn run<T: Kind>(mut self, mut new: mpsc::Receiver<Job<T>>) {
-        let (mut pace, mut jobs) = (Pace::default(), Vec::with_capacity(BATCH_MAX));
-        while new.recv_many(&mut jobs, BATCH_MAX).await > 0 {
-            pace.batch().await;
-            let meanwhile = std::iter::from_fn(|| new.try_recv().ok());
-            jobs.extend(meanwhile.take(BATCH_MAX - jobs.len()));
-            self.settle(std::mem::take(&mut jobs)).await;
+        let mut pace = Pace::default();
+        loop {
+            let jobs = pace.gather(&mut new).await;
+            if jobs.is_empty() {
+                return;
+            }
+            self.settle(jobs).await;
         }
     }
 
