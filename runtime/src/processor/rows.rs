@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::ending::Ended;
 use super::record::{Answered, Fate, NewCheck, Record, Sending};
 use crate::money::Money;
-use crate::queue::Lease;
+use crate::queue::store::columns;
 
 /// One column of an array parameter.
 fn column<T, V>(rows: &[T], of: impl Fn(&T) -> V) -> Vec<V> {
@@ -103,11 +103,11 @@ pub(super) async fn send(
     sendings: &[&Sending],
 ) -> Result<Vec<Sent>, sqlx::Error> {
     let checks: Vec<Option<&NewCheck>> = column(sendings, |sending| sending.check.as_ref());
-    let leases = Leases::of(sendings.iter().map(|sending| &sending.lease));
+    let (items, claims, tokens) = columns(sendings.iter().map(|sending| &sending.lease));
     sqlx::query_as(SEND)
-        .bind(leases.items)
-        .bind(leases.claims)
-        .bind(leases.tokens)
+        .bind(items)
+        .bind(claims)
+        .bind(tokens)
         .bind(column(sendings, |sending| sending.payment_id.as_uuid()))
         .bind(column(sendings, |sending| sending.created_at))
         .bind(column(sendings, |sending| sending.attempt.id.as_uuid()))
@@ -173,7 +173,7 @@ const RECORD: &str = concat!(
 
 /// Writes what became of attempts and payments, and ends the items that have done their work.
 pub(super) async fn record(connection: &mut PgConnection, records: &[&Record]) -> Result<Vec<Recorded>, sqlx::Error> {
-    let leases = Leases::of(records.iter().map(|record| &record.lease));
+    let (items, claims, tokens) = columns(records.iter().map(|record| &record.lease));
     let answers: Vec<Option<&Answered>> = column(records, |record| record.answered.as_ref());
     let ends: Vec<Option<&Ended>> = column(records, |record| record.ended.as_deref());
     let created: Vec<DateTime<Utc>> = column(records, |record| record.created_at);
@@ -183,9 +183,9 @@ pub(super) async fn record(connection: &mut PgConnection, records: &[&Record]) -
     let text = |of: fn(&Ended) -> Option<&str>| -> Vec<Option<&str>> { column(&ends, |end| end.and_then(of)) };
     let said = |of: fn(&Answered) -> Option<&str>| -> Vec<Option<&str>> { column(&answers, |said| said.and_then(of)) };
     sqlx::query_as(RECORD)
-        .bind(leases.items)
-        .bind(leases.claims)
-        .bind(leases.tokens)
+        .bind(items)
+        .bind(claims)
+        .bind(tokens)
         .bind(column(records, |record| record.item == Fate::Complete))
         .bind(column(records, |record| record.payment_id.as_uuid()))
         .bind(&created)
@@ -214,19 +214,4 @@ pub(super) async fn record(connection: &mut PgConnection, records: &[&Record]) -
         .bind(created.iter().max())
         .fetch_all(connection)
         .await
-}
-
-/// Claims, as the columns that prove them.
-#[derive(Default)]
-struct Leases {
-    items: Vec<i64>,
-    claims: Vec<i32>,
-    tokens: Vec<i64>,
-}
-
-impl Leases {
-    fn of<'a>(leases: impl Iterator<Item = &'a Lease>) -> Self {
-        let (items, claims, tokens) = leases.map(|lease| (lease.item_id, lease.attempt, lease.token)).collect();
-        Self { items, claims, tokens }
-    }
 }

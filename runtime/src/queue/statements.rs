@@ -26,13 +26,12 @@ macro_rules! mine {
     };
 }
 
-/// Claims what is due, as the common table expression `claimed`; a `select` from it follows. Parameters: $1 release,
+/// Claims what is due, to be run where commits do not wait for the disk, as the common table expression `claimed`; a `select` from it follows. Parameters: $1 release,
 /// $2 worker, $3 lease, $4 grace, $5 limit, $6 whether the own release comes first, $7 the token.
 macro_rules! claimed {
     ($table:literal, $subject:literal) => {
         concat!(
-            "with quick as materialized (select set_config('synchronous_commit', 'off', true)),
-             own as (
+            "with own as (
                  select id, run_at from ", $table, "
                  where parked_at is null and run_at <= now() and (leased_until is null or leased_until < now()) and release = $1
                  order by run_at limit $5 for update skip locked
@@ -45,7 +44,7 @@ macro_rules! claimed {
                  order by later, run_at limit $5
              ), claimed as (
                  update ", $table, " as item set attempt = item.attempt + 1, claim_token = $7, leased_until = now() + $3::interval, leased_by = $2
-                 from due cross join quick where item.id = due.id
+                 from due where item.id = due.id
                  returning item.id, item.", $subject, " as subject_id, item.payment_id, item.payment_created_at, item.release,
                      item.attempt, item.claim_token, item.last_error
              ) "

@@ -133,6 +133,7 @@ impl Queue {
     }
 }
 
-fn columns<'a>(leases: impl Iterator<Item = &'a Lease>) -> (Vec<i64>, Vec<i32>, Vec<i64>) {
+/// Leases as the columns that prove them.
+pub(crate) fn columns<'a>(leases: impl Iterator<Item = &'a Lease>) -> (Vec<i64>, Vec<i32>, Vec<i64>) {
     leases.map(|lease| (lease.item_id, lease.attempt, lease.token)).collect()
 }
