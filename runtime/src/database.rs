@@ -13,7 +13,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Postgres, Transaction};
 
 pub use link::Link;
-pub use notices::{Notice, Notices};
+pub use notices::{Notice, Notices, notify};
 
 /// A pool of connections to the one database that holds the truth.
 pub type Pool = sqlx::PgPool;

@@ -4,7 +4,7 @@ use runtime_contract::{Outcome, ProviderSettings, Reason, Settings};
 use rust_decimal::Decimal;
 use sqlx::{Connection, PgConnection};
 
-use crate::database::{DatabaseError, Doing};
+use crate::database::{DatabaseError, Doing, notify};
 use crate::{live_settings, migrate};
 
 /// What applying did.
@@ -215,11 +215,6 @@ async fn replace_providers(connection: &mut PgConnection, providers: &[ProviderS
 /// Inside the transaction: PostgreSQL delivers it with the commit. Settings change rarely, so the lock that
 /// NOTIFY takes at commit holds nobody up.
 async fn announce(connection: &mut PgConnection, revision: i64) -> Result<(), DatabaseError> {
-    sqlx::query("select pg_notify($1, $2)")
-        .bind(live_settings::CHANNEL)
-        .bind(revision.to_string())
-        .execute(connection)
-        .await
-        .doing("could not announce the settings")?;
-    Ok(())
+    let announced = notify(connection, live_settings::CHANNEL, &revision.to_string()).await;
+    announced.doing("could not announce the settings")
 }

@@ -19,6 +19,7 @@ use crate::payments::Status;
 use crate::payments::json::optional_millis;
 use crate::processor::resolve::{self, Finding, Resolved};
 use crate::processor::resolve_operation;
+use crate::queue;
 
 /// Something whose outcome is open, or that waits for a person.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -243,7 +244,7 @@ pub async fn retry(pool: &Pool, actor: &Actor, id: &str) -> Result<(), AdminErro
     }
     actor.did(&mut transaction, "attempt.sent_again", id, json!({})).await?;
     transaction.commit().await?;
-    if let Err(error) = sqlx::query("select pg_notify('purser_work', '')").execute(pool).await {
+    if let Err(error) = database::notify(pool, queue::listen::CHANNEL, "").await {
         tracing::debug!(%error, "processors were not told; they look for themselves");
     }
     Ok(())

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use sqlx::PgExecutor;
 use sqlx::postgres::PgListener;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -61,6 +62,14 @@ impl Notices {
         self.0.shared.channels.send_replace(());
         receiver
     }
+}
+
+/// Says a word on a channel, to every process that listens there. Within a transaction it is said with the commit.
+///
+/// # Errors
+/// When the database does not answer, or the word is longer than 8000 bytes.
+pub async fn notify(executor: impl PgExecutor<'_>, channel: &str, word: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("select pg_notify($1, $2)").bind(channel).bind(word).execute(executor).await.map(drop)
 }
 
 impl Drop for Hearing {

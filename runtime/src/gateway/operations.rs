@@ -97,9 +97,7 @@ impl Gateway {
 
     /// Tells those who wait for a payment, in whichever gateway, that it is at its end. They look for themselves, too.
     async fn tell(&self, payment: PaymentId) {
-        let payload = payment.as_uuid().to_string();
-        let told = sqlx::query("select pg_notify($1, $2)").bind(settled::CHANNEL).bind(payload);
-        if let Err(error) = told.execute(&self.app.pool).await {
+        if let Err(error) = settled::tell(&self.app.pool, &[payment.as_uuid()]).await {
             tracing::debug!(%error, "a cancellation was not announced");
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-use crate::database::{Link, Pool};
+use crate::database::{Link, Pool, notify};
 use crate::queue::listen::CHANNEL;
 use crate::queue::{OPERATIONS, PAYMENTS, Queue};
 
@@ -37,7 +37,7 @@ impl Bell {
                 () = self.payments.notified() => &PAYMENTS,
                 () = self.operations.notified() => &OPERATIONS,
             };
-            if let Err(error) = notify(&mut link, queue).await {
+            if let Err(error) = tell(&mut link, queue).await {
                 tracing::debug!(%error, "processors were not told of work; they look for themselves");
                 link.drop_connection();
             }
@@ -45,7 +45,6 @@ impl Bell {
     }
 }
 
-async fn notify(link: &mut Link, queue: &Queue) -> Result<(), sqlx::Error> {
-    let query = sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(queue.word);
-    query.execute(link.get().await?).await.map(drop)
+async fn tell(link: &mut Link, queue: &Queue) -> Result<(), sqlx::Error> {
+    notify(link.get().await?, CHANNEL, queue.word).await
 }

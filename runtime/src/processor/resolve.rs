@@ -96,7 +96,7 @@ pub async fn resolve(
         item: Fate::Complete,
     };
     commit(pool, release, &record).await?;
-    if let Err(error) = settled::notify(pool, &[item.payment_id.as_uuid()]).await {
+    if let Err(error) = settled::tell(pool, &[item.payment_id.as_uuid()]).await {
         tracing::debug!(%error, "not announced; whoever waits finds it by looking");
     }
     Ok(Resolved { payment_id: item.payment_id, status })

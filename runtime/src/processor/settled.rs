@@ -5,7 +5,7 @@ use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use crate::database::{Link, Pool};
+use crate::database::{Link, Pool, notify};
 
 /// Channel on which ended payments and operations are announced: their uuids, separated by commas.
 pub const CHANNEL: &str = "purser_settled";
@@ -47,11 +47,11 @@ impl Settled {
 }
 
 async fn announce(link: &mut Link, ids: &[Uuid]) -> Result<(), sqlx::Error> {
-    notify(link.get().await?, ids).await
+    tell(link.get().await?, ids).await
 }
 
-pub(super) async fn notify(executor: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<(), sqlx::Error> {
+/// Tells the gateways at once.
+pub(crate) async fn tell(executor: impl PgExecutor<'_>, ids: &[Uuid]) -> Result<(), sqlx::Error> {
     let payload = ids.iter().map(Uuid::to_string).collect::<Vec<_>>().join(",");
-    sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(executor).await?;
-    Ok(())
+    notify(executor, CHANNEL, &payload).await
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::database::Pool;
+use crate::database::{Pool, notify};
 use crate::ids::{MerchantId, WebhookEndpointId};
 
 /// Channel on which dispatchers of other processes are told: uuids of merchants, separated by commas, or
@@ -55,16 +55,16 @@ impl Bell {
 /// Tells all dispatchers that events of a merchant were committed, from a process that has none. After the commit, and
 /// never a failure: dispatchers look for themselves.
 pub async fn announce(pool: &Pool, merchant: MerchantId) {
-    notify(pool, &merchant.as_uuid().to_string()).await;
+    tell(pool, &merchant.as_uuid().to_string()).await;
 }
 
 /// Tells the owner of an endpoint that it was changed. After the commit.
 pub async fn announce_change(pool: &Pool, endpoint: WebhookEndpointId) {
-    notify(pool, &format!("endpoint:{}", endpoint.as_uuid())).await;
+    tell(pool, &format!("endpoint:{}", endpoint.as_uuid())).await;
 }
 
-pub(super) async fn notify(pool: &Pool, payload: &str) {
-    if let Err(error) = sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(pool).await {
+pub(super) async fn tell(pool: &Pool, word: &str) {
+    if let Err(error) = notify(pool, CHANNEL, word).await {
         tracing::debug!(%error, "dispatchers were not told; they look for themselves");
     }
 }

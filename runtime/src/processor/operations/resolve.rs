@@ -48,7 +48,7 @@ impl Resolving {
     /// When the database does not answer.
     pub async fn commit(self, pool: &Pool) -> Result<Resolved, ResolveError> {
         self.step.commit().await?;
-        if let Err(error) = settled::notify(pool, &[self.change.operation.id]).await {
+        if let Err(error) = settled::tell(pool, &[self.change.operation.id]).await {
             tracing::debug!(%error, "not announced; whoever waits finds it by looking");
         }
         let payment = self.change.payment;

@@ -171,7 +171,7 @@ impl Dispatcher {
             self.knowledge.take_to_tell().iter().map(|merchant| merchant.as_uuid().to_string()).collect();
         for ids in merchants.chunks(IDS_MAX) {
             let (pool, payload) = (self.app.pool.clone(), ids.join(","));
-            tokio::spawn(async move { bell::notify(&pool, &payload).await });
+            tokio::spawn(async move { bell::tell(&pool, &payload).await });
         }
     }
 
@@ -194,7 +194,7 @@ impl Dispatcher {
         leases::release(&self.app.pool, &self.name, &endpoints).await?;
         let merchants: HashSet<String> = self.owned.values().map(|o| o.merchant.as_uuid().to_string()).collect();
         for ids in merchants.into_iter().collect::<Vec<_>>().chunks(IDS_MAX) {
-            bell::notify(&self.app.pool, &ids.join(",")).await;
+            bell::tell(&self.app.pool, &ids.join(",")).await;
         }
         Ok(())
     }
