@@ -83,7 +83,7 @@ impl Stage {
 
     async fn furnish(test: TestApp, token: &str) -> Self {
         let now = Utc::now();
-        let (merchant, user, method) = (MerchantId::at(now), UserId::at(now), PaymentMethodId::at(now));
+        let merchant = MerchantId::at(now);
         let pool = test.pool();
         let hash = format!("{:0>64}", merchant.as_uuid().simple().to_string());
         sqlx::query("insert into merchants (id, name, email, api_key, api_key_prefix) values ($1, 'Shop', 'shop@shop.test', $2, 'psk_test')")
@@ -92,19 +92,7 @@ impl Stage {
             .execute(pool)
             .await
             .unwrap();
-        sqlx::query("insert into users (id, merchant_id, email) values ($1, $2, 'user@shop.test')")
-            .bind(user)
-            .bind(merchant)
-            .execute(pool)
-            .await
-            .unwrap();
-        sqlx::query("insert into payment_methods (id, user_id, type, token) values ($1, $2, 'CREDIT_CARD', $3)")
-            .bind(method)
-            .bind(user)
-            .bind(token)
-            .execute(pool)
-            .await
-            .unwrap();
+        let (user, method) = payer(pool, merchant, token).await;
         Self { test, merchant, user, method, revision: 0 }
     }
 
@@ -241,6 +229,26 @@ pub fn provider(resource: &str, address: SocketAddr, priority: i32) -> ProviderS
 /// A port of the loopback on which nothing listens.
 pub async fn free_address() -> SocketAddr {
     TcpListener::bind(("127.0.0.1", 0)).await.unwrap().local_addr().unwrap()
+}
+
+/// One who pays a merchant, and what with.
+pub async fn payer(pool: &PgPool, merchant: MerchantId, token: &str) -> (UserId, PaymentMethodId) {
+    let now = Utc::now();
+    let (user, method) = (UserId::at(now), PaymentMethodId::at(now));
+    sqlx::query("insert into users (id, merchant_id, email) values ($1, $2, $1::text || '@shop.test')")
+        .bind(user)
+        .bind(merchant)
+        .execute(pool)
+        .await
+        .unwrap();
+    sqlx::query("insert into payment_methods (id, user_id, type, token) values ($1, $2, 'CREDIT_CARD', $3)")
+        .bind(method)
+        .bind(user)
+        .bind(token)
+        .execute(pool)
+        .await
+        .unwrap();
+    (user, method)
 }
 
 /// Waits until something is so.

@@ -47,6 +47,17 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    const ALL: [Self; 8] = [
+        Self::ErrorBefore,
+        Self::ErrorAfter,
+        Self::ResetBefore,
+        Self::ResetAfter,
+        Self::TruncateAfter,
+        Self::GarbageAfter,
+        Self::TimeoutBefore,
+        Self::TimeoutAfter,
+    ];
+
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::ErrorBefore => "error_before_charging",
@@ -102,17 +113,5 @@ fn cents() -> impl Strategy<Value = Option<i64>> {
 }
 
 fn fault() -> impl Strategy<Value = Option<Fault>> {
-    use Fault::{
-        ErrorAfter, ErrorBefore, GarbageAfter, ResetAfter, ResetBefore, TimeoutAfter, TimeoutBefore, TruncateAfter,
-    };
-    prop::option::of(select(vec![
-        ErrorBefore,
-        ErrorAfter,
-        ResetBefore,
-        ResetAfter,
-        TruncateAfter,
-        GarbageAfter,
-        TimeoutBefore,
-        TimeoutAfter,
-    ]))
+    prop::option::of(select(&Fault::ALL[..]))
 }

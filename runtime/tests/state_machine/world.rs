@@ -13,12 +13,11 @@ use runtime::payments::{CaptureMethod, Status};
 use runtime::processor::error::StepError;
 use runtime::queue::{OPERATIONS, PAYMENTS};
 use rust_decimal::Decimal;
-use uuid::Uuid;
 
 use crate::books::Books;
 use crate::model::{Operation, Payment, Plan};
 use crate::process::Process;
-use crate::stage::{Provider, Stage, until};
+use crate::stage::{Provider, Stage, payer, until};
 use crate::steps::{Asked, Fault, Step};
 use crate::support::RELEASE;
 
@@ -79,7 +78,9 @@ impl<'a> World<'a> {
     }
 
     async fn accept(&mut self, count: usize, manual: bool, declined: bool) {
-        let payer = self.payer(if declined { "pm_card_visa_chargeDeclined" } else { "pm_card_visa" }).await;
+        // A new one each time, so that fraud rules about haste do not matter.
+        let token = if declined { "pm_card_visa_chargeDeclined" } else { "pm_card_visa" };
+        let payer = payer(self.stage.pool(), self.stage.merchant, token).await;
         let capture = if manual { CaptureMethod::Manual } else { CaptureMethod::Automatic };
         let query = "update transactions set capture_method = $2, user_id = $3, payment_method_id = $4 where id = $1";
         for _ in 0..count {
@@ -88,25 +89,6 @@ impl<'a> World<'a> {
             query.execute(self.stage.pool()).await.unwrap();
             self.payments.push(Payment::new(id, manual, declined));
         }
-    }
-
-    /// One who pays, and what with: a new one each time, so that fraud rules about haste do not matter.
-    async fn payer(&self, token: &str) -> (Uuid, Uuid) {
-        let (user, method) = (Uuid::now_v7(), Uuid::now_v7());
-        sqlx::query("insert into users (id, merchant_id, email) values ($1, $2, $1::text || '@shop.test')")
-            .bind(user)
-            .bind(self.stage.merchant)
-            .execute(self.stage.pool())
-            .await
-            .unwrap();
-        sqlx::query("insert into payment_methods (id, user_id, type, token) values ($1, $2, 'CREDIT_CARD', $3)")
-            .bind(method)
-            .bind(user)
-            .bind(token)
-            .execute(self.stage.pool())
-            .await
-            .unwrap();
-        (user, method)
     }
 
     async fn ask_all(&mut self, which: &Index, fitting: bool, asked: &[Asked]) {
