@@ -38,8 +38,8 @@ impl Item {
 
 /// One claim of one item. Whoever claims it again makes this one worthless.
 ///
-/// A claim is committed without waiting for the disk (over a lazy [`crate::database::Link`]), so a crash of the database may forget it, and its number be
-/// given out again. The token is drawn at random and is not.
+/// A claim is committed without waiting for the disk (over a lazy [`crate::database::Link`]), so a crash of the
+/// database may forget it, and its number be given out again. The token is drawn at random and is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Lease {
     /// Number of the row.

@@ -26,8 +26,9 @@ macro_rules! mine {
     };
 }
 
-/// Claims what is due, to be run where commits do not wait for the disk, as the common table expression `claimed`; a `select` from it follows. Parameters: $1 release,
-/// $2 worker, $3 lease, $4 grace, $5 limit, $6 whether the own release comes first, $7 the token.
+/// Claims what is due, as the common table expression `claimed`; a `select` from it follows. To be run where commits do not
+/// wait for the disk. Parameters: $1 release, $2 worker, $3 lease, $4 grace, $5 limit, $6 whether the own release comes
+/// first, $7 the token.
 macro_rules! claimed {
     ($table:literal, $subject:literal) => {
         concat!(
