@@ -41,7 +41,9 @@ impl Reading {
         for role in &platform.roles {
             *cpu.entry(role.role.to_string()).or_insert(Duration::ZERO) += role.process.usage()?.cpu;
         }
-        cpu.insert("simulator".into(), platform.simulator.usage()?.cpu);
+        for provider in &platform.providers {
+            *cpu.entry("simulator".into()).or_insert(Duration::ZERO) += provider.process.usage()?.cpu;
+        }
         cpu.insert("redis".into(), platform.redis.process().usage()?.cpu);
         let postmaster = platform.postgres.process().pid().context("PostgreSQL does not run")?;
         cpu.insert("postgres".into(), usage_of(postmaster)?.cpu + children(postmaster)?);

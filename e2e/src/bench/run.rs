@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use runtime_contract::Role;
+use runtime_contract::{ProviderName, Role};
 use tokio::time::sleep;
 
 use super::{
@@ -24,7 +24,7 @@ use super::{
     pgbench, receiver, rows, statements,
     track::{Tracker, millis},
 };
-use crate::processes::{Layout, Platform, PostgresSettings};
+use crate::processes::{Layout, Platform, PostgresSettings, ProviderLayout};
 
 /// What the provider takes for a charge.
 pub(super) const PROVIDER_MS: u64 = 2;
@@ -100,8 +100,7 @@ impl Bench {
         let layout = Layout {
             roles: Role::ALL.map(|role| (role, 1)).to_vec(),
             postgres: PostgresSettings::durable(),
-            provider_latency_ms: PROVIDER_MS,
-            provider_keeps: false,
+            providers: vec![ProviderLayout::plain(ProviderName::Stripe, PROVIDER_MS)],
             log: "info",
         };
         let platform = Platform::start(&layout).await?;

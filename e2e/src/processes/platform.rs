@@ -8,18 +8,16 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use runtime_contract::{
-    CacheTtl, Environment, FraudConfig, Limits, OnDeadline, ProviderName, ProviderSettings, Role, RuntimeConfig,
-    Settings, WebhooksConfig,
+    CacheTtl, Environment, FraudConfig, Limits, OnDeadline, ProviderName, Role, RuntimeConfig, Settings,
+    WebhooksConfig, paths,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Ports, Postgres, PostgresSettings, Process, Redis, Spec};
+use super::{Ports, Postgres, PostgresSettings, Process, Provider, ProviderLayout, Redis, Spec, provider};
 use crate::command;
 
 const OWNER: &str = "local/processes";
-const PROVIDER: &str = "stripe";
-const CREDENTIAL: &str = "sk_test_processes";
 /// The one database of the platform.
 const DATABASE: &str = "purser";
 
@@ -30,10 +28,8 @@ pub struct Layout {
     pub roles: Vec<(Role, usize)>,
     /// How PostgreSQL is set up.
     pub postgres: PostgresSettings,
-    /// How long the provider takes for a charge.
-    pub provider_latency_ms: u64,
-    /// Whether the provider writes each charge to disk, so that it survives being killed.
-    pub provider_keeps: bool,
+    /// Who is charged at, the first to be asked first.
+    pub providers: Vec<ProviderLayout>,
     /// `RUST_LOG` of the roles.
     pub log: &'static str,
 }
@@ -58,12 +54,12 @@ pub struct Platform {
     pub postgres: Postgres,
     /// Redis.
     pub redis: Redis,
-    /// The provider.
-    pub simulator: Process,
-    /// Its port.
-    pub simulator_port: u16,
+    /// The providers.
+    pub providers: Vec<Provider>,
     /// The processes of all roles.
     pub roles: Vec<RoleProcess>,
+    /// Of the live settings.
+    revision: i64,
     purser: PathBuf,
     folder: TempDir,
 }
@@ -87,27 +83,57 @@ impl Platform {
         let mut ports = Ports::new();
         let postgres = Postgres::start(folder.path(), ports.take()?, &layout.postgres).await?;
         let redis = Redis::start(folder.path(), ports.take()?).await?;
-        let simulator_port = ports.take()?;
-        let simulator = Process::start(simulator(&purser, folder.path(), simulator_port, layout)).await?;
-        let roles = Vec::new();
-        let mut platform = Self { postgres, redis, simulator, simulator_port, roles, purser, folder };
-        platform.prepare().await?;
+        let mut provider_ports = Vec::new();
+        for provider in &layout.providers {
+            provider_ports.push((provider.name, ports.take()?));
+        }
+        let (providers, roles) = (Vec::new(), Vec::new());
+        let mut platform = Self { postgres, redis, providers, roles, revision: 0, purser, folder };
+        platform.prepare(layout).await?;
+        platform.apply_settings(&provider_ports).await?;
         platform.start_roles(layout, &mut ports).await?;
+        platform.start_providers(layout, &provider_ports).await?;
         Ok(platform)
     }
 
-    /// Schema, secrets and settings.
-    async fn prepare(&self) -> Result<()> {
+    /// Schema and secrets.
+    async fn prepare(&self, layout: &Layout) -> Result<()> {
         self.postgres.sql("postgres", &format!("create database {DATABASE}")).await?;
         let secrets = self.path("secrets");
-        fs::create_dir_all(secrets.join("providers"))?;
-        fs::write(secrets.join("database-url"), self.postgres.url(DATABASE))?;
-        fs::write(secrets.join("cache-url"), self.redis.url())?;
-        fs::write(secrets.join("providers").join(PROVIDER), CREDENTIAL)?;
+        fs::create_dir_all(&secrets)?;
+        fs::write(secrets.join(paths::DATABASE_URL), self.postgres.url(DATABASE))?;
+        fs::write(secrets.join(paths::CACHE_URL), self.redis.url())?;
+        for provider in &layout.providers {
+            provider.write_secrets(&secrets)?;
+        }
         self.purser(&["migrate", "--owner", OWNER]).await?;
+        Ok(())
+    }
+
+    /// Puts these providers into force, the first to be asked first.
+    async fn apply_settings(&mut self, providers: &[(ProviderName, u16)]) -> Result<()> {
+        self.revision += 1;
         let settings = self.path("settings.yaml");
-        fs::write(&settings, serde_json::to_string(&live_settings(self.simulator_port))?)?;
+        fs::write(&settings, serde_json::to_string(&live_settings(self.revision, providers))?)?;
         self.purser(&["settings", "apply", "--owner", OWNER, "--file", &settings.display().to_string()]).await?;
+        Ok(())
+    }
+
+    /// Lets one provider be asked before the others from now on.
+    pub async fn prefer(&mut self, name: ProviderName) -> Result<()> {
+        let mut providers: Vec<_> = self.providers.iter().map(|provider| (provider.name, provider.port)).collect();
+        providers.sort_by_key(|(other, _)| *other != name);
+        self.apply_settings(&providers).await
+    }
+
+    /// Each tells another gateway, as far as there are several.
+    async fn start_providers(&mut self, layout: &Layout, ports: &[(ProviderName, u16)]) -> Result<()> {
+        let gateways = self.gateways();
+        let mut told = gateways.iter().cycle();
+        for (provider, (name, port)) in layout.providers.iter().zip(ports) {
+            let spec = provider.spec(&self.purser, self.folder.path(), *port, told.next().map(String::as_str))?;
+            self.providers.push(Provider { name: *name, process: Process::start(spec).await?, port: *port });
+        }
         Ok(())
     }
 
@@ -248,24 +274,6 @@ fn purser() -> Result<PathBuf> {
     Ok(purser)
 }
 
-fn simulator(purser: &Path, folder: &Path, port: u16, layout: &Layout) -> Spec {
-    let mut command = vec![purser.display().to_string(), "simulator".to_owned()];
-    command.extend(["--address".to_owned(), "127.0.0.1".to_owned(), "--port".to_owned(), port.to_string()]);
-    command.extend(["--latency-ms".to_owned(), layout.provider_latency_ms.to_string()]);
-    if layout.provider_keeps {
-        command.extend(["--ledger".to_owned(), folder.join("provider.jsonl").display().to_string()]);
-    }
-    Spec {
-        name: "simulator".into(),
-        command,
-        environment: vec![("RUST_LOG".into(), "warn".into())],
-        user: None,
-        death_signal: "KILL",
-        log: folder.join("simulator.log"),
-        port,
-    }
-}
-
 fn config(fraud_port: u16) -> RuntimeConfig {
     let url = format!("http://127.0.0.1:{fraud_port}");
     RuntimeConfig {
@@ -277,20 +285,11 @@ fn config(fraud_port: u16) -> RuntimeConfig {
     }
 }
 
-fn live_settings(simulator_port: u16) -> Settings {
-    let provider = ProviderSettings {
-        resource: PROVIDER.into(),
-        name: ProviderName::Stripe,
-        api_endpoint: format!("http://127.0.0.1:{simulator_port}"),
-        priority: 1,
-        active: true,
-        max_latency_ms: 1_000,
-        success_rate_threshold: "50.0".into(),
-    };
+fn live_settings(revision: i64, providers: &[(ProviderName, u16)]) -> Settings {
     Settings {
-        revision: 1,
+        revision,
         cache_ttl: CacheTtl { user_s: 300, payment_method_s: 600, fraud_rules_s: 3600, metrics_s: 60 },
-        providers: vec![provider],
+        providers: provider::settings(providers),
         limits: Limits { requests_per_second: 100_000, burst: 100_000, concurrent_requests: 10_000 },
     }
 }

@@ -16,8 +16,9 @@ use crate::{chance::Chance, processes::Seeds};
 
 /// How long one request is tried for, kills and all. Longer is an outage.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// How long a payment's end is waited for before a shop goes on without it. The judge looks at it again.
-const END_PATIENCE: Duration = Duration::from_secs(15);
+/// How long a payment's end is waited for before a shop goes on without it. The judge looks at it again. Less than the claim
+/// of a processor that was killed lasts: a shop that waited for it would do nothing for most of a run.
+const END_PATIENCE: Duration = Duration::from_secs(4);
 
 /// A merchant that buys from itself.
 pub(super) struct Shop {

@@ -4,15 +4,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
-use runtime_contract::Role;
+use runtime_contract::{ProviderName, Role};
 use tokio::time::sleep;
 
 use super::{
+    messages::Messages,
     plan::{Act, Step, Victim},
     provider,
     record::Records,
 };
-use crate::processes::{Platform, Process};
+use crate::processes::{Platform, Provider, RoleProcess};
 
 /// A line this often says how far it is.
 const TELL_EVERY: Duration = Duration::from_secs(10);
@@ -21,7 +22,7 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 pub(super) async fn execute(
     platform: &mut Platform,
     steps: &[Step],
-    records: &Records,
+    (records, messages): (&Records, &Messages),
     tell: impl Fn(usize),
 ) -> Result<()> {
     let mut told = Instant::now();
@@ -31,8 +32,16 @@ pub(super) async fn execute(
         revive(platform, records).await?;
         match &step.act {
             // A provider that is down just now has no fault to make.
-            Act::ProviderFault { fault, count } => drop(provider::fault(platform.simulator_port, fault, *count).await),
+            Act::ProviderFault { provider, fault, count } => {
+                drop(provider::fault(provider_of(platform, *provider)?.port, fault, *count).await);
+            }
+            Act::Prefer(provider) => platform.prefer(*provider).await.context("changing the live settings")?,
             Act::Kill { victims, down_ms } => {
+                for victim in victims {
+                    if let Victim::Role(Role::Gateway, number) = victim {
+                        messages.add(role_of(platform, Role::Gateway, *number)?.admin_port).await;
+                    }
+                }
                 for victim in victims {
                     kill(platform, *victim).await.with_context(|| format!("killing {victim:?}"))?;
                 }
@@ -56,7 +65,9 @@ pub(super) async fn execute(
 pub(super) async fn all_up(platform: &mut Platform, records: &Records) -> Result<()> {
     revive(platform, records).await?;
     platform.postgres.accepting().await?;
-    platform.simulator.listening().await?;
+    for provider in &mut platform.providers {
+        provider.process.listening().await?;
+    }
     for role in &mut platform.roles {
         role.process.listening().await?;
     }
@@ -65,8 +76,8 @@ pub(super) async fn all_up(platform: &mut Platform, records: &Records) -> Result
 
 /// A process that ended by itself: a kubelet would start it again, and so it goes on, but it must not be.
 async fn revive(platform: &mut Platform, records: &Records) -> Result<()> {
-    let simulator = std::iter::once(&mut platform.simulator);
-    for process in platform.roles.iter_mut().map(|role| &mut role.process).chain(simulator) {
+    let providers = platform.providers.iter_mut().map(|provider| &mut provider.process);
+    for process in platform.roles.iter_mut().map(|role| &mut role.process).chain(providers) {
         if process.has_ended()? {
             records.wrong(format!("{} ended by itself: {}", process.name(), process.log_end()));
             process.end(Signal::SIGKILL).await?;
@@ -80,8 +91,8 @@ async fn kill(platform: &mut Platform, victim: Victim) -> Result<()> {
     match victim {
         Victim::Postgres => platform.postgres.crash().await,
         Victim::Redis => platform.redis.crash().await,
-        Victim::Simulator => platform.simulator.end(Signal::SIGKILL).await,
-        Victim::Role(role, number) => process(platform, role, number)?.end(Signal::SIGKILL).await,
+        Victim::Provider(name) => provider_of(platform, name)?.process.end(Signal::SIGKILL).await,
+        Victim::Role(role, number) => role_of(platform, role, number)?.process.end(Signal::SIGKILL).await,
     }
 }
 
@@ -90,12 +101,16 @@ fn start(platform: &mut Platform, victim: Victim) -> Result<()> {
     match victim {
         Victim::Postgres => platform.postgres.spawn(),
         Victim::Redis => platform.redis.spawn(),
-        Victim::Simulator => platform.simulator.spawn(),
-        Victim::Role(role, number) => process(platform, role, number)?.spawn(),
+        Victim::Provider(name) => provider_of(platform, name)?.process.spawn(),
+        Victim::Role(role, number) => role_of(platform, role, number)?.process.spawn(),
     }
 }
 
-fn process(platform: &mut Platform, role: Role, number: usize) -> Result<&mut Process> {
+fn provider_of(platform: &mut Platform, name: ProviderName) -> Result<&mut Provider> {
+    platform.providers.iter_mut().find(|provider| provider.name == name).with_context(|| format!("no {name}"))
+}
+
+fn role_of(platform: &mut Platform, role: Role, number: usize) -> Result<&mut RoleProcess> {
     let mut of_role = platform.roles.iter_mut().filter(|process| process.role == role);
-    Ok(&mut of_role.nth(number).with_context(|| format!("no {role} {number}"))?.process)
+    of_role.nth(number).with_context(|| format!("no {role} {number}"))
 }

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Result, bail};
 use clap::Args;
-use runtime_contract::Role;
+use runtime_contract::{ProviderName, Role};
 use tokio::task::JoinSet;
 
 use super::{
@@ -19,18 +19,21 @@ use super::{
     evidence::{self, Evidence},
     judge::judge,
     kills,
-    plan::{TWINS, plan},
+    messages::Messages,
+    plan::{PROVIDERS, TWINS, plan, provider_plan},
     provider,
     receiver::Receiver,
     record::Records,
 };
 use crate::{
     chance::Chance,
-    processes::{Layout, Platform, PostgresSettings, Seeds},
+    processes::{Layout, Platform, PostgresSettings, ProviderLayout, Seeds},
 };
 
-/// After the storm: nothing moves for so long, and something is still left.
-const DRAIN_PATIENCE: Duration = Duration::from_secs(60);
+/// After the storm: nothing moves for so long, and something is still left. The longest wait between two tries of a payment
+/// is a minute, and that of a claim which nobody holds any more a quarter of one.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(90);
+const PROVIDER_MS: u64 = 5;
 const MERCHANTS: usize = 3;
 const USERS: usize = 300;
 /// Sentences shown of a verdict; the rest goes to a file.
@@ -59,6 +62,7 @@ struct Torture {
     seeds: Arc<Seeds>,
     records: Arc<Records>,
     receiver: Arc<Receiver>,
+    messages: Messages,
     options: Options,
 }
 
@@ -70,7 +74,7 @@ pub async fn run(options: Options) -> Result<()> {
     let drawn = || SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| u64::from(time.subsec_nanos()));
     let seed = options.seed.unwrap_or_else(drawn);
     println!("seed {seed}, {} kills", options.kills);
-    let mut torture = Torture::start(options).await?;
+    let mut torture = Torture::start(options, seed).await?;
     torture.storm(seed).await?;
     let verdict = torture.verdict().await?;
     if verdict.is_empty() {
@@ -87,12 +91,15 @@ pub async fn run(options: Options) -> Result<()> {
 }
 
 impl Torture {
-    async fn start(options: Options) -> Result<Self> {
+    async fn start(options: Options, seed: u64) -> Result<Self> {
+        let provider = |name: ProviderName| {
+            let plan = Some(provider_plan(seed, name));
+            ProviderLayout { name, latency_ms: PROVIDER_MS, keeps: true, plan, webhooks: true }
+        };
         let layout = Layout {
             roles: vec![(Role::Gateway, TWINS), (Role::Fraud, 1), (Role::Processor, TWINS), (Role::Metrics, 1)],
             postgres: PostgresSettings::crash_of_processes(),
-            provider_latency_ms: 5,
-            provider_keeps: true,
+            providers: PROVIDERS.map(provider).to_vec(),
             log: "info",
         };
         let platform = Platform::start(&layout).await?;
@@ -105,7 +112,7 @@ impl Torture {
             let url = format!("http://127.0.0.1:{port}/{merchant}");
             receiver.expect(platform.endpoint(&seeds, merchant, &url).await?);
         }
-        Ok(Self { platform, seeds, records, receiver, options })
+        Ok(Self { platform, seeds, records, receiver, messages: Messages::new()?, options })
     }
 
     /// Load, and the plan beside it.
@@ -118,9 +125,9 @@ impl Torture {
             let (answers, events) = (records.count(), receiver.count());
             println!("{:>5} s  {kills} kills, {answers} answers, {events} events", begin.elapsed().as_secs());
         };
-        kills::execute(&mut self.platform, &steps, &self.records, tell).await?;
+        kills::execute(&mut self.platform, &steps, (&self.records, &self.messages), tell).await?;
         kills::all_up(&mut self.platform, &self.records).await?;
-        provider::heal(self.platform.simulator_port).await?;
+        provider::heal(&self.platform).await?;
         stop.store(true, Ordering::Relaxed);
         while let Some(closed) = shops.join_next().await {
             closed?;
@@ -154,17 +161,14 @@ impl Torture {
         let (records, seen) = self.records.take();
         let (received, misunderstood) = self.receiver.take();
         let unanswered = self.records.unanswered_count();
-        let charges = provider::charges(self.platform.simulator_port).await?;
+        let books = provider::books(&self.platform).await?;
+        for role in self.platform.roles.iter().filter(|role| role.role == Role::Gateway) {
+            self.messages.add(role.admin_port).await;
+        }
+        let messages = self.messages.tally();
         let known = evidence::of_database(&self.platform).await?;
-        let evidence = Evidence { charges, records, received, ..known };
-        println!(
-            "{} payments, {} operations, {} events, {} charges; {} answers, {unanswered} requests without one",
-            evidence.payments.len(),
-            evidence.operations.values().map(Vec::len).sum::<usize>(),
-            evidence.events.len(),
-            evidence.charges.len(),
-            evidence.records.len(),
-        );
+        let evidence = Evidence { books, messages, records, received, ..known };
+        tell(&evidence, unanswered);
         let mut wrong = judge(&evidence);
         wrong.extend(seen);
         wrong.extend(misunderstood);
@@ -173,4 +177,23 @@ impl Torture {
         }
         Ok(wrong)
     }
+}
+
+fn tell(evidence: &Evidence, unanswered: usize) {
+    println!(
+        "{} payments, {} operations, {} events; {} answers, {unanswered} requests without one",
+        evidence.payments.len(),
+        evidence.operations.values().map(Vec::len).sum::<usize>(),
+        evidence.events.len(),
+        evidence.records.len(),
+    );
+    for provider in PROVIDERS {
+        let charges = evidence.books.charges.iter().filter(|charge| charge.provider == provider).count();
+        let resource = provider.as_str().to_lowercase();
+        let of_provider = evidence.messages.iter().filter(|((of, _), _)| *of == resource);
+        let messages: Vec<String> = of_provider.map(|((_, effect), count)| format!("{effect} {count}")).collect();
+        println!("{provider}: {charges} charges; effect of its messages: {}", messages.join(", "));
+    }
+    let silent = evidence.leftovers.iter().filter(|left| left.must_wait(&evidence.books.silent)).count();
+    println!("{silent} payments stay open by right: their key keeps an error");
 }
