@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use runtime_contract::ProviderName;
+
 use super::{
     evidence::{AttemptRow, ClearingRow, Evidence, PaymentRow},
     plan::PROVIDERS,
@@ -56,7 +58,8 @@ fn one_charge(payment: &PaymentRow, charged: &[&Charge]) -> Vec<String> {
             wrong.push(format!("{id}: {amount} was to be charged, {} was", charge.authorized));
         }
         if *provider != Some(charge.provider) {
-            wrong.push(format!("{id} is in the book of {}, and was charged at {provider:?}", charge.provider));
+            let here = provider.map_or("nobody", ProviderName::as_str);
+            wrong.push(format!("{id} is in the book of {}, and was charged by {here} here", charge.provider));
         }
     }
     if payment.on_its_way != 0 {
@@ -109,8 +112,13 @@ fn attempts(evidence: &Evidence) -> Vec<String> {
     for Charge { id, provider, payment, attempt, .. } in &evidence.books.charges {
         match approved.remove(attempt.as_str()) {
             Some(found) if found.payment == *payment && found.provider == *provider => {}
-            found => {
-                wrong.push(format!("{id} was charged at {provider} for {payment} by {attempt}, which is {found:?}"))
+            Some(AttemptRow { payment: other, provider: elsewhere, .. }) => {
+                wrong.push(format!(
+                    "{provider} charged {id} for {payment} by {attempt}, which is of {other} at {elsewhere}"
+                ));
+            }
+            None => {
+                wrong.push(format!("{provider} charged {id} for {payment} by {attempt}, which is no approved attempt"));
             }
         }
     }

@@ -161,10 +161,19 @@ fn a_charge_that_nobody_knows_and_a_payment_without_charge_are_found() {
 
 #[test]
 fn a_charge_in_the_wrong_book_or_by_no_approved_attempt_is_found() {
-    finds(|evidence| evidence.books.charges[0].provider = PAYPAL, "is in the book of PAYPAL");
-    finds(|evidence| evidence.attempts[0].provider = PAYPAL, "was charged at STRIPE for pay_1 by t-1");
-    finds(|evidence| evidence.attempts[1].state = "DECLINED".into(), "was charged at PAYPAL for pay_2 by t-2");
-    finds(|evidence| evidence.books.charges[1].attempt = "t-9".into(), "by t-9, which is None");
+    finds(
+        |evidence| evidence.books.charges[0].provider = PAYPAL,
+        "is in the book of PAYPAL, and was charged by STRIPE here",
+    );
+    finds(
+        |evidence| evidence.attempts[0].provider = PAYPAL,
+        "STRIPE charged ch_1 for pay_1 by t-1, which is of pay_1 at PAYPAL",
+    );
+    finds(
+        |evidence| evidence.attempts[1].state = "DECLINED".into(),
+        "PAYPAL charged 3C6 for pay_2 by t-2, which is no approved attempt",
+    );
+    finds(|evidence| evidence.books.charges[1].attempt = "t-9".into(), "by t-9, which is no approved attempt");
 }
 
 #[test]
