@@ -59,6 +59,9 @@ pub struct Options {
     /// Only the product, without the reference and the open loop: to look at it with a profiler.
     #[arg(long)]
     pub only_product: bool,
+    /// With `--only-product`: this many payments a second, whether or not the ones before are answered.
+    #[arg(long, value_name = "PER_SECOND", requires = "only_product")]
+    pub rate: Option<f64>,
     /// Where the figures go.
     #[arg(long, value_name = "FILE", default_value = "target/bench/payments.json")]
     pub output: PathBuf,
@@ -79,7 +82,15 @@ pub(super) struct Bench {
 pub async fn run(options: Options) -> Result<()> {
     let mut bench = Bench::start(options).await?;
     if bench.options.only_product {
-        let cost = bench.product(Duration::from_secs(bench.options.seconds)).await?;
+        let time = Duration::from_secs(bench.options.seconds);
+        let cost = match bench.options.rate {
+            None => bench.product(time).await?,
+            Some(rate) => {
+                let (own, cost) = bench.open_loop(rate, time).await?;
+                println!("own time p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms", own(0.5), own(0.9), own(0.99));
+                cost
+            }
+        };
         println!(
             "{:.0} payments per second, own CPU {:.3} ms, {:#.3?}",
             cost.per_second,
@@ -97,9 +108,10 @@ pub async fn run(options: Options) -> Result<()> {
 
 impl Bench {
     async fn start(options: Options) -> Result<Self> {
+        let durable = PostgresSettings::durable();
         let layout = Layout {
             roles: Role::ALL.map(|role| (role, 1)).to_vec(),
-            postgres: PostgresSettings::durable(),
+            postgres: if options.only_product { durable.preloading("pg_stat_statements") } else { durable },
             providers: vec![ProviderLayout::plain(ProviderName::Stripe, PROVIDER_MS)],
             log: "info",
         };
@@ -139,14 +151,9 @@ impl Bench {
         }
         let maximum = median(rounds.iter().map(|round| round.1).collect());
         let pgbench_tps = median(rounds.iter().map(|round| round.0).collect());
-        // What reference and rounds left unwritten would be written in the middle of this: the disk's time, and not a payment's.
-        self.platform.sql("checkpoint").await?;
-        tokio::task::spawn_blocking(nix::unistd::sync).await?;
         let before = self.rss()?;
         let open_time = if self.options.long { Duration::from_secs(600) } else { time.max(Duration::from_secs(20)) };
-        let times = open_loop(Arc::clone(&self.load), maximum / 2.0, open_time).await?;
-        self.events_delivered().await;
-        let own = |quantile| millis(times.value_at_quantile(quantile)) - millis(PROVIDER_MS * 1000);
+        let (own, _) = self.open_loop(maximum / 2.0, open_time).await?;
         let (p50_ms, p99_ms) = (own(0.5), own(0.99));
         let rss = self.rss()?;
         let growth = rss.iter().map(|(name, mib)| (name.clone(), mib - before.get(name).unwrap_or(mib))).collect();
@@ -195,6 +202,19 @@ impl Bench {
         let cost = begin.until(&end);
         ensure!(cost.payments > 0.0, "no payment became whole: {:?}", self.load.problems.first());
         Ok(cost)
+    }
+
+    /// Payments at a rate, for a time: quantiles of their own time in milliseconds, and what they cost.
+    async fn open_loop(&self, rate: f64, time: Duration) -> Result<(impl Fn(f64) -> f64 + use<>, Cost)> {
+        // What was left unwritten before would be written in the middle of this: the disk's time, and not a payment's.
+        self.platform.sql("checkpoint").await?;
+        tokio::task::spawn_blocking(nix::unistd::sync).await?;
+        let begin = Reading::take(&self.platform, &self.tracker).await?;
+        let times = open_loop(Arc::clone(&self.load), rate, time).await?;
+        self.events_delivered().await;
+        let end = Reading::take(&self.platform, &self.tracker).await?;
+        let own = move |quantile| millis(times.value_at_quantile(quantile)) - millis(PROVIDER_MS * 1000);
+        Ok((own, begin.until(&end)))
     }
 
     /// What is still under way must not disturb what is measured next.
