@@ -13,7 +13,7 @@ use crate::live_settings::LiveSettings;
 use crate::metrics::Metrics;
 use crate::webhooks::Bell;
 
-/// Connections per process besides the six at most that belong to one task each ([`database::Link`]). PostgreSQL is fastest
+/// Connections per process besides those that belong to one task each, six at most in a role ([`database::Link`]). PostgreSQL is fastest
 /// with a few per core; pods share what it has. One of these only listens.
 const CONNECTIONS_MAX: u32 = 10;
 

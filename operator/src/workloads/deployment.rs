@@ -46,7 +46,7 @@ pub(super) fn of_role(cluster: &Validated, role: Role, config: &Desired) -> Desi
 fn secrets_revision(cluster: &Validated, role: Role) -> String {
     let revisions = &cluster.secret_revisions;
     let mut parts = vec![revisions.database.as_str(), revisions.cache.as_str()];
-    if role == Role::Processor {
+    if matches!(role, Role::Gateway | Role::Processor) {
         parts.extend(revisions.providers.iter().map(String::as_str));
     }
     hash_of(&json!(parts))
@@ -56,7 +56,7 @@ fn pod_spec(cluster: &Validated, role: Role, config: &str, selector: &Value) -> 
     let mut secrets = vec![pod::database_secret(cluster), pod::cache_secret(cluster)];
     match role {
         Role::Processor => secrets.extend(pod::provider_secrets(cluster)),
-        // Not part of what rolls the pods: the gateway takes up a new certificate, token or secret while it runs.
+        // Certificate, token and webhook secrets do not roll the pods: the gateway takes them up while it runs.
         Role::Gateway => secrets.extend(pod::gateway_secrets(cluster)),
         Role::Fraud | Role::Metrics => {}
     }

@@ -1,7 +1,7 @@
 //! The pod template that roles and Jobs share: hardened, and with its secrets in one place.
 
 use crds::payment_cluster::GatewayTls;
-use runtime_contract::{ProviderName, ProviderSettings, paths};
+use runtime_contract::paths;
 use serde_json::{Value, json};
 
 use super::config_map::{file_name, folder};
@@ -117,7 +117,8 @@ pub fn provider_secrets(cluster: &Validated) -> Vec<Value> {
     cluster.credentials.iter().map(|(name, key)| secret(key, &path(name), true)).collect()
 }
 
-/// What a gateway has besides: its certificate, the token of the admin API, and what webhooks of providers are verified by.
+/// What a gateway has besides: its certificate, the token of the admin API, what webhooks of providers are verified by, and
+/// the providers' credentials: it takes payments to their end itself, and PayPal must be asked whether a webhook is its own.
 #[must_use]
 pub fn gateway_secrets(cluster: &Validated) -> Vec<Value> {
     let gateway = &cluster.spec.gateway;
@@ -130,22 +131,7 @@ pub fn gateway_secrets(cluster: &Validated) -> Vec<Value> {
     let token = gateway.admin_token_secret_ref.iter().map(|key| secret(key, paths::ADMIN_TOKEN, false));
     let path = |name: &str| format!("{}/{name}", paths::PROVIDER_WEBHOOKS);
     let webhooks = cluster.provider_webhooks.iter().map(|(name, key)| secret(key, &path(name), true));
-    tls.chain(token).chain(webhooks).chain(asked_credentials(cluster)).collect()
-}
-
-/// Credentials of the providers that must be asked whether a webhook is theirs: PayPal has no signature that can be
-/// verified without it.
-fn asked_credentials(cluster: &Validated) -> impl Iterator<Item = Value> {
-    let verified_by_asking = |resource: &str| {
-        let paypal =
-            |provider: &ProviderSettings| provider.resource == resource && provider.name == ProviderName::Paypal;
-        cluster.providers.iter().any(paypal) && cluster.provider_webhooks.iter().any(|(name, _)| name == resource)
-    };
-    cluster
-        .credentials
-        .iter()
-        .filter(move |(name, _)| verified_by_asking(name))
-        .map(|(name, key)| secret(key, &format!("{}/{name}", paths::PROVIDERS), true))
+    tls.chain(token).chain(webhooks).chain(provider_secrets(cluster)).collect()
 }
 
 fn secret(key: &crds::SecretKey, path: &str, optional: bool) -> Value {

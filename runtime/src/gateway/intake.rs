@@ -14,6 +14,7 @@ use crate::idempotency::IdempotencyKey;
 use crate::ids::{MerchantId, PaymentId};
 use crate::pace::Pace;
 use crate::payments::accept::{NewPayment, accept};
+use crate::processor::express::Express;
 
 /// Payments that may wait for a commit: about a second's worth. Further ones are refused before anything is done.
 const QUEUE_MAX: usize = 2048;
@@ -66,61 +67,74 @@ impl Intake {
         1.0 - f64::from(free) / f64::from(u32::try_from(QUEUE_MAX).unwrap_or(u32::MAX))
     }
 
-    /// Commits what is put in, until the process ends.
-    pub(super) async fn serve(self, app: Arc<App>, bell: Bell) {
+    /// Commits what is put in, until the process ends, and hands it on.
+    pub(super) async fn serve(self, app: Arc<App>, bell: Bell, express: Express) {
         let mut waiting = self.waiting.lock().await;
-        let (mut link, mut pace) = (Link::new(app.pool.clone()), Pace::default());
+        let mut desk = Desk { link: Link::new(app.pool.clone()), app, bell, express };
+        let mut pace = Pace::default();
         loop {
             let batch = pace.gather(&mut waiting).await;
             if batch.is_empty() {
                 return;
             }
-            commit(&app, &mut link, &bell, batch).await;
+            desk.commit(batch).await;
         }
     }
 }
 
-/// Commits a batch. Where the database refuses it, its halves are tried, so that one bad payment is refused alone.
-async fn commit(app: &App, link: &mut Link, bell: &Bell, batch: Vec<Entry>) {
-    let (first, later) = one_per_key(batch);
-    let mut open = vec![first];
-    while let Some(mut part) = open.pop() {
-        let payments: Vec<NewPayment> = part.iter().map(|entry| entry.payment.clone()).collect();
-        match accept_over(link, &payments, &app.release).await {
-            Ok(accepted) => {
-                if !accepted.is_empty() {
-                    bell.payments();
-                }
-                let counted = u64::try_from(accepted.len()).unwrap_or_default();
-                app.metrics.payments.with_label_values(&["PENDING"]).inc_by(counted);
-                for entry in part {
+/// Where batches are committed.
+struct Desk {
+    link: Link,
+    app: Arc<App>,
+    bell: Bell,
+    express: Express,
+}
+
+impl Desk {
+    /// Commits a batch. Where the database refuses it, its halves are tried, so that one bad payment is refused alone.
+    async fn commit(&mut self, batch: Vec<Entry>) {
+        let (first, later) = one_per_key(batch);
+        let mut open = vec![first];
+        while let Some(mut part) = open.pop() {
+            match self.accept(&part).await {
+                Ok(accepted) => part.into_iter().for_each(|entry| {
                     let was = accepted.contains(&entry.payment.id);
                     tell(entry, Ok(if was { Acceptance::Accepted } else { Acceptance::KeyInUse }));
+                }),
+                Err(error) if part.len() <= 1 || database::is_outage(&error) => {
+                    let problem = Problem::from(error);
+                    part.into_iter().for_each(|entry| tell(entry, Err(problem.clone())));
+                }
+                Err(_) => {
+                    open.push(part.split_off(part.len() / 2));
+                    open.push(part);
                 }
             }
-            Err(error) if part.len() <= 1 || database::is_outage(&error) => {
-                let problem = Problem::from(error);
-                part.into_iter().for_each(|entry| tell(entry, Err(problem.clone())));
-            }
-            Err(_) => {
-                open.push(part.split_off(part.len() / 2));
-                open.push(part);
+        }
+        // Whatever became of the first with the same key: looking at the key tells.
+        later.into_iter().for_each(|entry| tell(entry, Ok(Acceptance::KeyInUse)));
+    }
+
+    /// One commit; what it accepted is in work then, here or with the processors.
+    async fn accept(&mut self, part: &[Entry]) -> Result<HashSet<PaymentId>, sqlx::Error> {
+        let payments: Vec<NewPayment> = part.iter().map(|entry| entry.payment.clone()).collect();
+        let mut places = self.express.places(payments.len());
+        let claim = places.as_ref().map(|places| &places.claim);
+        let mut connection = self.link.take().await?;
+        let accepted = accept(&mut connection, &payments, &self.app.release, claim).await?;
+        self.link.keep(connection);
+        let counted = u64::try_from(accepted.len()).unwrap_or_default();
+        self.app.metrics.payments.with_label_values(&["PENDING"]).inc_by(counted);
+        let known: HashMap<PaymentId, &NewPayment> = payments.iter().map(|new| (new.id, new)).collect();
+        let ids = accepted.iter().map(|accepted| accepted.payment_id).collect();
+        for accepted in accepted {
+            match (known.get(&accepted.payment_id), &mut places) {
+                (Some(new), Some(places)) if accepted.claims > 0 => self.express.take(new, accepted, places),
+                _ => self.bell.payments(),
             }
         }
+        Ok(ids)
     }
-    // Whatever became of the first with the same key: looking at the key tells.
-    later.into_iter().for_each(|entry| tell(entry, Ok(Acceptance::KeyInUse)));
-}
-
-async fn accept_over(
-    link: &mut Link,
-    payments: &[NewPayment],
-    release: &str,
-) -> Result<HashSet<PaymentId>, sqlx::Error> {
-    let mut connection = link.take().await?;
-    let accepted = accept(&mut connection, payments, release).await?;
-    link.keep(connection);
-    Ok(accepted)
 }
 
 /// The first payment of each key in the order of keys, and the others.

@@ -43,6 +43,7 @@ use tokio::net::TcpListener;
 use crate::app::App;
 use crate::idempotency;
 use crate::limits::Limiter;
+use crate::processor::express::Express;
 use crate::shutdown::DRAIN;
 
 /// How often expired keys are forgotten.
@@ -91,18 +92,23 @@ pub async fn serve_on(app: Arc<App>, listener: TcpListener) -> std::io::Result<(
         app.shutdown.cancelled().await;
         tokio::time::sleep(DRAIN).await;
     };
+    let (express, taken) = Express::start(app.clone(), waiters.ended()).map_err(std::io::Error::other)?;
     tokio::select! {
-        () = serving => Ok(()),
+        () = serving => {}
         () = drained => {
             tracing::warn!("requests were still in flight after {} s; they are cut off", DRAIN.as_secs());
-            Ok(())
         }
-        () = intake.serve(app.clone(), bell.clone()) => Ok(()),
-        () = gateway.limiter.serve() => Ok(()),
-        () = waiters.serve(app.pool.clone(), app.notices.clone()) => Ok(()),
-        () = bell.pass_on(app.pool.clone()) => Ok(()),
-        () = forget_keys(&app) => Ok(()),
+        () = intake.serve(app.clone(), bell.clone(), express) => {}
+        () = gateway.limiter.serve() => {}
+        () = waiters.serve(app.pool.clone(), app.notices.clone()) => {}
+        () = bell.pass_on(app.pool.clone()) => {}
+        () = forget_keys(&app) => {}
     }
+    // What was accepted here and is in work ends, or is given back to the processors.
+    if let Err(error) = taken.await {
+        tracing::error!(%error, "payments in work were left to the processors");
+    }
+    Ok(())
 }
 
 async fn forget_keys(app: &App) {

@@ -66,6 +66,11 @@ impl Waiters {
         Waiter { subject, answer: waiting.answer.subscribe(), waiters: self.clone() }
     }
 
+    /// Where to name what came to its end in this process.
+    pub(super) fn ended(&self) -> mpsc::UnboundedSender<Uuid> {
+        self.ended.clone()
+    }
+
     /// Reads answers and hands them out until the process ends. While no notification comes, it looks by itself.
     pub(super) async fn serve(self, pool: Pool, notices: Notices) {
         tokio::join!(self.listen(&notices), self.read(&pool));

@@ -1,12 +1,12 @@
 //! SQL of acceptance: payments, their keys and their work, in one statement and so in one commit.
 
-use std::collections::HashSet;
+use std::time::Duration;
 
 use rust_decimal::Decimal;
-use sqlx::PgExecutor;
+use sqlx::{FromRow, PgExecutor};
 use uuid::Uuid;
 
-use super::CaptureMethod;
+use super::{Amounts, CaptureMethod, Payment, Status};
 use crate::idempotency::{KEPT, KeyedRequest};
 use crate::ids::{PaymentId, PaymentMethodId, UserId};
 use crate::money::Money;
@@ -34,6 +34,69 @@ pub struct NewPayment {
     pub device_fingerprint: Option<String>,
 }
 
+impl NewPayment {
+    /// The payment as [`accept`] stores it.
+    #[must_use]
+    pub fn payment(&self, release: &str) -> Payment {
+        Payment {
+            id: self.id,
+            merchant_id: self.request.merchant_id,
+            user_id: self.user_id,
+            payment_method_id: self.payment_method_id,
+            amount: self.amount,
+            status: Status::Pending,
+            capture_method: self.capture_method,
+            amounts: Amounts::none(self.amount.currency()),
+            authorized_until: None,
+            sequence: 0,
+            fee: None,
+            payment_provider_id: None,
+            provider: None,
+            provider_reference: None,
+            fraud_score: None,
+            fraud_status: None,
+            error_code: None,
+            error_message: None,
+            description: self.description.clone(),
+            ip_address: self.ip_address.clone(),
+            device_fingerprint: self.device_fingerprint.clone(),
+            release: release.to_owned(),
+            t_start: self.id.created_at(),
+            t_end: None,
+            latency_ms: None,
+        }
+    }
+}
+
+/// Who takes payments to their end as soon as they are accepted: the first of a batch are claimed in the commit that accepts
+/// them, so that nobody has to look for them.
+#[derive(Clone, Debug)]
+pub struct ClaimedAtOnce {
+    /// Name of the worker, for people who look into the table.
+    pub worker: String,
+    /// How long the claims last without being extended.
+    pub lease: Duration,
+    /// Drawn for these claims.
+    pub token: i64,
+    /// How many, counted from the first of the batch.
+    pub places: usize,
+}
+
+/// A payment that was accepted.
+#[derive(Clone, Debug, FromRow)]
+pub struct Accepted {
+    /// The payment.
+    pub payment_id: PaymentId,
+    /// Its work item.
+    pub item_id: i64,
+    /// Number of claims of the item: 1 when it was claimed at once.
+    pub claims: i32,
+    /// The payment method as the provider knows it.
+    pub token: String,
+    /// Share of the amount that the platform keeps, in percent.
+    pub fee_percentage: Decimal,
+}
+
 // A key lives by the clock of whoever is later, the gateway or the database: one clock that was set wrong lets nobody pay twice.
 // Keys are taken in one order everywhere: two batches that share some would otherwise wait for each other.
 const ACCEPT: &str = "
@@ -59,10 +122,17 @@ with asked as (
         capture_method, description, ip_address, device_fingerprint, $15
     from asked join fresh using (payment_id) order by place
 ), work as (
-    insert into work_items (payment_id, payment_created_at, merchant_id, release)
-    select payment_id, created_at, merchant_id, $15 from asked join fresh using (payment_id) order by place
+    insert into work_items (payment_id, payment_created_at, merchant_id, release, attempt, claim_token, leased_until, leased_by)
+    select payment_id, created_at, merchant_id, $15, case when place <= $16 then 1 else 0 end,
+        case when place <= $16 then $17::bigint end, case when place <= $16 then now() + $18::interval end,
+        case when place <= $16 then $19 end
+    from asked join fresh using (payment_id) order by place
+    returning id, payment_id, attempt
 )
-select payment_id from fresh";
+select work.payment_id, work.id as item_id, work.attempt as claims, pm.token, m.fee_percentage
+from work join asked using (payment_id)
+join payment_methods pm on pm.id = asked.payment_method_id
+join merchants m on m.id = asked.merchant_id";
 
 /// Accepts payments, no two of them under one key: one commit holds their keys, rows and work items. Returns those that
 /// were accepted; the keys of the others are in use. What is returned here, no crash can lose. When this fails, none was
@@ -74,11 +144,12 @@ pub async fn accept(
     executor: impl PgExecutor<'_>,
     payments: &[NewPayment],
     release: &str,
-) -> Result<HashSet<PaymentId>, sqlx::Error> {
+    claim: Option<&ClaimedAtOnce>,
+) -> Result<Vec<Accepted>, sqlx::Error> {
     fn column<'a, T>(payments: &'a [NewPayment], of: impl Fn(&'a NewPayment) -> T) -> Vec<T> {
         payments.iter().map(of).collect()
     }
-    let accepted: Vec<PaymentId> = sqlx::query_scalar(ACCEPT)
+    sqlx::query_as(ACCEPT)
         .bind(column::<Uuid>(payments, |new| new.id.as_uuid()))
         .bind(column(payments, |new| new.id.created_at()))
         .bind(column(payments, |new| new.id.created_at() + KEPT))
@@ -94,7 +165,10 @@ pub async fn accept(
         .bind(column(payments, |new| new.ip_address.as_deref()))
         .bind(column(payments, |new| new.device_fingerprint.as_deref()))
         .bind(release)
+        .bind(claim.map_or(0, |claim| i64::try_from(claim.places).unwrap_or(i64::MAX)))
+        .bind(claim.map(|claim| claim.token))
+        .bind(claim.map(|claim| claim.lease))
+        .bind(claim.map(|claim| claim.worker.as_str()))
         .fetch_all(executor)
-        .await?;
-    Ok(accepted.into_iter().collect())
+        .await
 }

@@ -9,6 +9,7 @@ mod credentials;
 pub mod decide;
 pub mod ending;
 pub mod error;
+pub mod express;
 #[cfg(test)]
 mod fixtures;
 pub mod load;

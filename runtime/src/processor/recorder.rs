@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::error::{StepError, refuses_the_record};
 use super::record::{Record, Sending};
 use super::settled::Settled;
-use super::write::{self, BatchError};
+use super::write;
 use crate::database::{Link, Pool};
 use crate::pace::Pace;
 use crate::webhooks::Bell;
@@ -84,7 +84,7 @@ trait Kind: Send + Sync + Sized + 'static {
     fn write(
         lane: &mut Lane,
         some: &[&Self],
-    ) -> impl Future<Output = Result<Vec<Result<Self::Written, StepError>>, BatchError>> + Send;
+    ) -> impl Future<Output = Result<Vec<Result<Self::Written, StepError>>, sqlx::Error>> + Send;
 
     /// Tells others of those that were written.
     fn announce<'a>(lane: &Lane, written: impl Iterator<Item = &'a Self> + Clone);
@@ -93,7 +93,7 @@ trait Kind: Send + Sync + Sized + 'static {
 impl Kind for Sending {
     type Written = i32;
 
-    async fn write(lane: &mut Lane, some: &[&Self]) -> Result<Vec<Result<i32, StepError>>, BatchError> {
+    async fn write(lane: &mut Lane, some: &[&Self]) -> Result<Vec<Result<i32, StepError>>, sqlx::Error> {
         write::send(&mut lane.link, &lane.release, some).await
     }
 
@@ -103,7 +103,7 @@ impl Kind for Sending {
 impl Kind for Record {
     type Written = ();
 
-    async fn write(lane: &mut Lane, some: &[&Self]) -> Result<Vec<Result<(), StepError>>, BatchError> {
+    async fn write(lane: &mut Lane, some: &[&Self]) -> Result<Vec<Result<(), StepError>>, sqlx::Error> {
         write::record(&mut lane.link, &lane.release, some).await
     }
 
@@ -140,21 +140,12 @@ impl Lane {
             let some: Vec<&T> = jobs.iter().map(|job| &job.what).collect();
             match T::write(self, &some).await {
                 Ok(results) => self.tell(jobs, results),
-                Err(BatchError::Inconsistent(wrong)) => {
-                    for (place, reason) in wrong.into_iter().rev() {
-                        let job = jobs.remove(place);
-                        reply(job, Err(StepError::Inconsistent(reason)));
-                    }
-                    if !jobs.is_empty() {
-                        batches.push(jobs);
-                    }
-                }
-                Err(BatchError::Database(error)) if jobs.len() > 1 && refuses_the_record(&error) => {
+                Err(error) if jobs.len() > 1 && refuses_the_record(&error) => {
                     tracing::warn!(%error, records = jobs.len(), "a batch is written in halves, to find what is refused");
                     let other_half = jobs.split_off(jobs.len() / 2);
                     batches.extend([jobs, other_half]);
                 }
-                Err(BatchError::Database(error)) => {
+                Err(error) => {
                     let error = StepError::from(error);
                     jobs.into_iter().for_each(|job| reply(job, Err(error.clone())));
                 }

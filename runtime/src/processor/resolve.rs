@@ -8,7 +8,7 @@ use super::error::StepError;
 use super::load::{self, Claimed};
 use super::record::{Answered, Fate, Record};
 use super::settled;
-use super::write::{self, BatchError};
+use super::write;
 use crate::database::{Link, Pool};
 use crate::ids::{AttemptId, PaymentId};
 use crate::payments::Status;
@@ -117,12 +117,6 @@ async fn claim(pool: &Pool, attempt: AttemptId, who: &str) -> Result<Claimed, Re
 }
 
 async fn commit(pool: &Pool, release: &str, record: &Record) -> Result<(), StepError> {
-    match write::record(&mut Link::new(pool.clone()), release, &[record]).await {
-        Ok(results) => results.into_iter().next().unwrap_or(Err(StepError::Lost)).map(drop),
-        Err(BatchError::Database(error)) => Err(error.into()),
-        Err(BatchError::Inconsistent(wrong)) => {
-            let reasons: Vec<String> = wrong.into_iter().map(|(_, reason)| reason).collect();
-            Err(StepError::Inconsistent(reasons.join("; ")))
-        }
-    }
+    let results = write::record(&mut Link::new(pool.clone()), release, &[record]).await?;
+    results.into_iter().next().unwrap_or(Err(StepError::Lost))
 }

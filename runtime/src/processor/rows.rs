@@ -1,6 +1,8 @@
 //! The statements of a batch, over arrays. Each begins by holding the claims that still stand, in the order of items, as
 //! everybody does who holds several; what was lost to another worker is left out of all the rest.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -10,8 +12,11 @@ use uuid::Uuid;
 
 use super::ending::Ended;
 use super::record::{Answered, Fate, NewCheck, Record, Sending};
+use crate::events::store::Columns;
+use crate::ledger::store::Lines;
 use crate::money::Money;
 use crate::queue::store::columns;
+use crate::{events, ledger};
 
 /// One column of an array parameter.
 fn column<T, V>(rows: &[T], of: impl Fn(&T) -> V) -> Vec<V> {
@@ -130,14 +135,7 @@ pub(super) async fn send(
         .await
 }
 
-/// A claim that still stood, and whether what was recorded under it found the rows that it is of.
-#[derive(Clone, Copy, Debug, FromRow)]
-pub(super) struct Recorded {
-    pub(super) item_id: i64,
-    pub(super) answered: bool,
-    pub(super) ended: bool,
-}
-
+// One claim that is lost, and nothing is written: what is beside the rows of payments need not be told apart then.
 const RECORD: &str = concat!(
     "with asked as (
          select * from unnest($1::bigint[], $2::int[], $3::bigint[], $4::bool[], $5::uuid[], $6::timestamptz[],
@@ -150,11 +148,13 @@ const RECORD: &str = concat!(
                  error_code, error_message, authorized, captured, authorized_until, sequence)
      ),",
     mine!(),
-    ", answered as (
+    ", standing as materialized (
+         select count(*) = cardinality($1) as ok from mine
+     ), answered as (
          update payment_attempts a set state = mine.state, provider_reference = coalesce(mine.attempt_reference, a.provider_reference),
              error_code = mine.attempt_error_code, error_message = mine.attempt_error_message,
              t_end = mine.attempt_t_end, latency_ms = mine.attempt_latency_ms
-         from mine where a.id = mine.attempt_id and a.state in ('SENT', 'UNKNOWN')
+         from mine where (select ok from standing) and a.id = mine.attempt_id and a.state in ('SENT', 'UNKNOWN')
          returning mine.item_id
      ), ended as (
          update transactions t set status = mine.status, t_end = mine.t_end, latency_ms = mine.latency_ms, fee = mine.fee,
@@ -162,17 +162,26 @@ const RECORD: &str = concat!(
              fraud_status = mine.fraud_status, fraud_score = mine.fraud_score, error_code = mine.error_code,
              error_message = mine.error_message, amount_authorized = mine.authorized, amount_captured = mine.captured,
              authorized_until = mine.authorized_until, sequence = mine.sequence, updated_at = now()
-         from mine where mine.status is not null and t.id = mine.payment_id and t.created_at = mine.created_at
+         from mine where (select ok from standing) and mine.status is not null and t.id = mine.payment_id and t.created_at = mine.created_at
              and t.created_at between $28 and $29 and t.status in ('PENDING', 'PROCESSING') and t.sequence = mine.sequence - 1
          returning mine.item_id
      ), completed as (
-         delete from work_items item using mine where item.id = mine.item_id and mine.completes
-     )
-     select item_id, item_id in (select item_id from answered) as answered, item_id in (select item_id from ended) as ended from mine"
+         delete from work_items item using mine where (select ok from standing) and item.id = mine.item_id and mine.completes
+     ), posted as (",
+    ledger::store::posting!("$30", "$31", "$32", "$33", "$34", "$35", "$36", "$37", "$38", "where (select ok from standing)"),
+    "), ",
+    events::store::recording!("$39", "$40", "$41", "$42", "$43", "$44", "$45", "$46", "where (select ok from standing)"),
+    "select item_id, case
+         when not (select ok from standing) then null
+         when (select count(*) from answered) <> (select count(attempt_id) from mine) then refuse('the attempt is not open')
+         when (select count(*) from ended) <> (select count(status) from mine)
+             then refuse('the payment is not where it was when it was read')
+     end from mine"
 );
 
-/// Writes what became of attempts and payments, and ends the items that have done their work.
-pub(super) async fn record(connection: &mut PgConnection, records: &[&Record]) -> Result<Vec<Recorded>, sqlx::Error> {
+/// Writes what became of attempts and payments, journals and events, and ends the items that have done their work: one
+/// statement. Returns the items whose claims stand; while one of them does not, nothing was written.
+pub(super) async fn record(connection: &mut PgConnection, records: &[&Record]) -> Result<HashSet<i64>, sqlx::Error> {
     let (items, claims, tokens) = columns(records.iter().map(|record| &record.lease));
     let answers: Vec<Option<&Answered>> = column(records, |record| record.answered.as_ref());
     let ends: Vec<Option<&Ended>> = column(records, |record| record.ended.as_deref());
@@ -182,7 +191,10 @@ pub(super) async fn record(connection: &mut PgConnection, records: &[&Record]) -
     };
     let text = |of: fn(&Ended) -> Option<&str>| -> Vec<Option<&str>> { column(&ends, |end| end.and_then(of)) };
     let said = |of: fn(&Answered) -> Option<&str>| -> Vec<Option<&str>> { column(&answers, |said| said.and_then(of)) };
-    sqlx::query_as(RECORD)
+    let ended = || ends.iter().copied().flatten();
+    let lines = Lines::of(ended().filter_map(|end| end.journal.as_ref()));
+    let told = Columns::of(ended().map(|end| &end.event));
+    let stand: Vec<(i64, Option<bool>)> = sqlx::query_as(RECORD)
         .bind(items)
         .bind(claims)
         .bind(tokens)
@@ -212,6 +224,24 @@ pub(super) async fn record(connection: &mut PgConnection, records: &[&Record]) -
         .bind::<Vec<Option<i32>>>(column(&ends, |end| end.map(|end| end.payment.sequence)))
         .bind(created.iter().min())
         .bind(created.iter().max())
+        .bind(lines.journal_id)
+        .bind(lines.line)
+        .bind(lines.account)
+        .bind(lines.owner)
+        .bind(lines.provider)
+        .bind(lines.currency)
+        .bind(lines.amount)
+        .bind(lines.payment_id)
+        .bind(lines.created_at)
+        .bind(told.id)
+        .bind(told.merchant_id)
+        .bind(told.kind)
+        .bind(told.payment_id)
+        .bind(told.operation_id)
+        .bind(told.sequence)
+        .bind(told.payload)
+        .bind(told.created_at)
         .fetch_all(connection)
-        .await
+        .await?;
+    Ok(stand.into_iter().map(|(item_id, _)| item_id).collect())
 }

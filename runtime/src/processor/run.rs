@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::operations;
 use super::shift::work;
-use super::worker::Worker;
+use super::worker::{Worker, Writing};
 use crate::app::App;
 
 /// A connection to the fraud workload that rests longer may be gone, and making one takes a part of the deadline.
@@ -67,7 +67,8 @@ pub async fn run(app: Arc<App>) -> Result<(), ProcessorError> {
 /// # Errors
 /// When the processor cannot start.
 pub async fn run_with(app: Arc<App>, options: Options) -> Result<(), ProcessorError> {
-    let (worker, writing) = Worker::start(app)?;
+    let deliveries = app.deliveries.clone();
+    let (worker, writing) = Worker::start(app, deliveries, None)?;
     let worker = Arc::new(worker);
     let payments = async {
         warm_up(&worker, &options).await;
@@ -78,11 +79,16 @@ pub async fn run_with(app: Arc<App>, options: Options) -> Result<(), ProcessorEr
         ((), ()) = futures::future::join(payments, operations) => {}
         () = keep_warm(&worker) => {}
     }
+    finish(worker, writing).await;
+    Ok(())
+}
+
+/// What was handed in is written and announced before the process ends.
+pub(super) async fn finish(worker: Arc<Worker>, writing: Writing) {
     drop(worker);
     if tokio::time::timeout(RECORDER_DRAIN, writing.ended()).await.is_err() {
         tracing::warn!("ended before everything was recorded and announced");
     }
-    Ok(())
 }
 
 /// Pods of one release start together: a payment that is claimed before the fraud workload is up would get no verdict.
@@ -97,7 +103,7 @@ async fn warm_up(worker: &Worker, options: &Options) {
     processor_warm.store(true, Ordering::Relaxed);
 }
 
-async fn keep_warm(worker: &Worker) {
+pub(super) async fn keep_warm(worker: &Worker) {
     loop {
         tokio::time::sleep(KEEP_WARM_EVERY).await;
         if !worker.fraud.warm().await {

@@ -1,5 +1,7 @@
 //! Telling the gateways which payments and operations are at their end.
 
+use std::time::Duration;
+
 use sqlx::PgExecutor;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinHandle;
@@ -11,16 +13,23 @@ use crate::database::{Link, Pool, notify};
 pub const CHANNEL: &str = "purser_settled";
 /// A notification holds 8000 bytes, and an id with its comma 37.
 const IDS_MAX: usize = 200;
+/// Where those who wait are in this process, others are told of the same this often: somebody sent a request twice.
+const OTHERS_TOLD_EVERY: Duration = Duration::from_millis(20);
 
 /// Announces payments and operations. Whatever is lost here a gateway finds by looking.
 #[derive(Clone)]
-pub struct Settled(UnboundedSender<Vec<Uuid>>);
+pub struct Settled {
+    here: Option<UnboundedSender<Uuid>>,
+    elsewhere: UnboundedSender<Vec<Uuid>>,
+}
 
 impl Settled {
-    /// The announcer, and its task, which ends when the last copy of the announcer is dropped.
-    pub fn start(pool: Pool) -> (Self, JoinHandle<()>) {
+    /// The announcer, and its task, which ends when the last copy of the announcer is dropped. `here`: who waits in this
+    /// process.
+    pub fn start(pool: Pool, here: Option<UnboundedSender<Uuid>>) -> (Self, JoinHandle<()>) {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let mut link = Link::lazy(pool);
+        let pause = here.as_ref().map_or(Duration::ZERO, |_| OTHERS_TOLD_EVERY);
         let task = tokio::spawn(async move {
             let mut batches: Vec<Vec<Uuid>> = Vec::new();
             // NOTIFY takes a lock of the whole database: what ended meanwhile goes out with one of them.
@@ -32,16 +41,22 @@ impl Settled {
                         link.drop_connection();
                     }
                 }
+                tokio::time::sleep(pause).await;
             }
         });
-        (Self(sender), task)
+        (Self { here, elsewhere: sender }, task)
     }
 
     /// Announces soon.
     pub fn announce(&self, ids: Vec<Uuid>) {
+        // Both only fail while the process ends, when nobody is left to be told by it.
+        if let Some(here) = &self.here {
+            for id in &ids {
+                let _ = here.send(*id);
+            }
+        }
         if !ids.is_empty() {
-            // Only fails while the process ends, when nobody is left to be told by it.
-            let _ = self.0.send(ids);
+            let _ = self.elsewhere.send(ids);
         }
     }
 }

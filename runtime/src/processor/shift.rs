@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use sqlx::postgres::PgConnection;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
@@ -73,6 +75,39 @@ pub(super) async fn work<T: Trade>(trade: &Arc<T>, places: usize, options: &Opti
         () = shift => {}
         () = keep_claims(&**trade, options.lease) => {}
     }
+}
+
+/// Brings forward what is handed in, claimed already, until nothing can be handed in any more, and then ends as [`work`] does.
+pub(super) async fn take<T: Trade>(trade: &Arc<T>, mut handed: UnboundedReceiver<Handed<T>>, options: &Options) {
+    let shift = async {
+        let mut tasks = JoinSet::new();
+        loop {
+            tokio::select! {
+                next = handed.recv() => match next {
+                    Some(Handed { claimed, place }) => {
+                        let brought = bring_forward(Arc::clone(trade), claimed);
+                        tasks.spawn(async move {
+                            brought.await;
+                            drop(place);
+                        });
+                    }
+                    None => break,
+                },
+                Some(ended) = tasks.join_next() => report_panic(ended, T::QUEUE.word),
+            }
+        }
+        drain(&**trade, options, &mut tasks).await;
+    };
+    tokio::select! {
+        () = shift => {}
+        () = keep_claims(&**trade, options.lease) => {}
+    }
+}
+
+/// An item that was claimed already, and the place that it takes while it is in work.
+pub(super) struct Handed<T: Trade> {
+    pub(super) claimed: T::Claimed,
+    pub(super) place: OwnedSemaphorePermit,
 }
 
 async fn claim_until_shutdown<T: Trade>(trade: &Arc<T>, places: usize, options: &Options, tasks: &mut JoinSet<()>) {

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use secrecy::SecretString;
 use sqlx::postgres::PgConnection;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinHandle, JoinSet};
+use uuid::Uuid;
 
 use super::advance::{Progress, advance};
 use super::budget::Budget;
@@ -19,6 +21,7 @@ use crate::fraud::FraudClient;
 use crate::providers::Client;
 use crate::providers::health::Health;
 use crate::queue::{Claimant, First, Item, PAYMENTS, Queue};
+use crate::webhooks::Bell;
 
 /// What every payment in work shares.
 pub struct Worker {
@@ -50,14 +53,18 @@ impl Writing {
 }
 
 impl Worker {
-    /// A worker, and the tasks that write for it.
+    /// A worker, and the tasks that write for it. It rings `deliveries` after commits that wrote events, and tells those who
+    /// wait, in this process first if there are any `here`.
     ///
     /// # Errors
     /// When an HTTP client cannot be set up.
-    pub fn start(app: Arc<App>) -> Result<(Self, Writing), reqwest::Error> {
-        let (settled, announcing) = Settled::start(app.pool.clone());
-        let (recorder, lanes) =
-            Recorder::start(app.pool.clone(), app.release.clone(), settled.clone(), app.deliveries.clone());
+    pub fn start(
+        app: Arc<App>,
+        deliveries: Bell,
+        here: Option<UnboundedSender<Uuid>>,
+    ) -> Result<(Self, Writing), reqwest::Error> {
+        let (settled, announcing) = Settled::start(app.pool.clone(), here);
+        let (recorder, lanes) = Recorder::start(app.pool.clone(), app.release.clone(), settled.clone(), deliveries);
         let worker = Self {
             fraud: FraudClient::new(&app.config.fraud)?,
             providers: Client::new()?,

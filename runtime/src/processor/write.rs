@@ -1,35 +1,18 @@
 //! Writing a batch: few statements for however many payments, over arrays.
 //!
-//! A payment costs its share of two commits, one before the provider is called and one after. In a batch of any size the
-//! first is one statement, and the second five (begin, what became of it, ledger, events with deliveries, commit); kinds
-//! that a batch has none of cost nothing. With the claim, which also reads, that is seven statements for up to 256 payments.
+//! A payment costs its share of two commits, one before the provider is called and one after. In a batch of any size each of
+//! them is one statement; kinds that are rare cost a transaction and a statement more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
 use super::error::StepError;
 use super::record::{Fate, NewCheck, Record, Sending};
-use super::rows::{self, Recorded, Sent};
+use super::rows::{self, Sent};
 use crate::database::Link;
 use crate::queue::{GivenBack, PAYMENTS, Parked};
-use crate::{events, ledger};
-
-/// Why nothing of a batch was written.
-#[derive(Debug)]
-pub(super) enum BatchError {
-    /// The database refused or did not answer.
-    Database(sqlx::Error),
-    /// These records, by their place in the batch, are not of what is in the database.
-    Inconsistent(Vec<(usize, String)>),
-}
-
-impl From<sqlx::Error> for BatchError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Database(error)
-    }
-}
 
 /// Writes every attempt whose claim stands: the id in `payment_providers` of each of them. The others are
 /// [`StepError::Lost`].
@@ -37,7 +20,7 @@ pub(super) async fn send(
     link: &mut Link,
     release: &str,
     sendings: &[&Sending],
-) -> Result<Vec<Result<i32, StepError>>, BatchError> {
+) -> Result<Vec<Result<i32, StepError>>, sqlx::Error> {
     let mut connection = link.take().await?;
     let sent = rows::send(&mut connection, release, sendings).await?;
     link.keep(connection);
@@ -57,45 +40,48 @@ pub(super) async fn record(
     link: &mut Link,
     release: &str,
     records: &[&Record],
-) -> Result<Vec<Result<(), StepError>>, BatchError> {
+) -> Result<Vec<Result<(), StepError>>, sqlx::Error> {
     let mut connection = link.take().await?;
-    let mut transaction = connection.begin().await?;
-    let recorded = rows::record(&mut transaction, records).await?;
-    let by_item: HashMap<i64, Recorded> = recorded.into_iter().map(|recorded| (recorded.item_id, recorded)).collect();
-    refuse_inconsistent(records, &by_item)?;
-    let is_held = |record: &Record| by_item.contains_key(&record.lease.item_id);
-    let held: Vec<&Record> = records.iter().copied().filter(|record| is_held(record)).collect();
-    write_beside(&mut transaction, release, &held).await?;
-    transaction.commit().await?;
-    link.keep(connection);
-    Ok(records.iter().map(|record| if is_held(record) { Ok(()) } else { Err(StepError::Lost) }).collect())
-}
-
-fn refuse_inconsistent(records: &[&Record], by_item: &HashMap<i64, Recorded>) -> Result<(), BatchError> {
-    let wrong = |record: &Record| {
-        let recorded = by_item.get(&record.lease.item_id)?;
-        match (&record.answered, &record.ended) {
-            (Some(answered), _) if !recorded.answered => Some(format!("attempt {} is not open", answered.id)),
-            (_, Some(ended)) if !recorded.ended => {
-                Some(format!("{} is not where it was when it was read", ended.payment.id))
-            }
-            _ => None,
+    let mut held = records.to_vec();
+    let mut stand = HashSet::new();
+    while !held.is_empty() {
+        stand = record_if_all_stand(&mut connection, release, &held).await?;
+        if stand.len() == held.len() {
+            break;
         }
-    };
-    let all: Vec<_> = records.iter().enumerate().filter_map(|(place, record)| Some((place, wrong(record)?))).collect();
-    if all.is_empty() { Ok(()) } else { Err(BatchError::Inconsistent(all)) }
+        held.retain(|record| stand.contains(&record.lease.item_id));
+    }
+    link.keep(connection);
+    let of = |record: &&Record| if stand.contains(&record.lease.item_id) { Ok(()) } else { Err(StepError::Lost) };
+    Ok(records.iter().map(of).collect())
 }
 
-/// What stands beside the rows of payments and attempts. The claims are held, so each item finds its row.
-async fn write_beside(connection: &mut PgConnection, release: &str, records: &[&Record]) -> Result<(), sqlx::Error> {
+/// The items whose claims stand; while one of them does not, nothing was written.
+async fn record_if_all_stand(
+    connection: &mut PgConnection,
+    release: &str,
+    records: &[&Record],
+) -> Result<HashSet<i64>, sqlx::Error> {
+    let is_common = |record: &&Record| record.check.is_none() && matches!(record.item, Fate::Keep | Fate::Complete);
+    if records.iter().all(is_common) {
+        return rows::record(connection, records).await;
+    }
+    let mut transaction = connection.begin().await?;
+    let stand = rows::record(&mut transaction, records).await?;
+    if stand.len() == records.len() {
+        write_rare(&mut transaction, release, records).await?;
+    }
+    transaction.commit().await?;
+    Ok(stand)
+}
+
+/// What not every batch has. The claims are held, so each item finds its row.
+async fn write_rare(connection: &mut PgConnection, release: &str, records: &[&Record]) -> Result<(), sqlx::Error> {
     let checks: Vec<(&Record, &NewCheck)> =
         records.iter().filter_map(|record| Some((*record, record.check.as_ref()?))).collect();
     if !checks.is_empty() {
         rows::insert_checks(connection, &checks, release).await?;
     }
-    let ended = || records.iter().filter_map(|record| record.ended.as_deref());
-    ledger::store::post(connection, &ended().filter_map(|ended| ended.journal.as_ref()).collect::<Vec<_>>()).await?;
-    events::store::record(connection, &ended().map(|ended| &ended.event).collect::<Vec<_>>()).await?;
     let (mut later, mut parked) = (Vec::new(), Vec::new());
     for Record { lease, item, .. } in records {
         match item {

@@ -13,6 +13,9 @@ use crate::ids::{MerchantId, WebhookEndpointId};
 /// `endpoint:` and the uuid of an endpoint that was changed.
 pub const CHANNEL: &str = "purser_deliveries";
 
+/// A notification holds 8000 bytes, and an id with its comma 37.
+const WORDS_MAX: usize = 200;
+
 /// Says whose events were committed. A word that is lost costs a dispatcher's next look, half a second.
 #[derive(Clone, Default)]
 pub struct Bell {
@@ -56,6 +59,14 @@ impl Bell {
 /// never a failure: dispatchers look for themselves.
 pub async fn announce(pool: &Pool, merchant: MerchantId) {
     tell(pool, &merchant.as_uuid().to_string()).await;
+}
+
+/// The same of several.
+pub async fn announce_all(pool: &Pool, merchants: impl IntoIterator<Item = MerchantId>) {
+    let words: Vec<String> = merchants.into_iter().map(|merchant| merchant.as_uuid().to_string()).collect();
+    for words in words.chunks(WORDS_MAX) {
+        tell(pool, &words.join(",")).await;
+    }
 }
 
 /// Tells the owner of an endpoint that it was changed. After the commit.

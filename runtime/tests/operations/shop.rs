@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
+use runtime_contract::OnDeadline;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -26,14 +27,18 @@ pub(crate) struct Shop {
 impl Shop {
     /// With everything running.
     pub(crate) async fn open() -> Self {
-        let mut shop = Self::without_processor().await;
+        let mut shop = Self::on(Stage::new("pm_card_visa").await).await;
         shop.start_processor();
         shop
     }
 
-    /// Payments and operations are accepted, and nobody brings them forward.
+    /// Payments and operations are accepted, and nobody brings them forward: the gateway takes none while there is no fraud
+    /// check.
     pub(crate) async fn without_processor() -> Self {
-        let mut stage = Stage::new("pm_card_visa").await;
+        Self::on(Stage::without_fraud("pm_card_visa", OnDeadline::Pass).await).await
+    }
+
+    async fn on(mut stage: Stage) -> Self {
         // Hundreds of payments of one user within a minute are no fraud here.
         sqlx::query("update fraud_rules set enabled = false").execute(stage.pool()).await.unwrap();
         let provider = Provider::start().await;
@@ -160,9 +165,7 @@ impl Shop {
 
     /// Makes the provider take so long.
     pub(crate) async fn slow(&self, latency: Duration) {
-        let plan = json!({"latency": {"fixed_ms": latency.as_millis() as u64}});
-        let url = format!("http://{}/simulator/plan", self.provider.address);
-        assert_eq!(self.client.post(url).json(&plan).send().await.unwrap().status(), StatusCode::NO_CONTENT);
+        self.provider.slow(latency).await;
     }
 
     /// Lets what the provider holds for a payment end now, as days would.

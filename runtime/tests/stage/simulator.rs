@@ -1,6 +1,7 @@
 //! A provider simulator that can be led astray and taken away.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use runtime::ids::PaymentId;
 use runtime::simulator::{Dialect, Simulator, SimulatorArgs};
@@ -50,6 +51,13 @@ impl Provider {
         let url = format!("http://{}/simulator/faults", self.address);
         let response = self.client.post(url).json(&json!({"fault": fault, "count": count})).send().await.unwrap();
         assert_eq!(response.status(), 204);
+    }
+
+    /// Makes everything take so long from now on.
+    pub async fn slow(&self, latency: Duration) {
+        let url = format!("http://{}/simulator/plan", self.address);
+        let plan = json!({"latency": {"fixed_ms": u64::try_from(latency.as_millis()).unwrap()}});
+        assert_eq!(self.client.post(url).json(&plan).send().await.unwrap().status(), 204);
     }
 
     /// What the provider charged, by its own account.

@@ -9,6 +9,7 @@ use runtime::processor::settled::Settled;
 use runtime::processor::{Worker, Writing, advance_operation};
 use runtime::providers::Client;
 use runtime::queue::{Claimant, First, Item, OPERATIONS};
+use runtime::webhooks::Bell;
 
 use crate::stage::Stage;
 use crate::support::RELEASE;
@@ -27,8 +28,8 @@ type Claims = (Vec<Claimed>, Vec<Item>);
 
 impl<'a> Process<'a> {
     pub(crate) fn start(stage: &'a Stage) -> Self {
-        let (worker, writing) = Worker::start(stage.test.app.clone()).unwrap();
-        let (settled, _) = Settled::start(stage.pool().clone());
+        let (worker, writing) = Worker::start(stage.test.app.clone(), Bell::default(), None).unwrap();
+        let (settled, _) = Settled::start(stage.pool().clone(), None);
         Self { stage, worker, writing, client: Client::new().unwrap(), settled }
     }
 

@@ -134,6 +134,11 @@ impl TestApp {
 }
 
 impl TestApp {
+    /// Takes a provider resource's credential away.
+    pub fn forget_credential(&self, resource: &str) {
+        std::fs::remove_file(self.secrets.path().join("providers").join(resource)).unwrap();
+    }
+
     /// Gives a provider resource what its webhooks are verified with.
     pub fn webhook_secret(&self, resource: &str, value: &str) {
         let folder = self.secrets.path().join("provider-webhooks");
