@@ -11,13 +11,18 @@ use std::time::Duration;
 use chrono::Utc;
 use futures::future::join_all;
 use reqwest::StatusCode;
+use runtime::fraud::{Check, Status, Verdict};
 use runtime::idempotency::{IdempotencyKey, KeyedRequest, RequestHash};
-use runtime::ids::{PaymentId, PaymentMethodId};
+use runtime::ids::{AttemptId, PaymentId, PaymentMethodId};
 use runtime::money::Money;
-use runtime::payments::accept::{ClaimedAtOnce, accept};
+use runtime::payments::accept::{ClaimedAtOnce, Offered, accept};
 use runtime::payments::{self, CaptureMethod, NewPayment};
+use runtime::processor::case::{Case, Judgement, ProviderAddress};
 use runtime::processor::load;
+use runtime::processor::record::{Begun, NewAttempt, NewCheck};
 use runtime::queue::{Claimant, First};
+use runtime_contract::ProviderName;
+use rust_decimal::Decimal;
 use serde_json::json;
 use stage::{PATIENCE, Provider, Stage, hasty, provider, until};
 use support::RELEASE;
@@ -161,21 +166,63 @@ async fn a_gateway_that_has_not_every_credential_leaves_payments_to_the_processo
     assert_eq!(counter.stage.count(claims, id).await, 0);
 }
 
+/// What is begun for a payment: a check that it passed, and an attempt at a provider.
+fn begun(new: &NewPayment, resource: &str) -> Begun {
+    let now = Utc::now();
+    let verdict = Verdict { status: Status::Passed, score: 3, rules: Vec::new(), degraded: false };
+    let check = Check { status: verdict.status, verdict: Some(verdict), duration: Duration::from_millis(2) };
+    let provider = ProviderAddress {
+        resource: resource.into(),
+        name: ProviderName::Stripe,
+        api_endpoint: "http://127.0.0.1:1".into(),
+        max_latency_ms: 100,
+    };
+    let case = Case {
+        payment: new.payment(RELEASE),
+        fee_percentage: Decimal::TWO,
+        token: String::new().into(),
+        judgement: None,
+        attempts: 0,
+        open: None,
+    };
+    Begun {
+        check: NewCheck::of(&case, &check, now),
+        judgement: Judgement::from(&check),
+        attempt: Some(NewAttempt {
+            id: AttemptId::at(now),
+            number: 1,
+            provider,
+            route: "the only one".into(),
+            t_start: now,
+        }),
+    }
+}
+
 #[tokio::test]
 async fn what_there_was_no_place_for_is_in_the_queue_and_nothing_else() {
-    let stage = Stage::new("pm_card_visa").await;
+    let mut stage = Stage::new("pm_card_visa").await;
+    stage.providers(&[provider("stripe", stage::free_address().await, 1)]).await;
     let (_, card) = stage::payer(stage.pool(), stage.merchant, "pm_card_visa").await;
     let batch = [new_payment(&stage, card, "first"), new_payment(&stage, card, "second")];
-    let claim = ClaimedAtOnce { worker: "gateway".into(), lease: PATIENCE, token: 7, places: 1 };
-    let accepted = accept(stage.pool(), &batch, RELEASE, Some(&claim)).await.unwrap();
+    let claim = ClaimedAtOnce { worker: "gateway".into(), lease: PATIENCE, token: 7 };
+    let begun = begun(&batch[0], "stripe");
+    let offered = [Offered { new: &batch[0], begun: Some(&begun) }, Offered { new: &batch[1], begun: None }];
+    let accepted = accept(stage.pool(), &offered, RELEASE, &claim).await.unwrap();
     let claims = |new: &NewPayment| accepted.iter().find(|accepted| accepted.payment_id == new.id).unwrap().claims;
     assert_eq!((claims(&batch[0]), claims(&batch[1])), (1, 0));
     let claimant =
         Claimant { release: RELEASE.into(), worker: "processor".into(), lease: PATIENCE, grace: Duration::ZERO };
     let claimed = load::claim(stage.pool(), &claimant, 9, First::Own).await.unwrap();
     assert_eq!(claimed.iter().map(|claimed| claimed.item.payment_id).collect::<Vec<_>>(), [batch[1].id]);
-    for new in &batch {
+    for (new, status) in batch.iter().zip([payments::Status::Processing, payments::Status::Pending]) {
         let stored = payments::store::load(stage.pool(), new.id).await.unwrap().unwrap();
-        assert_eq!(new.payment(RELEASE), stored, "what is in work is what is stored");
+        let in_work = payments::Payment { status, ..new.payment(RELEASE) };
+        assert_eq!(in_work, stored, "what is in work is what is stored");
     }
+    assert_eq!(
+        (stage.attempts(batch[0].id).await.as_slice(), stage.attempts(batch[1].id).await.len()),
+        (["SENT".to_owned()].as_slice(), 0)
+    );
+    let checks = "select count(*) from fraud_checks where transaction_id = $1";
+    assert_eq!((stage.count(checks, batch[0].id).await, stage.count(checks, batch[1].id).await), (1, 0));
 }

@@ -29,6 +29,7 @@ async fn workload(cache_url: Option<&str>) -> (TestApp, String) {
 fn request(user: UserId, payment: PaymentId, amount_minor: i64) -> CheckRequest {
     CheckRequest {
         payment_id: payment,
+        purchase: payment.to_string(),
         merchant_id: MerchantId::at(Utc::now()),
         user_id: user,
         amount_minor,

@@ -14,7 +14,7 @@ use reqwest::{Method, StatusCode};
 use runtime::idempotency::{IdempotencyKey, KeyedRequest, Known, RequestHash, Subject, store};
 use runtime::ids::PaymentId;
 use runtime::money::Money;
-use runtime::payments::accept::accept;
+use runtime::payments::accept::{ClaimedAtOnce, Offered, accept};
 use runtime::payments::{CaptureMethod, NewPayment};
 use serde_json::{Value, json};
 use support::gateway::{Reply, TestGateway, accepted, send, settle, start};
@@ -257,8 +257,10 @@ async fn a_clock_that_was_set_wrong_does_not_end_a_key() {
             device_fingerprint: None,
         };
         let (first, second) = (payment(made_at), payment(asked_at));
-        assert_eq!(accept(pool, std::slice::from_ref(&first), "test", None).await.unwrap().len(), 1);
-        assert!(accept(pool, std::slice::from_ref(&second), "test", None).await.unwrap().is_empty(), "{key}");
+        let claim = ClaimedAtOnce { worker: "nobody".into(), lease: Duration::ZERO, token: 0 };
+        let [first_alone, second_alone] = [&first, &second].map(|new| [Offered { new, begun: None }]);
+        assert_eq!(accept(pool, &first_alone, "test", &claim).await.unwrap().len(), 1);
+        assert!(accept(pool, &second_alone, "test", &claim).await.unwrap().is_empty(), "{key}");
         let known = store::find(pool, &second.request, asked_at).await.unwrap();
         assert_eq!(known, Known::InFlight(Subject::Payment(first.id)), "{key}");
         assert_eq!(store::forget_expired(pool, asked_at).await.unwrap(), 0);

@@ -92,7 +92,7 @@ impl Fraud {
     /// One payment of one user that do not exist: counted again and again, they stay one entry in Redis.
     async fn gather_for_nobody(&self) -> Signals {
         let (user, payment) = (UserId::from_uuid(Uuid::nil()), PaymentId::from_uuid(Uuid::nil()));
-        signals::gather(&self.app.cache, &self.app.pool, user, payment).await
+        signals::gather(&self.app.cache, &self.app.pool, user, payment, "").await
     }
 }
 
@@ -107,7 +107,9 @@ async fn check(
         .current()
         .ok_or_else(|| refuse(StatusCode::SERVICE_UNAVAILABLE, "the fraud rules were not read yet"))?;
     let money = Money::from_minor(request.amount_minor, request.currency);
-    let gathered = signals::gather(&fraud.app.cache, &fraud.app.pool, request.user_id, request.payment_id).await;
+    let gathered =
+        signals::gather(&fraud.app.cache, &fraud.app.pool, request.user_id, request.payment_id, &request.purchase)
+            .await;
     let verdict = assess(&rules, money, gathered.velocity.as_ref(), gathered.degraded);
     let seconds = began.elapsed().as_secs_f64();
     fraud.app.metrics.fraud_seconds.with_label_values(&[verdict.status.as_str()]).observe(seconds);

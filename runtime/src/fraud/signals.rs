@@ -64,13 +64,14 @@ pub struct Signals {
     pub degraded: bool,
 }
 
-/// Counts the payment, and says how fast its user is. Without Redis the payments themselves are counted.
-pub async fn gather(cache: &Cache, pool: &Pool, user: UserId, payment: PaymentId) -> Signals {
-    match from_redis(cache, user, payment).await {
+/// Counts the purchase, and says how fast its user is. Without Redis the payments themselves are counted, this one among them
+/// whether it is accepted already or not.
+pub async fn gather(cache: &Cache, pool: &Pool, user: UserId, payment: PaymentId, purchase: &str) -> Signals {
+    match from_redis(cache, user, purchase).await {
         Ok(velocity) => Signals { velocity: Some(velocity), degraded: false },
         Err(error) => {
             tracing::debug!(%error, "velocity is counted without Redis");
-            let velocity = from_database(pool, user)
+            let velocity = from_database(pool, user, payment)
                 .await
                 .inspect_err(|error| tracing::warn!(%error, "no velocity: neither Redis nor PostgreSQL counted it"));
             Signals { velocity: velocity.ok(), degraded: true }
@@ -78,31 +79,32 @@ pub async fn gather(cache: &Cache, pool: &Pool, user: UserId, payment: PaymentId
     }
 }
 
-async fn from_redis(cache: &Cache, user: UserId, payment: PaymentId) -> Result<Velocity, SignalError> {
+async fn from_redis(cache: &Cache, user: UserId, purchase: &str) -> Result<Velocity, SignalError> {
     let mut connection = cache.connection().ok_or(SignalError::Absent)?;
     let mut call = SCRIPT.key(format!("purser:velocity:{user}"));
-    call.arg(payment.as_uuid().as_bytes().as_slice()).arg(PAYMENTS_KEPT_MAX);
+    call.arg(purchase).arg(PAYMENTS_KEPT_MAX);
     let counting = call.invoke_async(&mut connection);
     let (minute, hour, day) = tokio::time::timeout(REDIS_LIMIT, counting).await.map_err(|_| SignalError::Late)??;
     Ok(Velocity { minute, hour, day })
 }
 
-async fn from_database(pool: &Pool, user: UserId) -> Result<Velocity, SignalError> {
+async fn from_database(pool: &Pool, user: UserId, payment: PaymentId) -> Result<Velocity, SignalError> {
     let counting = sqlx::query_as::<_, (i64, i64, i64)>(
         "select count(*) filter (where created_at > now() - interval '1 minute'),
                 count(*) filter (where created_at > now() - interval '1 hour'),
                 count(*)
          from (
              select created_at from transactions
-             where user_id = $1 and created_at > now() - interval '24 hours'
+             where user_id = $1 and id <> $3 and created_at > now() - interval '24 hours'
              order by created_at desc limit $2
          ) as recent",
     )
     .bind(user)
     .bind(i64::from(PAYMENTS_KEPT_MAX))
+    .bind(payment)
     .fetch_one(pool);
     let (minute, hour, day) = tokio::time::timeout(DATABASE_LIMIT, counting).await.map_err(|_| SignalError::Late)??;
     // A count is never negative.
-    let count = i64::unsigned_abs;
+    let count = |others: i64| others.unsigned_abs() + 1;
     Ok(Velocity { minute: count(minute), hour: count(hour), day: count(day) })
 }

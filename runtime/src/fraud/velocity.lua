@@ -1,6 +1,6 @@
--- Counts a payment for its user, and says how many there were within a minute, an hour and a day.
--- One sorted set per user, payment ids by time: a payment that is checked again is in it already and counts once.
--- KEYS[1] the set; ARGV[1] the payment's id; ARGV[2] the most that is kept of one user.
+-- Counts a purchase for its user, and says how many there were within a minute, an hour and a day.
+-- One sorted set per user, purchases by time: one that is checked again is in it already and counts once.
+-- KEYS[1] the set; ARGV[1] the purchase; ARGV[2] the most that is kept of one user.
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
 local day_ms = 86400000

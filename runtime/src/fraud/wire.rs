@@ -12,8 +12,10 @@ use crate::money::Currency;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckRequest {
-    /// The payment: checked twice, it counts once.
+    /// The payment.
     pub payment_id: PaymentId,
+    /// The purchase, by a name that its repetitions share: however often it is checked, it counts once.
+    pub purchase: String,
     /// Who receives.
     pub merchant_id: MerchantId,
     /// Who pays.

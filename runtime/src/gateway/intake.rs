@@ -13,8 +13,8 @@ use crate::database::{self, Link};
 use crate::idempotency::IdempotencyKey;
 use crate::ids::{MerchantId, PaymentId};
 use crate::pace::Pace;
-use crate::payments::accept::{NewPayment, accept};
-use crate::processor::express::Express;
+use crate::payments::accept::{Accepted, NewPayment, Offered, accept};
+use crate::processor::express::{Draft, Express, HandIn};
 
 /// Payments that may wait for a commit: about a second's worth. Further ones are refused before anything is done.
 const QUEUE_MAX: usize = 2048;
@@ -32,6 +32,7 @@ type Answer = Result<Acceptance, Problem>;
 
 struct Entry {
     payment: NewPayment,
+    draft: Option<Draft>,
     answer: oneshot::Sender<Answer>,
 }
 
@@ -54,9 +55,9 @@ impl Intake {
     ///
     /// # Errors
     /// When too many wait already, or the database does not answer or refuses.
-    pub(super) async fn accept(&self, payment: NewPayment) -> Answer {
+    pub(super) async fn accept(&self, payment: NewPayment, draft: Option<Draft>) -> Answer {
         let (answer, answered) = oneshot::channel();
-        self.entries.try_send(Entry { payment, answer }).map_err(|_| full())?;
+        self.entries.try_send(Entry { payment, draft, answer }).map_err(|_| full())?;
         // The sender is dropped without a word only while the process ends.
         answered.await.unwrap_or_else(|_| Err(full()))
     }
@@ -68,9 +69,9 @@ impl Intake {
     }
 
     /// Commits what is put in, until the process ends, and hands it on.
-    pub(super) async fn serve(self, app: Arc<App>, bell: Bell, express: Express) {
+    pub(super) async fn serve(self, app: Arc<App>, bell: Bell, express: Express, hand_in: HandIn) {
         let mut waiting = self.waiting.lock().await;
-        let mut desk = Desk { link: Link::new(app.pool.clone()), app, bell, express };
+        let mut desk = Desk { link: Link::new(app.pool.clone()), app, bell, express, hand_in };
         let mut pace = Pace::default();
         loop {
             let batch = pace.gather(&mut waiting).await;
@@ -88,6 +89,7 @@ struct Desk {
     app: Arc<App>,
     bell: Bell,
     express: Express,
+    hand_in: HandIn,
 }
 
 impl Desk {
@@ -96,7 +98,7 @@ impl Desk {
         let (first, later) = one_per_key(batch);
         let mut open = vec![first];
         while let Some(mut part) = open.pop() {
-            match self.accept(&part).await {
+            match self.accept(&mut part).await {
                 Ok(accepted) => part.into_iter().for_each(|entry| {
                     let was = accepted.contains(&entry.payment.id);
                     tell(entry, Ok(if was { Acceptance::Accepted } else { Acceptance::KeyInUse }));
@@ -116,21 +118,27 @@ impl Desk {
     }
 
     /// One commit; what it accepted is in work then, here or with the processors.
-    async fn accept(&mut self, part: &[Entry]) -> Result<HashSet<PaymentId>, sqlx::Error> {
-        let payments: Vec<NewPayment> = part.iter().map(|entry| entry.payment.clone()).collect();
-        let mut places = self.express.places(payments.len());
-        let claim = places.as_ref().map(|places| &places.claim);
+    async fn accept(&mut self, part: &mut [Entry]) -> Result<HashSet<PaymentId>, sqlx::Error> {
+        let claim = self.express.claim();
+        let offered: Vec<Offered<'_>> = part
+            .iter()
+            .map(|Entry { payment, draft, .. }| Offered { new: payment, begun: draft.as_ref().map(Draft::begun) })
+            .collect();
         let mut connection = self.link.take().await?;
-        let accepted = accept(&mut connection, &payments, &self.app.release, claim).await?;
+        let accepted = accept(&mut connection, &offered, &self.app.release, &claim).await?;
         self.link.keep(connection);
         let counted = u64::try_from(accepted.len()).unwrap_or_default();
         self.app.metrics.payments.with_label_values(&["PENDING"]).inc_by(counted);
-        let known: HashMap<PaymentId, &NewPayment> = payments.iter().map(|new| (new.id, new)).collect();
-        let ids = accepted.iter().map(|accepted| accepted.payment_id).collect();
-        for accepted in accepted {
-            match (known.get(&accepted.payment_id), &mut places) {
-                (Some(new), Some(places)) if accepted.claims > 0 => self.express.take(new, accepted, places),
-                _ => self.bell.payments(),
+        let mut accepted: HashMap<PaymentId, Accepted> =
+            accepted.into_iter().map(|accepted| (accepted.payment_id, accepted)).collect();
+        let ids = accepted.keys().copied().collect();
+        for Entry { payment, draft, .. } in part {
+            match (accepted.remove(&payment.id), draft.take()) {
+                (Some(accepted), Some(draft)) => {
+                    self.hand_in.take(payment, accepted, draft, claim.token, &self.app.release);
+                }
+                (Some(_), None) => self.bell.payments(),
+                (None, _) => {}
             }
         }
         Ok(ids)

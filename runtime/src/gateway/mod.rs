@@ -52,6 +52,7 @@ const HOUSEKEEPING: Duration = Duration::from_secs(300);
 /// What the endpoints share.
 pub(crate) struct Gateway {
     app: Arc<App>,
+    express: Express,
     in_work: limits::InWork,
     intake: intake::Intake,
     limiter: Limiter,
@@ -62,13 +63,14 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    fn new(app: Arc<App>) -> Arc<Self> {
+    fn new(app: Arc<App>, express: Express, waiters: wait::Waiters) -> Arc<Self> {
         Arc::new(Self {
+            express,
             in_work: limits::InWork::default(),
             intake: intake::Intake::default(),
             limiter: Limiter::new(&app.cache),
             lanes: lanes::Lanes::default(),
-            waiters: wait::Waiters::default(),
+            waiters,
             bell: work::Bell::default(),
             provider_webhooks: provider_webhooks::Desk::default(),
             app,
@@ -81,8 +83,10 @@ impl Gateway {
 /// # Errors
 /// When the port breaks.
 pub async fn serve_on(app: Arc<App>, listener: TcpListener) -> std::io::Result<()> {
-    let gateway = Gateway::new(app.clone());
-    let (intake, waiters, bell) = (gateway.intake.clone(), gateway.waiters.clone(), gateway.bell.clone());
+    let waiters = wait::Waiters::default();
+    let (express, hand_in, taken) = Express::start(app.clone(), waiters.ended()).map_err(std::io::Error::other)?;
+    let gateway = Gateway::new(app.clone(), express.clone(), waiters.clone());
+    let (intake, bell) = (gateway.intake.clone(), gateway.bell.clone());
     let stop = app.shutdown.clone();
     let tls = tls::Tls::start(&app.secrets, stop.clone())?;
     tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "taking payments");
@@ -92,18 +96,18 @@ pub async fn serve_on(app: Arc<App>, listener: TcpListener) -> std::io::Result<(
         app.shutdown.cancelled().await;
         tokio::time::sleep(DRAIN).await;
     };
-    let (express, taken) = Express::start(app.clone(), waiters.ended()).map_err(std::io::Error::other)?;
     tokio::select! {
         () = serving => {}
         () = drained => {
             tracing::warn!("requests were still in flight after {} s; they are cut off", DRAIN.as_secs());
         }
-        () = intake.serve(app.clone(), bell.clone(), express) => {}
+        () = intake.serve(app.clone(), bell.clone(), express, hand_in) => {}
         () = gateway.limiter.serve() => {}
         () = waiters.serve(app.pool.clone(), app.notices.clone()) => {}
         () = bell.pass_on(app.pool.clone()) => {}
         () = forget_keys(&app) => {}
     }
+    drop(gateway);
     // What was accepted here and is in work ends, or is given back to the processors.
     if let Err(error) = taken.await {
         tracing::error!(%error, "payments in work were left to the processors");

@@ -47,7 +47,8 @@ pub(super) async fn create(
         Err(problem) => return gateway.known(&write).await?.ok_or(problem),
     };
     let waiter = gateway.waiters.wait_for(&write.request, Subject::Payment(new.id));
-    match gateway.intake.accept(new).await? {
+    let draft = gateway.express.begin(&new).await;
+    match gateway.intake.accept(new, draft).await? {
         Acceptance::Accepted => gateway.answer(&write, waiter).await,
         Acceptance::KeyInUse => gateway.answer_again(&write).await,
     }

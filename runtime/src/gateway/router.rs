@@ -152,9 +152,11 @@ mod tests {
     use runtime_contract::{Environment, FraudConfig, OnDeadline, RuntimeConfig};
     use tokio_util::sync::CancellationToken;
 
+    use super::super::wait;
     use super::*;
     use crate::app::App;
     use crate::config::Secrets;
+    use crate::processor::express::Express;
 
     /// A gateway whose database is where nothing listens.
     fn gateway() -> Arc<Gateway> {
@@ -169,7 +171,9 @@ mod tests {
             webhooks: Default::default(),
         };
         let app = App::new(config, Secrets::new(secrets.path()), CancellationToken::new()).unwrap();
-        Gateway::new(app)
+        let waiters = wait::Waiters::default();
+        let (express, ..) = Express::start(app.clone(), waiters.ended()).unwrap();
+        Gateway::new(app, express, waiters)
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ pub mod key;
 pub mod store;
 
 use chrono::TimeDelta;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 pub use key::{IdempotencyKey, RequestHash};
@@ -35,6 +36,14 @@ pub struct KeyedRequest {
     pub key: IdempotencyKey,
     /// For what.
     pub hash: RequestHash,
+}
+
+impl KeyedRequest {
+    /// A name that this request shares with its repetitions by the same merchant.
+    #[must_use]
+    pub fn purchase(&self) -> String {
+        hex::encode(&Sha256::digest(self.key.as_str())[..16])
+    }
 }
 
 /// What a request made, of which the answer is still to come.

@@ -11,8 +11,9 @@ use super::case::{Case, Judgement, OpenAttempt};
 use super::decide::{Circumstances, Conclusion, Move, decide};
 use super::ending::{Approval, Ended, EndingError};
 use super::error::StepError;
-use super::record::{Answered, Fate, NewAttempt, NewCheck, Record, Sending};
+use super::record::{Answered, Begun, Fate, NewAttempt, NewCheck, Record, Sending};
 use super::worker::Worker;
+use crate::ids::AttemptId;
 use crate::payments::Status;
 use crate::providers::routing::{Knowledge, Route, route};
 use crate::providers::{Adapter, adapter};
@@ -42,9 +43,20 @@ pub(super) struct Round<'a> {
     pub(super) tried: Vec<String>,
 }
 
-/// Brings a payment forward until it ends or has to wait.
-pub(super) async fn advance(worker: &Worker, item: &Item, case: Case) -> Result<Progress, StepError> {
+/// Brings a payment forward until it ends or has to wait. `unsent`: an attempt that is committed and yet to be sent.
+pub(super) async fn advance(
+    worker: &Worker,
+    item: &Item,
+    case: Case,
+    unsent: Option<OpenAttempt>,
+) -> Result<Progress, StepError> {
     let mut round = Round { worker, item, case, check: None, tried: Vec::new() };
+    if let Some(attempt) = unsent {
+        round.pay_from_budget(&attempt.provider.resource, true);
+        if let Some(progress) = round.first_call(attempt).await? {
+            return Ok(progress);
+        }
+    }
     loop {
         if let Some(progress) = round.step().await? {
             return Ok(progress);
@@ -52,12 +64,52 @@ pub(super) async fn advance(worker: &Worker, item: &Item, case: Case) -> Result<
     }
 }
 
+/// What a payment is begun with before it is accepted, when there is a place for it: everything up to the first call.
+pub(super) async fn begin(worker: &Worker, case: &mut Case, purchase: String) -> Begun {
+    let (judgement, check) = check_fraud(worker, case, purchase).await;
+    case.judgement = Some(judgement);
+    let settings = worker.app.settings.current();
+    let route = route_of(worker, case, &[], &settings);
+    let attempt = match next_move(worker, case, &route) {
+        Move::Attempt(provider) => {
+            let now = Utc::now();
+            let (id, route) = (AttemptId::at(now), route.reasons_for(&provider.resource));
+            Some(NewAttempt { id, number: 1, provider: provider.into(), route, t_start: now })
+        }
+        _ => None,
+    };
+    Begun { check, judgement, attempt }
+}
+
+async fn check_fraud(worker: &Worker, case: &Case, purchase: String) -> (Judgement, NewCheck) {
+    let check = worker.fraud.check(&case.check_request(purchase)).await;
+    if check.verdict.is_none() {
+        worker.app.metrics.fraud_deadline_missed.inc();
+        tracing::warn!(payment = %case.payment.id, policy = %check.status, "no fraud verdict in time: the policy decides");
+    }
+    (Judgement::from(&check), NewCheck::of(case, &check, Utc::now()))
+}
+
+fn route_of<'s>(worker: &Worker, case: &Case, tried: &[String], settings: &'s Settings) -> Route<'s> {
+    let has_credential = |resource: &str| worker.credential(resource).is_ok();
+    let standing = |provider: &ProviderSettings| worker.health().standing(provider, Instant::now());
+    let knowledge = Knowledge { adapter, has_credential: &has_credential, tried, standing: &standing };
+    route(&settings.providers, &case.payment.amount, &knowledge)
+}
+
+fn next_move<'a>(worker: &Worker, case: &'a Case, route: &Route<'a>) -> Move<'a> {
+    let open_adapter = case.open.as_ref().and_then(|open| adapter(open.provider.name));
+    let idempotency_window_s = open_adapter.map_or(i64::MAX, Adapter::idempotency_window_s);
+    let may_retry = |resource: &str| worker.budget().may_spend(resource, Instant::now());
+    decide(case, &Circumstances { route, idempotency_window_s, may_retry: &may_retry, now: Utc::now() })
+}
+
 impl Round<'_> {
     /// Nothing when there is more to be done now.
     async fn step(&mut self) -> Result<Option<Progress>, StepError> {
         let settings = self.worker.app.settings.current();
-        let route = self.route(&settings);
-        match self.next_move(&route) {
+        let route = route_of(self.worker, &self.case, &self.tried, &settings);
+        match next_move(self.worker, &self.case, &route) {
             Move::Finish => self.finish().await.map(Some),
             Move::Park { reason } => self.park(reason).await.map(Some),
             Move::Wait { reason } => self.wait(reason).await.map(Some),
@@ -77,28 +129,10 @@ impl Round<'_> {
         }
     }
 
-    fn route<'s>(&self, settings: &'s Settings) -> Route<'s> {
-        let has_credential = |resource: &str| self.worker.credential(resource).is_ok();
-        let standing = |provider: &ProviderSettings| self.worker.health().standing(provider, Instant::now());
-        let knowledge = Knowledge { adapter, has_credential: &has_credential, tried: &self.tried, standing: &standing };
-        route(&settings.providers, &self.case.payment.amount, &knowledge)
-    }
-
-    fn next_move<'a>(&'a self, route: &Route<'a>) -> Move<'a> {
-        let open_adapter = self.case.open.as_ref().and_then(|open| adapter(open.provider.name));
-        let idempotency_window_s = open_adapter.map_or(i64::MAX, Adapter::idempotency_window_s);
-        let may_retry = |resource: &str| self.worker.budget().may_spend(resource, Instant::now());
-        decide(&self.case, &Circumstances { route, idempotency_window_s, may_retry: &may_retry, now: Utc::now() })
-    }
-
     async fn check_fraud(&mut self) {
-        let check = self.worker.fraud.check(&self.case.check_request()).await;
-        if check.verdict.is_none() {
-            self.worker.app.metrics.fraud_deadline_missed.inc();
-            tracing::warn!(payment = %self.case.payment.id, policy = %check.status, "no fraud verdict in time: the policy decides");
-        }
-        self.case.judgement = Some(Judgement::from(&check));
-        self.check = Some(NewCheck::of(&self.case, &check, Utc::now()));
+        let (judgement, check) = check_fraud(self.worker, &self.case, self.case.payment.id.to_string()).await;
+        self.case.judgement = Some(judgement);
+        self.check = Some(check);
     }
 
     pub(super) async fn conclude(

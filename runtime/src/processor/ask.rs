@@ -20,30 +20,42 @@ impl Round<'_> {
         provider: ProviderAddress,
         route: String,
     ) -> Result<Option<Progress>, StepError> {
-        let id = AttemptId::at(Utc::now());
-        let call = self.charge(id, None, 0);
+        let (id, t_start) = (AttemptId::at(Utc::now()), Utc::now());
         // The request is tried before anything is written: what cannot be sent need not be remembered as sent.
-        let ready = self.prepare(&provider).and_then(|(adapter, credential)| {
-            adapter.request(&call, &credential).map_err(|error| error.to_string())?;
-            Ok((adapter, credential))
-        });
-        let (adapter, credential) = match ready {
-            Ok(ready) => ready,
-            Err(reason) => {
-                tracing::warn!(payment = %self.case.payment.id, provider = provider.resource, reason, "provider left out");
-                self.tried.push(provider.resource);
-                return Ok(None);
-            }
-        };
-        let t_start = Utc::now();
+        if let Err(reason) = self.ready(id, &provider) {
+            tracing::warn!(payment = %self.case.payment.id, provider = provider.resource, reason, "provider left out");
+            self.tried.push(provider.resource);
+            return Ok(None);
+        }
         let number = self.case.attempts + 1;
         self.pay_from_budget(&provider.resource, number == 1);
         let sent = NewAttempt { id, number, provider: provider.clone(), route, t_start };
         let provider_id = self.send(sent).await?;
         self.case.attempts = number;
-        let open = OpenAttempt { id, t_start, reference: None, provider_id, provider };
-        let outcome = self.call(adapter, &call, false, &open.provider, &credential).await;
-        self.conclude(&open, conclude(outcome, false)).await
+        self.first_call(OpenAttempt { id, t_start, reference: None, provider_id, provider }).await
+    }
+
+    /// Sends an attempt that was committed and that nobody has sent. Nothing when the provider could not be reached.
+    pub(super) async fn first_call(&mut self, open: OpenAttempt) -> Result<Option<Progress>, StepError> {
+        let conclusion = match self.ready(open.id, &open.provider) {
+            Ok((adapter, credential, call)) => {
+                conclude(self.call(adapter, &call, false, &open.provider, &credential).await, false)
+            }
+            Err(reason) => Conclusion::NothingSent { reason },
+        };
+        self.conclude(&open, conclusion).await
+    }
+
+    /// What a first call needs, or why there is none.
+    fn ready(
+        &self,
+        id: AttemptId,
+        provider: &ProviderAddress,
+    ) -> Result<(&'static dyn Adapter, SecretString, Call), String> {
+        let (adapter, credential) = self.prepare(provider)?;
+        let call = self.charge(id, None, 0);
+        adapter.request(&call, &credential).map_err(|error| error.to_string())?;
+        Ok((adapter, credential, call))
     }
 
     pub(super) async fn resume(&mut self, open: OpenAttempt) -> Result<Progress, StepError> {
@@ -65,7 +77,7 @@ impl Round<'_> {
     }
 
     /// A first attempt earns, everything after it spends. Whether there was enough.
-    fn pay_from_budget(&self, resource: &str, is_first: bool) -> bool {
+    pub(super) fn pay_from_budget(&self, resource: &str, is_first: bool) -> bool {
         let (mut budget, now) = (self.worker.budget(), Instant::now());
         if is_first {
             budget.earn(resource, now);

@@ -83,12 +83,13 @@ impl From<&ProviderSettings> for ProviderAddress {
 }
 
 impl Case {
-    /// What the fraud workload is told.
+    /// What the fraud workload is told. `purchase`: what its repetitions have in common.
     #[must_use]
-    pub fn check_request(&self) -> CheckRequest {
+    pub fn check_request(&self, purchase: String) -> CheckRequest {
         let payment = &self.payment;
         CheckRequest {
             payment_id: payment.id,
+            purchase,
             merchant_id: payment.merchant_id,
             user_id: payment.user_id,
             amount_minor: payment.amount.minor(),

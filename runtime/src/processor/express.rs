@@ -8,13 +8,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rust_decimal::Decimal;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::case::Case;
+use super::advance::begin;
+use super::case::{Case, OpenAttempt};
 use super::load::Claimed;
+use super::record::{Begun, NewAttempt};
 use super::run::{Options, finish, keep_warm};
 use super::shift::{self, Handed};
 use super::worker::Worker;
@@ -29,39 +32,43 @@ const WARM_UP: Duration = Duration::from_secs(60);
 /// Other processes are told of events this often.
 const DISPATCHERS_TOLD_EVERY: Duration = Duration::from_millis(5);
 
-/// Where payments are handed in as they are accepted. When it is dropped, those in work are taken to their end.
+/// Begins payments that are about to be accepted, as long as there are places.
+#[derive(Clone)]
 pub struct Express {
     worker: Arc<Worker>,
-    handed: UnboundedSender<Handed<Worker>>,
     places: Arc<Semaphore>,
     is_warm: Arc<AtomicBool>,
-    name: String,
+    name: Arc<str>,
     lease: Duration,
 }
 
-/// Places for the payments of one batch, and the claim that they are accepted under.
-pub struct Places {
-    permits: OwnedSemaphorePermit,
-    /// The claim.
-    pub claim: ClaimedAtOnce,
+/// Where payments are handed in that were accepted. When it is dropped, those in work are taken to their end.
+pub struct HandIn(UnboundedSender<Handed<Worker>>);
+
+/// A payment that was begun, and its place.
+pub struct Draft {
+    begun: Begun,
+    place: OwnedSemaphorePermit,
 }
 
 impl Express {
-    /// The way in, and the task that does the work, which ends some time after the way in was dropped. It tells `ended` what
-    /// came to its end. Nothing is taken before the fraud workload has answered once.
+    /// The short way, its way in, and the task that does the work, which ends some time after the way in was dropped. It tells
+    /// `ended` what came to its end. Nothing is begun before the fraud workload has answered once.
     ///
     /// # Errors
     /// When an HTTP client cannot be set up.
-    pub fn start(app: Arc<App>, ended: UnboundedSender<Uuid>) -> Result<(Self, JoinHandle<()>), reqwest::Error> {
+    pub fn start(
+        app: Arc<App>,
+        ended: UnboundedSender<Uuid>,
+    ) -> Result<(Self, HandIn, JoinHandle<()>), reqwest::Error> {
         let options = Options::default();
         let (handed, taken) = mpsc::unbounded_channel();
         let deliveries = Bell::default();
-        let name = format!("{}/{}", app.release, Uuid::now_v7().simple());
+        let name = format!("{}/{}", app.release, Uuid::now_v7().simple()).into();
         let (worker, writing) = Worker::start(app.clone(), deliveries.clone(), Some(ended))?;
         let worker = Arc::new(worker);
         let (places, is_warm) = (Arc::new(Semaphore::new(options.concurrency)), Arc::<AtomicBool>::default());
-        let way_in =
-            Self { worker: worker.clone(), handed, places, is_warm: is_warm.clone(), name, lease: options.lease };
+        let express = Self { worker: worker.clone(), places, is_warm: is_warm.clone(), name, lease: options.lease };
         let task = tokio::spawn(async move {
             tokio::select! {
                 () = shift::take(&worker, taken, &options) => {}
@@ -70,19 +77,26 @@ impl Express {
             }
             finish(worker, writing).await;
         });
-        Ok((way_in, task))
+        Ok((express, HandIn(handed), task))
     }
 
-    /// Places for up to `wanted` payments, while payments can be taken here.
-    #[must_use]
-    pub fn places(&self, wanted: usize) -> Option<Places> {
+    /// Does for a payment what can be done before it is accepted, if there is a place for it: the fraud check and the choice of
+    /// a provider. Nothing is sent, and nothing is written: that is for the commit that accepts it.
+    pub async fn begin(&self, new: &NewPayment) -> Option<Draft> {
         if !self.is_open() {
             return None;
         }
-        let places = wanted.min(self.places.available_permits());
-        let permits = self.places.clone().try_acquire_many_owned(u32::try_from(places).ok()?).ok()?;
-        let (worker, token) = (self.name.clone(), rand::random());
-        Some(Places { permits, claim: ClaimedAtOnce { worker, lease: self.lease, token, places } })
+        let place = self.places.clone().try_acquire_owned().ok()?;
+        // What only the database knows is known when the payment is accepted.
+        let mut case = case(new, &self.worker.app.release, Decimal::ZERO, String::new());
+        let begun = begin(&self.worker, &mut case, new.request.purchase()).await;
+        Some(Draft { begun, place })
+    }
+
+    /// A claim for what was begun.
+    #[must_use]
+    pub fn claim(&self) -> ClaimedAtOnce {
+        ClaimedAtOnce { worker: self.name.to_string(), lease: self.lease, token: rand::random() }
     }
 
     /// A gateway that was not given the credential of every provider would choose among those that it has: then the processors
@@ -96,18 +110,28 @@ impl Express {
             && active.peek().is_some()
             && active.all(|provider| self.worker.credential(&provider.resource).is_ok())
     }
+}
 
-    /// Takes a payment that was accepted under the claim of these places to its end.
-    pub fn take(&self, new: &NewPayment, accepted: Accepted, places: &mut Places) {
-        let Some(place) = places.permits.split(1) else { return };
-        let claimed = claimed(new, accepted, &self.worker.app.release, places.claim.token);
+impl Draft {
+    /// What is to be written.
+    #[must_use]
+    pub const fn begun(&self) -> &Begun {
+        &self.begun
+    }
+}
+
+impl HandIn {
+    /// Takes a payment that was accepted, with what was begun for it, to its end.
+    pub fn take(&self, new: &NewPayment, accepted: Accepted, draft: Draft, claim_token: i64, release: &str) {
+        let Draft { begun, place } = draft;
+        let claimed = claimed(new, accepted, begun, claim_token, release);
         // Fails only when the task is gone; then the claim runs out, and a processor takes the payment.
-        let _ = self.handed.send(Handed { claimed, place });
+        let _ = self.0.send(Handed { claimed, place });
     }
 }
 
 /// A payment that was accepted just now, as it would be read.
-fn claimed(new: &NewPayment, accepted: Accepted, release: &str, claim_token: i64) -> Claimed {
+fn claimed(new: &NewPayment, accepted: Accepted, begun: Begun, claim_token: i64, release: &str) -> Claimed {
     let item = Item {
         id: accepted.item_id,
         subject_id: new.id.as_uuid(),
@@ -118,15 +142,19 @@ fn claimed(new: &NewPayment, accepted: Accepted, release: &str, claim_token: i64
         claim_token,
         last_error: None,
     };
-    let case = Case {
-        payment: new.payment(release),
-        fee_percentage: accepted.fee_percentage,
-        token: accepted.token.into(),
-        judgement: None,
-        attempts: 0,
-        open: None,
-    };
-    Claimed { item, case: Ok(case) }
+    let unsent = begun.attempt.zip(accepted.provider_id).map(|(attempt, provider_id)| {
+        let NewAttempt { id, t_start, provider, .. } = attempt;
+        OpenAttempt { id, t_start, reference: None, provider_id, provider }
+    });
+    let mut case = case(new, release, accepted.fee_percentage, accepted.token);
+    case.judgement = Some(begun.judgement);
+    case.attempts = unsent.iter().map(|_| 1).sum();
+    Claimed { item, case: Ok(case), unsent }
+}
+
+fn case(new: &NewPayment, release: &str, fee_percentage: Decimal, token: String) -> Case {
+    let payment = new.payment(release);
+    Case { payment, fee_percentage, token: token.into(), judgement: None, attempts: 0, open: None }
 }
 
 /// Opens the way once the fraud workload answers.

@@ -20,6 +20,14 @@ pub struct Claimed {
     pub item: Item,
     /// The payment.
     pub case: Result<Case, StepError>,
+    /// An attempt that was committed with the claim, and is yet to be sent.
+    pub unsent: Option<OpenAttempt>,
+}
+
+impl Claimed {
+    fn read(row: &PgRow) -> Result<Self, sqlx::Error> {
+        Ok(Self { item: item(row)?, case: case(row), unsent: None })
+    }
 }
 
 // `offset 0` keeps each part a look-up by the keys of one claimed row, in the one partition of its `created_at`, however
@@ -95,7 +103,7 @@ pub async fn claim(
         .bind(rand::random::<i64>())
         .fetch_all(executor)
         .await?;
-    rows.iter().map(|row| Ok(Claimed { item: item(row)?, case: case(row) })).collect()
+    rows.iter().map(Claimed::read).collect()
 }
 
 /// Claims the payment of an open attempt, unless somebody has it.
@@ -109,7 +117,7 @@ pub(super) async fn claim_attempt(
 ) -> Result<Option<Claimed>, sqlx::Error> {
     let query = sqlx::query(CLAIM_ATTEMPT).bind(attempt).bind(rand::random::<i64>()).bind(who);
     let row = query.fetch_optional(executor).await?;
-    row.as_ref().map(|row| Ok(Claimed { item: item(row)?, case: case(row) })).transpose()
+    row.as_ref().map(Claimed::read).transpose()
 }
 
 fn item(row: &PgRow) -> Result<Item, sqlx::Error> {

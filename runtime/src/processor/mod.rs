@@ -17,7 +17,7 @@ mod operations;
 pub mod record;
 pub mod recorder;
 pub mod resolve;
-mod rows;
+pub(crate) mod rows;
 mod run;
 pub mod settled;
 mod shift;

@@ -75,15 +75,15 @@ pub enum Fate {
 /// A fraud check to be written.
 #[derive(Clone, Debug)]
 pub struct NewCheck {
-    pub(super) id: Uuid,
-    pub(super) score: Decimal,
-    pub(super) rules: Value,
-    pub(super) ip_address: Option<String>,
-    pub(super) device_fingerprint: Option<String>,
-    pub(super) duration_ms: i32,
-    pub(super) status: fraud::Status,
-    pub(super) degraded: bool,
-    pub(super) deadline_missed: bool,
+    pub(crate) id: Uuid,
+    pub(crate) score: Decimal,
+    pub(crate) rules: Value,
+    pub(crate) ip_address: Option<String>,
+    pub(crate) device_fingerprint: Option<String>,
+    pub(crate) duration_ms: i32,
+    pub(crate) status: fraud::Status,
+    pub(crate) degraded: bool,
+    pub(crate) deadline_missed: bool,
 }
 
 impl NewCheck {
@@ -118,6 +118,17 @@ pub struct NewAttempt {
     pub route: String,
     /// When it begins.
     pub t_start: DateTime<Utc>,
+}
+
+/// What was begun for a payment before it was accepted, to be written in the commit that accepts it.
+#[derive(Clone, Debug)]
+pub struct Begun {
+    /// The fraud check.
+    pub check: NewCheck,
+    /// What it came to.
+    pub judgement: Judgement,
+    /// The attempt that is sent next; none when there is nobody to send it to.
+    pub attempt: Option<NewAttempt>,
 }
 
 /// What became of an open attempt.

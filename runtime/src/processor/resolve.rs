@@ -67,7 +67,7 @@ pub async fn resolve(
     (who, why): (&str, &str),
     release: &str,
 ) -> Result<Resolved, ResolveError> {
-    let Claimed { item, case } = claim(pool, attempt, who).await?;
+    let Claimed { item, case, unsent: _ } = claim(pool, attempt, who).await?;
     let case = case?;
     let open = case
         .open

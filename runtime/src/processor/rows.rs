@@ -34,12 +34,15 @@ macro_rules! mine {
     };
 }
 
+/// Begins the insertion of checks.
 macro_rules! into_checks {
     () => {
         "insert into fraud_checks (id, transaction_id, created_at, risk_score, rules_triggered, ip_address, device_fingerprint,
              check_duration_ms, status, degraded, deadline_missed, release) "
     };
 }
+
+pub(crate) use into_checks;
 
 pub(super) async fn insert_checks(
     connection: &mut PgConnection,

@@ -130,7 +130,7 @@ impl Trade for Worker {
         &claimed.item
     }
 
-    async fn step(&self, Claimed { item, case }: Claimed) -> Result<Progress, StepError> {
-        advance(self, &item, case?).await
+    async fn step(&self, Claimed { item, case, unsent }: Claimed) -> Result<Progress, StepError> {
+        advance(self, &item, case?, unsent).await
     }
 }
