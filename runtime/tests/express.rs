@@ -47,9 +47,22 @@ impl Counter {
         let (_, card) = payer(stage.pool(), merchant).await;
         let url = start(stage.test.app.clone()).await;
         let counter = Self { stage, provider, url, key, card };
-        until("the gateway takes payments to their end", async || counter.pay(1).await.status == StatusCode::CREATED)
-            .await;
+        counter.is_open(&counter.url).await;
         counter
+    }
+
+    /// A second gateway.
+    async fn another(&self) -> String {
+        let url = start(self.stage.test.app.clone()).await;
+        self.is_open(&url).await;
+        url
+    }
+
+    async fn is_open(&self, url: &str) {
+        until("the gateway takes payments to their end", async || {
+            self.pay_at(url, &Uuid::now_v7().to_string(), 1).await.status == StatusCode::CREATED
+        })
+        .await;
     }
 
     async fn pay(&self, wait_s: u32) -> Reply {
@@ -110,12 +123,35 @@ async fn a_payment_comes_to_its_end_where_it_was_accepted_and_others_see_all_of_
 #[tokio::test]
 async fn a_hundred_calls_at_two_gateways_are_one_payment_and_one_answer() {
     let counter = Counter::open().await;
-    let urls = [counter.url.clone(), start(counter.stage.test.app.clone()).await];
+    let urls = [counter.url.clone(), counter.another().await];
     let calls = (0..100).map(|n| counter.pay_at(&urls[n % 2], "k", 20));
     let replies = join_all(calls).await;
     let answers: HashSet<_> = replies.iter().map(|reply| (reply.status.as_u16(), reply.bytes.clone())).collect();
     assert_eq!(answers.len(), 1, "{:?}", replies.iter().map(|reply| reply.status).collect::<Vec<_>>());
     assert_eq!((replies[0].status, counter.charges(&replies[0]).await), (StatusCode::CREATED, 1));
+    let late = counter.pay_at(&urls[0], "k", 0).await;
+    assert_eq!((late.status, late.bytes), (replies[0].status, replies[0].bytes.clone()), "handed out as it is read");
+}
+
+#[tokio::test]
+async fn what_was_answered_early_is_the_answer_to_all_whoever_ends_the_payment() {
+    let counter = Counter::open().await;
+    let other = counter.another().await;
+    counter.provider.slow(Duration::from_millis(1000)).await;
+    let (first, early) = tokio::join!(counter.pay_at(&counter.url, "k", 20), async {
+        until("it is accepted", async || {
+            let sent = "select count(*) from payment_attempts where state = 'SENT'";
+            sqlx::query_scalar::<_, i64>(sent).fetch_one(counter.stage.pool()).await.unwrap() == 1
+        })
+        .await;
+        counter.pay_at(&other, "k", 0).await
+    });
+    assert_eq!(early.status, StatusCode::ACCEPTED);
+    assert_eq!((first.status, &first.bytes), (early.status, &early.bytes));
+    let id: PaymentId = first.json()["id"].as_str().unwrap().parse().unwrap();
+    assert_eq!(counter.stage.settled(id).await.status, "SUCCESS");
+    let late = counter.pay_at(&counter.url, "k", 20).await;
+    assert_eq!((late.status, late.bytes), (early.status, early.bytes));
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! One event, as it is stored and sent.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use uuid::Uuid;
@@ -138,6 +139,22 @@ struct Data<'a> {
 }
 
 impl Event {
+    /// The payment in its payload, byte for byte as PostgreSQL gives it; none when there is no payment in it.
+    #[must_use]
+    pub fn payment(&self) -> Option<&str> {
+        #[derive(Deserialize)]
+        struct Told<'a> {
+            #[serde(borrow)]
+            data: Of<'a>,
+        }
+        #[derive(Deserialize)]
+        struct Of<'a> {
+            #[serde(borrow)]
+            payment: &'a RawValue,
+        }
+        serde_json::from_str::<Told<'_>>(&self.payload).ok().map(|told| told.data.payment.get())
+    }
+
     /// What happened to a payment. `payment` is as it is after the change, its `sequence` counted up.
     ///
     /// # Errors

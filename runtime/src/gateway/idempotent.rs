@@ -201,7 +201,7 @@ async fn on_its_way(connection: &mut PgConnection, subject: Subject) -> Result<O
     let accepted = StatusCode::ACCEPTED.as_u16();
     match subject {
         Subject::Payment(id) => {
-            payments::store::hold_still(&mut *connection, id).await?;
+            payments::store::hold_still_for_answer(&mut *connection, id).await?;
             let payment = payments::store::load(connection, id).await?.ok_or_else(Problem::internal)?;
             if payment.status.is_settled() {
                 return Ok(None);

@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::database::{Link, Notice, Notices, Pool};
 use crate::idempotency::{self, Answer, KeyedRequest, Subject};
+use crate::processor::settled::Ending;
 
 /// Channel on which processors name what came to its end: uuids, separated by commas.
 pub(super) const SETTLED: &str = "purser_settled";
@@ -24,8 +25,8 @@ type Ended = Option<Arc<Answer>>;
 #[derive(Clone)]
 pub(super) struct Waiters {
     waiting: Arc<Mutex<HashMap<Uuid, Waiting>>>,
-    ended: mpsc::UnboundedSender<Uuid>,
-    told: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Uuid>>>,
+    ended: mpsc::UnboundedSender<Ending>,
+    told: Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Ending>>>,
 }
 
 struct Waiting {
@@ -67,7 +68,7 @@ impl Waiters {
     }
 
     /// Where to name what came to its end in this process.
-    pub(super) fn ended(&self) -> mpsc::UnboundedSender<Uuid> {
+    pub(super) fn ended(&self) -> mpsc::UnboundedSender<Ending> {
         self.ended.clone()
     }
 
@@ -89,7 +90,7 @@ impl Waiters {
     fn tell(&self, payload: &str) {
         for id in payload.split(',').filter_map(|text| Uuid::try_parse(text.trim()).ok()) {
             // The receiver lives in this struct.
-            let _ = self.ended.send(id);
+            let _ = self.ended.send(id.into());
         }
     }
 
@@ -98,13 +99,15 @@ impl Waiters {
         let mut link = Link::new(pool.clone());
         let mut rescue = tokio::time::interval(RESCUE);
         rescue.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut ids = Vec::with_capacity(READ_MAX);
+        let mut endings = Vec::with_capacity(READ_MAX);
         loop {
             let asked = tokio::select! {
-                _ = told.recv_many(&mut ids, READ_MAX) => self.those(&ids),
+                _ = told.recv_many(&mut endings, READ_MAX) => {
+                    let unanswered = self.hand_out_known(endings.drain(..));
+                    self.those(&unanswered)
+                }
                 _ = rescue.tick() => self.those_since(Instant::now() - RESCUE),
             };
-            ids.clear();
             for some in asked.chunks(READ_MAX) {
                 match answers(&mut link, some).await {
                     Ok(answers) => self.hand_out(answers),
@@ -115,6 +118,13 @@ impl Waiters {
                 }
             }
         }
+    }
+
+    /// Hands out the answers that are at hand; returns what has to be read.
+    fn hand_out_known(&self, endings: impl Iterator<Item = Ending>) -> Vec<Uuid> {
+        let (known, unknown): (Vec<Ending>, Vec<Ending>) = endings.partition(|ending| ending.answer.is_some());
+        self.hand_out(known.into_iter().filter_map(|Ending { id, answer }| Some((id, answer?))).collect());
+        unknown.into_iter().map(|ending| ending.id).collect()
     }
 
     fn those(&self, ids: &[Uuid]) -> Vec<(KeyedRequest, Subject)> {
@@ -162,7 +172,7 @@ impl Waiter {
 
     /// Has it looked at now: it may have ended before this waiter was made.
     pub(super) fn look(&self) {
-        let _ = self.waiters.ended.send(self.subject.id());
+        let _ = self.waiters.ended.send(self.subject.id().into());
     }
 
     /// Returns when there is an answer.
@@ -211,8 +221,9 @@ mod tests {
         let subject = Subject::Payment(id);
         let (mut one, mut two) = (waiters.wait_for(&request, subject), waiters.wait_for(&request, subject));
         waiters.tell(&format!("not-an-id,{},{}", Uuid::now_v7(), id.as_uuid()));
-        let mut ids = Vec::new();
-        waiters.told.lock().await.recv_many(&mut ids, 10).await;
+        let mut told = Vec::new();
+        waiters.told.lock().await.recv_many(&mut told, 10).await;
+        let ids = waiters.hand_out_known(told.into_iter());
         assert_eq!(ids.len(), 2);
         assert_eq!(waiters.those(&[ids[0], ids[1], ids[1]]), [(request, subject)], "each is read once");
         waiters.hand_out(vec![(id.as_uuid(), Answer::of_payment(201, id, b"{}".to_vec()))]);

@@ -1,6 +1,7 @@
 //! SQL of payments: how they are read. How they are accepted stands in [`super::accept`].
 
 use sqlx::PgExecutor;
+use sqlx::postgres::PgConnection;
 
 use super::{Payment, row};
 use crate::ids::{MerchantId, PaymentId};
@@ -27,15 +28,21 @@ pub async fn load(executor: impl PgExecutor<'_>, id: PaymentId) -> Result<Option
     row.as_ref().map(row::payment).transpose()
 }
 
-/// Keeps a payment as it is until the caller's transaction is over: whoever would change it waits.
+/// Keeps a payment as it is until the caller's transaction is over, whoever would change it waits, and then knows that the
+/// answer to the payment's key was given.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn hold_still(executor: impl PgExecutor<'_>, id: PaymentId) -> Result<(), sqlx::Error> {
+pub async fn hold_still_for_answer(connection: &mut PgConnection, id: PaymentId) -> Result<(), sqlx::Error> {
+    // In the order in which the payment's end takes its locks.
+    sqlx::query("update work_items set is_answered = true where payment_id = $1")
+        .bind(id)
+        .execute(&mut *connection)
+        .await?;
     sqlx::query("select from transactions where id = $1 and created_at = $2 for share")
         .bind(id)
         .bind(id.created_at())
-        .execute(executor)
+        .execute(connection)
         .await?;
     Ok(())
 }

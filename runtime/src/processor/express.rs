@@ -19,6 +19,7 @@ use super::case::{Case, OpenAttempt};
 use super::load::Claimed;
 use super::record::{Begun, NewAttempt};
 use super::run::{Options, finish, keep_warm};
+use super::settled::Ending;
 use super::shift::{self, Handed};
 use super::worker::Worker;
 use crate::app::App;
@@ -30,7 +31,7 @@ use crate::webhooks::{Bell, bell};
 /// How often it is said that the fraud workload does not come up.
 const WARM_UP: Duration = Duration::from_secs(60);
 /// Other processes are told of events this often.
-const DISPATCHERS_TOLD_EVERY: Duration = Duration::from_millis(5);
+const DISPATCHERS_TOLD_EVERY: Duration = Duration::from_millis(20);
 
 /// Begins payments that are about to be accepted, as long as there are places.
 #[derive(Clone)]
@@ -59,7 +60,7 @@ impl Express {
     /// When an HTTP client cannot be set up.
     pub fn start(
         app: Arc<App>,
-        ended: UnboundedSender<Uuid>,
+        ended: UnboundedSender<Ending>,
     ) -> Result<(Self, HandIn, JoinHandle<()>), reqwest::Error> {
         let options = Options::default();
         let (handed, taken) = mpsc::unbounded_channel();

@@ -5,11 +5,10 @@
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-use uuid::Uuid;
 
 use super::error::{StepError, refuses_the_record};
 use super::record::{Record, Sending};
-use super::settled::Settled;
+use super::settled::{Ending, Settled};
 use super::write;
 use crate::database::{Link, Pool};
 use crate::pace::Pace;
@@ -65,7 +64,7 @@ impl Recorder {
     /// # Errors
     /// When its claim is lost, or the database refuses it or does not answer.
     pub async fn write(&self, record: Record) -> Result<(), StepError> {
-        hand_in(&self.records, record).await
+        hand_in(&self.records, record).await.map(drop)
     }
 }
 
@@ -87,7 +86,7 @@ trait Kind: Send + Sync + Sized + 'static {
     ) -> impl Future<Output = Result<Vec<Result<Self::Written, StepError>>, sqlx::Error>> + Send;
 
     /// Tells others of those that were written.
-    fn announce<'a>(lane: &Lane, written: impl Iterator<Item = &'a Self> + Clone);
+    fn announce<'a>(lane: &Lane, written: impl Iterator<Item = (&'a Self, &'a Self::Written)> + Clone);
 }
 
 impl Kind for Sending {
@@ -97,20 +96,21 @@ impl Kind for Sending {
         write::send(&mut lane.link, &lane.release, some).await
     }
 
-    fn announce<'a>(_: &Lane, _: impl Iterator<Item = &'a Self> + Clone) {}
+    fn announce<'a>(_: &Lane, _: impl Iterator<Item = (&'a Self, &'a i32)> + Clone) {}
 }
 
 impl Kind for Record {
-    type Written = ();
+    /// Whether the payment's key was answered before.
+    type Written = bool;
 
-    async fn write(lane: &mut Lane, some: &[&Self]) -> Result<Vec<Result<(), StepError>>, sqlx::Error> {
+    async fn write(lane: &mut Lane, some: &[&Self]) -> Result<Vec<Result<bool, StepError>>, sqlx::Error> {
         write::record(&mut lane.link, &lane.release, some).await
     }
 
-    fn announce<'a>(lane: &Lane, written: impl Iterator<Item = &'a Self> + Clone) {
-        let ended = written.filter_map(|record| record.ended.as_deref());
-        lane.settled.announce(ended.clone().map(|end| end.payment.id.as_uuid()).collect::<Vec<Uuid>>());
-        lane.deliveries.ring(ended.map(|end| end.event.merchant_id));
+    fn announce<'a>(lane: &Lane, written: impl Iterator<Item = (&'a Self, &'a bool)> + Clone) {
+        let ended = written.filter_map(|(record, answered)| Some((record.ended.as_deref()?, *answered)));
+        lane.settled.announce(ended.clone().map(|(end, answered)| Ending::of_payment(&end.event, answered)));
+        lane.deliveries.ring(ended.map(|(end, _)| end.event.merchant_id));
     }
 }
 
@@ -155,8 +155,8 @@ impl Lane {
 
     /// Told after the commit and outside of it: whoever is told must be able to read it.
     fn tell<T: Kind>(&self, jobs: Vec<Job<T>>, results: Vec<Result<T::Written, StepError>>) {
-        let written = jobs.iter().zip(&results).filter(|(_, result)| result.is_ok());
-        T::announce(self, written.map(|(job, _)| &job.what));
+        let written = jobs.iter().zip(&results).filter_map(|(job, result)| Some((&job.what, result.as_ref().ok()?)));
+        T::announce(self, written);
         for (job, result) in jobs.into_iter().zip(results) {
             reply(job, result);
         }

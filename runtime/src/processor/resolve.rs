@@ -118,5 +118,5 @@ async fn claim(pool: &Pool, attempt: AttemptId, who: &str) -> Result<Claimed, Re
 
 async fn commit(pool: &Pool, release: &str, record: &Record) -> Result<(), StepError> {
     let results = write::record(&mut Link::new(pool.clone()), release, &[record]).await?;
-    results.into_iter().next().unwrap_or(Err(StepError::Lost))
+    results.into_iter().next().unwrap_or(Err(StepError::Lost)).map(drop)
 }

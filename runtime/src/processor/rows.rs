@@ -1,7 +1,7 @@
 //! The statements of a batch, over arrays. Each begins by holding the claims that still stand, in the order of items, as
 //! everybody does who holds several; what was lost to another worker is left out of all the rest.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
@@ -27,7 +27,7 @@ fn column<T, V>(rows: &[T], of: impl Fn(&T) -> V) -> Vec<V> {
 macro_rules! mine {
     () => {
         " mine as materialized (
-             select asked.* from work_items item
+             select asked.*, item.is_answered from work_items item
              join asked on item.id = asked.item_id and item.attempt = asked.claim and item.claim_token = asked.token
              order by item.id for update of item
          )"
@@ -174,7 +174,7 @@ const RECORD: &str = concat!(
     ledger::store::posting!("$30", "$31", "$32", "$33", "$34", "$35", "$36", "$37", "$38", "where (select ok from standing)"),
     "), ",
     events::store::recording!("$39", "$40", "$41", "$42", "$43", "$44", "$45", "$46", "where (select ok from standing)"),
-    "select item_id, case
+    "select item_id, is_answered, case
          when not (select ok from standing) then null
          when (select count(*) from answered) <> (select count(attempt_id) from mine) then refuse('the attempt is not open')
          when (select count(*) from ended) <> (select count(status) from mine)
@@ -183,8 +183,12 @@ const RECORD: &str = concat!(
 );
 
 /// Writes what became of attempts and payments, journals and events, and ends the items that have done their work: one
-/// statement. Returns the items whose claims stand; while one of them does not, nothing was written.
-pub(super) async fn record(connection: &mut PgConnection, records: &[&Record]) -> Result<HashSet<i64>, sqlx::Error> {
+/// statement. Returns the items whose claims stand, and whether their payments' keys were answered before; while one of them
+/// does not stand, nothing was written.
+pub(super) async fn record(
+    connection: &mut PgConnection,
+    records: &[&Record],
+) -> Result<HashMap<i64, bool>, sqlx::Error> {
     let (items, claims, tokens) = columns(records.iter().map(|record| &record.lease));
     let answers: Vec<Option<&Answered>> = column(records, |record| record.answered.as_ref());
     let ends: Vec<Option<&Ended>> = column(records, |record| record.ended.as_deref());
@@ -197,7 +201,7 @@ pub(super) async fn record(connection: &mut PgConnection, records: &[&Record]) -
     let ended = || ends.iter().copied().flatten();
     let lines = Lines::of(ended().filter_map(|end| end.journal.as_ref()));
     let told = Columns::of(ended().map(|end| &end.event));
-    let stand: Vec<(i64, Option<bool>)> = sqlx::query_as(RECORD)
+    let stand: Vec<(i64, bool, Option<bool>)> = sqlx::query_as(RECORD)
         .bind(items)
         .bind(claims)
         .bind(tokens)
@@ -246,5 +250,5 @@ pub(super) async fn record(connection: &mut PgConnection, records: &[&Record]) -
         .bind(told.created_at)
         .fetch_all(connection)
         .await?;
-    Ok(stand.into_iter().map(|(item_id, _)| item_id).collect())
+    Ok(stand.into_iter().map(|(item_id, is_answered, _)| (item_id, is_answered)).collect())
 }

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use http::StatusCode;
 use sqlx::PgExecutor;
 use tokio::sync::mpsc::{self, UnboundedSender};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::database::{Link, Pool, notify};
+use crate::events::Event;
+use crate::idempotency::Answer;
+use crate::ids::PaymentId;
 
 /// Channel on which ended payments and operations are announced: their uuids, separated by commas.
 pub const CHANNEL: &str = "purser_settled";
@@ -16,17 +20,43 @@ const IDS_MAX: usize = 200;
 /// Where those who wait are in this process, others are told of the same this often: somebody sent a request twice.
 const OTHERS_TOLD_EVERY: Duration = Duration::from_millis(20);
 
+/// Something that came to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// The payment or operation.
+    pub id: Uuid,
+    /// The answer to whoever waits for it, byte for byte as it is read later; none when it has to be read.
+    pub answer: Option<Answer>,
+}
+
+impl Ending {
+    /// Of a payment, by the event of its end. When its key was answered before, that answer counts.
+    #[must_use]
+    pub fn of_payment(event: &Event, is_answered: bool) -> Self {
+        let id = event.payment_id.unwrap_or_else(|| PaymentId::from_uuid(Uuid::nil()));
+        let answer = event.payment().filter(|_| !is_answered && event.sequence == 1);
+        let answer = answer.map(|body| Answer::of_payment(StatusCode::CREATED.as_u16(), id, body.into()));
+        Self { id: id.as_uuid(), answer }
+    }
+}
+
+impl From<Uuid> for Ending {
+    fn from(id: Uuid) -> Self {
+        Self { id, answer: None }
+    }
+}
+
 /// Announces payments and operations. Whatever is lost here a gateway finds by looking.
 #[derive(Clone)]
 pub struct Settled {
-    here: Option<UnboundedSender<Uuid>>,
+    here: Option<UnboundedSender<Ending>>,
     elsewhere: UnboundedSender<Vec<Uuid>>,
 }
 
 impl Settled {
     /// The announcer, and its task, which ends when the last copy of the announcer is dropped. `here`: who waits in this
     /// process.
-    pub fn start(pool: Pool, here: Option<UnboundedSender<Uuid>>) -> (Self, JoinHandle<()>) {
+    pub fn start(pool: Pool, here: Option<UnboundedSender<Ending>>) -> (Self, JoinHandle<()>) {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let mut link = Link::lazy(pool);
         let pause = here.as_ref().map_or(Duration::ZERO, |_| OTHERS_TOLD_EVERY);
@@ -48,11 +78,13 @@ impl Settled {
     }
 
     /// Announces soon.
-    pub fn announce(&self, ids: Vec<Uuid>) {
+    pub fn announce(&self, endings: impl Iterator<Item = Ending>) {
         // Both only fail while the process ends, when nobody is left to be told by it.
-        if let Some(here) = &self.here {
-            for id in &ids {
-                let _ = here.send(*id);
+        let mut ids = Vec::new();
+        for ending in endings {
+            ids.push(ending.id);
+            if let Some(here) = &self.here {
+                let _ = here.send(ending);
             }
         }
         if !ids.is_empty() {

@@ -6,7 +6,6 @@ use secrecy::SecretString;
 use sqlx::postgres::PgConnection;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{JoinHandle, JoinSet};
-use uuid::Uuid;
 
 use super::advance::{Progress, advance};
 use super::budget::Budget;
@@ -14,7 +13,7 @@ use super::credentials::Credentials;
 use super::error::StepError;
 use super::load::{self, Claimed};
 use super::recorder::Recorder;
-use super::settled::Settled;
+use super::settled::{Ending, Settled};
 use super::shift::{self, InWork, Trade};
 use crate::app::App;
 use crate::fraud::FraudClient;
@@ -61,7 +60,7 @@ impl Worker {
     pub fn start(
         app: Arc<App>,
         deliveries: Bell,
-        here: Option<UnboundedSender<Uuid>>,
+        here: Option<UnboundedSender<Ending>>,
     ) -> Result<(Self, Writing), reqwest::Error> {
         let (settled, announcing) = Settled::start(app.pool.clone(), here);
         let (recorder, lanes) = Recorder::start(app.pool.clone(), app.release.clone(), settled.clone(), deliveries);

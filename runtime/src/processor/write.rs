@@ -3,7 +3,7 @@
 //! A payment costs its share of two commits, one before the provider is called and one after. In a batch of any size each of
 //! them is one statement; kinds that are rare cost a transaction and a statement more.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
@@ -35,33 +35,33 @@ pub(super) async fn send(
         .collect())
 }
 
-/// Writes every record whose claim stands, all of them or none. The others are [`StepError::Lost`].
+/// Writes every record whose claim stands, all of them or none: whether the key of each payment was answered before. The others
+/// are [`StepError::Lost`].
 pub(super) async fn record(
     link: &mut Link,
     release: &str,
     records: &[&Record],
-) -> Result<Vec<Result<(), StepError>>, sqlx::Error> {
+) -> Result<Vec<Result<bool, StepError>>, sqlx::Error> {
     let mut connection = link.take().await?;
     let mut held = records.to_vec();
-    let mut stand = HashSet::new();
+    let mut stand = HashMap::new();
     while !held.is_empty() {
         stand = record_if_all_stand(&mut connection, release, &held).await?;
         if stand.len() == held.len() {
             break;
         }
-        held.retain(|record| stand.contains(&record.lease.item_id));
+        held.retain(|record| stand.contains_key(&record.lease.item_id));
     }
     link.keep(connection);
-    let of = |record: &&Record| if stand.contains(&record.lease.item_id) { Ok(()) } else { Err(StepError::Lost) };
-    Ok(records.iter().map(of).collect())
+    Ok(records.iter().map(|record| stand.get(&record.lease.item_id).copied().ok_or(StepError::Lost)).collect())
 }
 
-/// The items whose claims stand; while one of them does not, nothing was written.
+/// The items whose claims stand, with what is known of their keys; while one of them does not, nothing was written.
 async fn record_if_all_stand(
     connection: &mut PgConnection,
     release: &str,
     records: &[&Record],
-) -> Result<HashSet<i64>, sqlx::Error> {
+) -> Result<HashMap<i64, bool>, sqlx::Error> {
     let is_common = |record: &&Record| record.check.is_none() && matches!(record.item, Fate::Keep | Fate::Complete);
     if records.iter().all(is_common) {
         return rows::record(connection, records).await;

@@ -2,6 +2,7 @@
 //!
 //! Invariant: while the provider is called no transaction is open, and what is sent was committed as sent before.
 
+use std::iter;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -142,7 +143,7 @@ async fn end(means: Means<'_>, case: &Case, mut step: Step, outcome: End) -> Res
     let change = step.end(case, outcome, Utc::now()).await?;
     step.commit().await?;
     // Told after the commit and outside of it: whoever is told must be able to read it.
-    means.settled.announce(vec![change.operation.id]);
+    means.settled.announce(iter::once(change.operation.id.into()));
     means.app.deliveries.ring([change.payment.merchant_id]);
     let (kind, status) = (change.operation.kind.as_str(), change.operation.status);
     means.app.metrics.operations.with_label_values(&[kind, status.as_str()]).inc();
