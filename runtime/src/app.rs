@@ -13,8 +13,8 @@ use crate::live_settings::LiveSettings;
 use crate::metrics::Metrics;
 use crate::webhooks::Bell;
 
-/// Connections per process besides those that belong to one task each, six at most in a role ([`database::Link`]). PostgreSQL is fastest
-/// with a few per core; pods share what it has. One of these only listens.
+/// Connections per process besides those that belong to one task each, six at most in a role ([`database::Link`]). PostgreSQL
+/// is fastest with a few per core; pods share what it has. One of these only listens.
 const CONNECTIONS_MAX: u32 = 10;
 
 /// What every part of a role stands on.

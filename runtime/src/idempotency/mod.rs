@@ -10,7 +10,8 @@
 //! | anything else | beside the key, in the commit that made it |
 //!
 //! So an end in time costs no second commit. A 202 is written under a lock that the end of the payment needs too, and
-//! only if that end was not there yet; whoever reads the event, reads in the same statement whether a 202 came first.
+//! only if that end was not there yet; whoever reads the event, reads in the same statement whether a 202 came first, and
+//! whoever writes it knows by the work item.
 
 pub mod key;
 pub mod store;

@@ -12,6 +12,7 @@ pub mod error;
 pub mod express;
 #[cfg(test)]
 mod fixtures;
+mod in_work;
 pub mod load;
 mod operations;
 pub mod record;

@@ -2,10 +2,9 @@
 //! one item stays its own.
 
 use std::any::Any;
-use std::collections::HashSet;
 use std::fmt::Debug;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -16,11 +15,12 @@ use tokio::task::{JoinError, JoinSet};
 use uuid::Uuid;
 
 use super::error::StepError;
+use super::in_work::InWork;
 use super::run::Options;
 use crate::app::App;
 use crate::database::Link;
 use crate::pace::Pace;
-use crate::queue::{Claimant, First, GivenBack, Item, Lease, Parked, Queue, Wake, backoff};
+use crate::queue::{Claimant, First, GivenBack, Item, Parked, Queue, Wake, backoff};
 
 /// Every so many claims look first at what other releases left lying.
 const STRAYS_FIRST_EVERY: u64 = 8;
@@ -271,38 +271,5 @@ async fn keep_claims<T: Trade>(trade: &T, lease: Duration) {
         if let Err(error) = T::QUEUE.extend(&trade.app().pool, &leases, lease).await {
             tracing::warn!(%error, claims = leases.len(), queue = T::QUEUE.word, "claims not extended");
         }
-    }
-}
-
-/// The claims that are in work.
-#[derive(Debug, Default)]
-pub(super) struct InWork(Mutex<HashSet<Lease>>);
-
-impl InWork {
-    /// Counts a claim among them for as long as what is returned lives.
-    fn enter(&self, lease: Lease) -> Entry<'_> {
-        self.claims().insert(lease);
-        Entry { in_work: self, lease }
-    }
-
-    fn leases(&self) -> Vec<Lease> {
-        self.claims().iter().copied().collect()
-    }
-
-    fn claims(&self) -> MutexGuard<'_, HashSet<Lease>> {
-        // A set of numbers is whole even if somebody panicked beside it.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Stands for an item in work; gone when it is not, however that came about.
-struct Entry<'a> {
-    in_work: &'a InWork,
-    lease: Lease,
-}
-
-impl Drop for Entry<'_> {
-    fn drop(&mut self) {
-        self.in_work.claims().remove(&self.lease);
     }
 }

@@ -9,8 +9,9 @@ use super::expire::expire;
 use crate::app::App;
 use crate::processor::Options;
 use crate::processor::error::StepError;
+use crate::processor::in_work::InWork;
 use crate::processor::settled::Settled;
-use crate::processor::shift::{InWork, Trade, work};
+use crate::processor::shift::{Trade, work};
 use crate::providers::Client;
 use crate::queue::{Claimant, First, Item, OPERATIONS, Queue};
 
