@@ -220,6 +220,7 @@ fn begun(new: &NewPayment, resource: &str) -> Begun {
         judgement: None,
         attempts: 0,
         open: None,
+        purchase: None,
     };
     Begun {
         check: NewCheck::of(&case, &check, now),
@@ -250,6 +251,8 @@ async fn what_there_was_no_place_for_is_in_the_queue_and_nothing_else() {
         Claimant { release: RELEASE.into(), worker: "processor".into(), lease: PATIENCE, grace: Duration::ZERO };
     let claimed = load::claim(stage.pool(), &claimant, 9, First::Own).await.unwrap();
     assert_eq!(claimed.iter().map(|claimed| claimed.item.payment_id).collect::<Vec<_>>(), [batch[1].id]);
+    let purchase = claimed[0].case.as_ref().unwrap().purchase.clone();
+    assert_eq!(purchase, Some(batch[1].request.purchase()), "it counts once, whoever checks it");
     for (new, status) in batch.iter().zip([payments::Status::Processing, payments::Status::Pending]) {
         let stored = payments::store::load(stage.pool(), new.id).await.unwrap().unwrap();
         let in_work = payments::Payment { status, ..new.payment(RELEASE) };

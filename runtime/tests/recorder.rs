@@ -145,6 +145,46 @@ async fn a_lost_claim_changes_nothing_and_costs_the_others_of_its_batch_nothing(
     assert_eq!((desk.count(JOURNALS).await, desk.count(ITEMS).await), (7, 1));
 }
 
+/// A worker that was cut off for longer than its claim lasted may hold the old claim and the new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_claims_of_one_item_in_a_batch_only_the_one_that_stands_counts() {
+    let desk = Desk::new().await;
+    let old = desk.claimed(1).await.remove(0);
+    sqlx::query("update work_items set leased_until = now() - interval '1 second'")
+        .execute(desk.stage.pool())
+        .await
+        .unwrap();
+    let new = desk.claim(1).await.remove(0);
+    let address = ProviderAddress::from(&provider("stripe", free_address().await, 1));
+    let attempt = || NewAttempt {
+        id: AttemptId::at(Utc::now()),
+        number: 1,
+        provider: address.clone(),
+        route: "by priority".into(),
+        t_start: Utc::now(),
+    };
+    let (of_old, of_new) = (attempt(), attempt());
+    let sent = tokio::join!(
+        desk.recorder.send(sending(&old, of_old.clone())),
+        desk.recorder.send(sending(&new, of_new.clone()))
+    );
+    assert!(matches!(sent.0, Err(StepError::Lost)), "{sent:?}");
+    let provider_id = sent.1.unwrap();
+    let open =
+        |NewAttempt { id, t_start, provider, .. }| OpenAttempt { id, t_start, reference: None, provider_id, provider };
+    let (of_old, of_new) = (open(of_old), open(of_new));
+    let written = tokio::time::timeout(Duration::from_secs(20), async {
+        tokio::join!(
+            desk.recorder.write(Desk::ended(&old, &of_old, "pi_1")),
+            desk.recorder.write(Desk::ended(&new, &of_new, "pi_1"))
+        )
+    });
+    let written = written.await.expect("the batch comes to its end");
+    assert!(matches!(written, (Err(StepError::Lost), Ok(()))), "{written:?}");
+    assert_eq!(desk.stage.attempts(new.item.payment_id).await, ["APPROVED"]);
+    assert_eq!((desk.count(JOURNALS).await, desk.count(ITEMS).await), (1, 0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_that_the_database_refuses_fails_alone() {
     let desk = Desk::new().await;

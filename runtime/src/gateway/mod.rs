@@ -84,7 +84,7 @@ impl Gateway {
 /// When the port breaks.
 pub async fn serve_on(app: Arc<App>, listener: TcpListener) -> std::io::Result<()> {
     let waiters = wait::Waiters::default();
-    let (express, hand_in, taken) = Express::start(app.clone(), waiters.ended()).map_err(std::io::Error::other)?;
+    let (express, hand_in, mut taken) = Express::start(app.clone(), waiters.ended()).map_err(std::io::Error::other)?;
     let gateway = Gateway::new(app.clone(), express.clone(), waiters.clone());
     let (intake, bell) = (gateway.intake.clone(), gateway.bell.clone());
     let stop = app.shutdown.clone();
@@ -106,6 +106,9 @@ pub async fn serve_on(app: Arc<App>, listener: TcpListener) -> std::io::Result<(
         () = waiters.serve(app.pool.clone(), app.notices.clone()) => {}
         () = bell.pass_on(app.pool.clone()) => {}
         () = forget_keys(&app) => {}
+        ended = &mut taken => {
+            return Err(std::io::Error::other(format!("the way of accepted payments ended: {ended:?}")));
+        }
     }
     drop(gateway);
     // What was accepted here and is in work ends, or is given back to the processors.

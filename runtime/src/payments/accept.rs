@@ -115,11 +115,11 @@ const ACCEPT: &str = concat!(
          select * from unnest($1::uuid[], $2::timestamptz[], $3::timestamptz[], $4::uuid[], $5::text[], $6::bytea[], $7::uuid[], $8::uuid[],
              $9::numeric[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[],
              $19::uuid[], $20::numeric[], $21::jsonb[], $22::int[], $23::text[], $24::bool[], $25::bool[],
-             $26::uuid[], $27::text[], $28::timestamptz[], $29::text[], $30::text[])
+             $26::uuid[], $27::text[], $28::timestamptz[], $29::text[], $30::text[], $31::text[])
              with ordinality as a (payment_id, created_at, expires_at, merchant_id, key, request_hash, user_id, payment_method_id,
                  amount, currency, capture_method, description, ip_address, device_fingerprint,
                  check_id, score, rules, duration_ms, status, degraded, deadline_missed,
-                 attempt_id, resource, t_start, api_endpoint, route, place)
+                 attempt_id, resource, t_start, api_endpoint, route, purchase, place)
      ), fresh as (
          insert into idempotency_keys as known (merchant_id, key, request_hash, payment_id, payment_created_at, created_at, expires_at)
          select merchant_id, key, request_hash, payment_id, created_at, created_at, greatest(expires_at, now() + (expires_at - created_at))
@@ -140,8 +140,8 @@ const ACCEPT: &str = concat!(
              capture_method, description, ip_address, device_fingerprint, $15
          from taken order by place
      ), work as (
-         insert into work_items (payment_id, payment_created_at, merchant_id, release, attempt, claim_token, leased_until, leased_by)
-         select payment_id, created_at, merchant_id, $15, case when check_id is null then 0 else 1 end,
+         insert into work_items (payment_id, payment_created_at, merchant_id, release, purchase, attempt, claim_token, leased_until, leased_by)
+         select payment_id, created_at, merchant_id, $15, purchase, case when check_id is null then 0 else 1 end,
              case when check_id is not null then $16::bigint end, case when check_id is not null then now() + $17::interval end,
              case when check_id is not null then $18 end
          from taken order by place
@@ -219,6 +219,7 @@ pub async fn accept(
         .bind(attempt(offered, |attempt| attempt.t_start))
         .bind(attempt(offered, |attempt| attempt.provider.api_endpoint.as_str()))
         .bind(attempt(offered, |attempt| attempt.route.as_str()))
+        .bind(column(offered, |new| new.request.purchase()))
         .fetch_all(executor)
         .await
 }

@@ -65,8 +65,8 @@ pub(super) async fn advance(
 }
 
 /// What a payment is begun with before it is accepted, when there is a place for it: everything up to the first call.
-pub(super) async fn begin(worker: &Worker, case: &mut Case, purchase: String) -> Begun {
-    let (judgement, check) = check_fraud(worker, case, purchase).await;
+pub(super) async fn begin(worker: &Worker, case: &mut Case) -> Begun {
+    let (judgement, check) = check_fraud(worker, case).await;
     case.judgement = Some(judgement);
     let settings = worker.app.settings.current();
     let route = route_of(worker, case, &[], &settings);
@@ -81,8 +81,8 @@ pub(super) async fn begin(worker: &Worker, case: &mut Case, purchase: String) ->
     Begun { check, judgement, attempt }
 }
 
-async fn check_fraud(worker: &Worker, case: &Case, purchase: String) -> (Judgement, NewCheck) {
-    let check = worker.fraud.check(&case.check_request(purchase)).await;
+async fn check_fraud(worker: &Worker, case: &Case) -> (Judgement, NewCheck) {
+    let check = worker.fraud.check(&case.check_request()).await;
     if check.verdict.is_none() {
         worker.app.metrics.fraud_deadline_missed.inc();
         tracing::warn!(payment = %case.payment.id, policy = %check.status, "no fraud verdict in time: the policy decides");
@@ -130,7 +130,7 @@ impl Round<'_> {
     }
 
     async fn check_fraud(&mut self) {
-        let (judgement, check) = check_fraud(self.worker, &self.case, self.case.payment.id.to_string()).await;
+        let (judgement, check) = check_fraud(self.worker, &self.case).await;
         self.case.judgement = Some(judgement);
         self.check = Some(check);
     }

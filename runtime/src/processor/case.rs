@@ -14,6 +14,8 @@ use crate::payments::Payment;
 pub struct Case {
     /// The payment as its row says.
     pub payment: Payment,
+    /// What repetitions of its request have in common; none when an earlier release accepted it.
+    pub purchase: Option<String>,
     /// Share of the amount that the platform keeps, in percent.
     pub fee_percentage: Decimal,
     /// The payment method as the provider knows it.
@@ -83,13 +85,13 @@ impl From<&ProviderSettings> for ProviderAddress {
 }
 
 impl Case {
-    /// What the fraud workload is told. `purchase`: what its repetitions have in common.
+    /// What the fraud workload is told.
     #[must_use]
-    pub fn check_request(&self, purchase: String) -> CheckRequest {
+    pub fn check_request(&self) -> CheckRequest {
         let payment = &self.payment;
         CheckRequest {
             payment_id: payment.id,
-            purchase,
+            purchase: self.purchase.clone().unwrap_or_else(|| payment.id.to_string()),
             merchant_id: payment.merchant_id,
             user_id: payment.user_id,
             amount_minor: payment.amount.minor(),

@@ -90,8 +90,9 @@ impl Express {
         let place = self.places.clone().try_acquire_owned().ok()?;
         // What only the database knows is known when the payment is accepted.
         let mut case = case(new, &self.worker.app.release, Decimal::ZERO, String::new());
-        let begun = begin(&self.worker, &mut case, new.request.purchase()).await;
-        Some(Draft { begun, place })
+        let begun = begin(&self.worker, &mut case).await;
+        // Without Redis accepted payments are counted, and those that come together do not see each other before.
+        (!begun.check.degraded).then_some(Draft { begun, place })
     }
 
     /// A claim for what was begun.
@@ -155,7 +156,8 @@ fn claimed(new: &NewPayment, accepted: Accepted, begun: Begun, claim_token: i64,
 
 fn case(new: &NewPayment, release: &str, fee_percentage: Decimal, token: String) -> Case {
     let payment = new.payment(release);
-    Case { payment, fee_percentage, token: token.into(), judgement: None, attempts: 0, open: None }
+    let purchase = Some(new.request.purchase());
+    Case { payment, purchase, fee_percentage, token: token.into(), judgement: None, attempts: 0, open: None }
 }
 
 /// Opens the way once the fraud workload answers.

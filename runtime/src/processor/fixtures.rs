@@ -44,6 +44,7 @@ pub(super) fn case(status: Status, start: DateTime<Utc>) -> Case {
         judgement: None,
         attempts: 0,
         open: None,
+        purchase: None,
     }
 }
 

@@ -37,7 +37,7 @@ macro_rules! loaded {
         concat!(
             $claimed,
     "select c.id as item_id, c.payment_id, c.payment_created_at, c.release as item_release, c.attempt as claim, c.claim_token,
-         c.last_error, loaded.*, asked.*, judged.*
+         c.last_error, (select purchase from work_items w where w.id = c.id) as purchase, loaded.*, asked.*, judged.*
      from claimed c
      left join lateral (
          select ",
@@ -148,6 +148,7 @@ fn case(row: &PgRow) -> Result<Case, StepError> {
         attempts: row.try_get::<Option<i32>, _>("attempts")?.unwrap_or(0),
         fee_percentage: row.try_get("fee_percentage")?,
         token: row.try_get::<String, _>("token")?.into(),
+        purchase: row.try_get("purchase")?,
         payment,
     })
 }

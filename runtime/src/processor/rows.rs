@@ -1,8 +1,6 @@
 //! The statements of a batch, over arrays. Each begins by holding the claims that still stand, in the order of items, as
 //! everybody does who holds several; what was lost to another worker is left out of all the rest.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 use serde_json::Value;
@@ -15,6 +13,7 @@ use super::record::{Answered, Fate, NewCheck, Record, Sending};
 use crate::events::store::Columns;
 use crate::ledger::store::Lines;
 use crate::money::Money;
+use crate::queue::Lease;
 use crate::queue::store::columns;
 use crate::{events, ledger};
 
@@ -74,9 +73,19 @@ pub(super) async fn insert_checks(
 /// A claim that still stood, and what became of what was asked under it.
 #[derive(Clone, Copy, Debug, FromRow)]
 pub(super) struct Sent {
-    pub(super) item_id: i64,
+    #[sqlx(flatten)]
+    pub(super) lease: Lease,
     /// None when the provider has no row; then the attempt was not written.
     pub(super) provider_id: Option<i32>,
+}
+
+/// A claim that still stood.
+#[derive(Clone, Copy, Debug, FromRow)]
+pub(super) struct Stood {
+    #[sqlx(flatten)]
+    pub(super) lease: Lease,
+    /// Whether the payment's key was answered before.
+    pub(super) is_answered: bool,
 }
 
 const SEND: &str = concat!(
@@ -101,7 +110,7 @@ const SEND: &str = concat!(
          from mine join payment_providers p on p.resource = mine.resource
          returning id, payment_provider_id
      )
-     select mine.item_id, sent.payment_provider_id as provider_id from mine left join sent on sent.id = mine.attempt_id"
+     select mine.item_id, mine.claim as attempt, mine.token, sent.payment_provider_id as provider_id from mine left join sent on sent.id = mine.attempt_id"
 );
 
 /// Writes attempts that are about to be sent, with the checks before them: one statement, and so one commit.
@@ -174,7 +183,7 @@ const RECORD: &str = concat!(
     ledger::store::posting!("$30", "$31", "$32", "$33", "$34", "$35", "$36", "$37", "$38", "where (select ok from standing)"),
     "), ",
     events::store::recording!("$39", "$40", "$41", "$42", "$43", "$44", "$45", "$46", "where (select ok from standing)"),
-    "select item_id, is_answered, case
+    "select item_id, claim as attempt, token, is_answered, case
          when not (select ok from standing) then null
          when (select count(*) from answered) <> (select count(attempt_id) from mine) then refuse('the attempt is not open')
          when (select count(*) from ended) <> (select count(status) from mine)
@@ -183,12 +192,8 @@ const RECORD: &str = concat!(
 );
 
 /// Writes what became of attempts and payments, journals and events, and ends the items that have done their work: one
-/// statement. Returns the items whose claims stand, and whether their payments' keys were answered before; while one of them
-/// does not stand, nothing was written.
-pub(super) async fn record(
-    connection: &mut PgConnection,
-    records: &[&Record],
-) -> Result<HashMap<i64, bool>, sqlx::Error> {
+/// statement. Returns the claims that stand; while one of them does not, nothing was written.
+pub(super) async fn record(connection: &mut PgConnection, records: &[&Record]) -> Result<Vec<Stood>, sqlx::Error> {
     let (items, claims, tokens) = columns(records.iter().map(|record| &record.lease));
     let answers: Vec<Option<&Answered>> = column(records, |record| record.answered.as_ref());
     let ends: Vec<Option<&Ended>> = column(records, |record| record.ended.as_deref());
@@ -201,7 +206,7 @@ pub(super) async fn record(
     let ended = || ends.iter().copied().flatten();
     let lines = Lines::of(ended().filter_map(|end| end.journal.as_ref()));
     let told = Columns::of(ended().map(|end| &end.event));
-    let stand: Vec<(i64, bool, Option<bool>)> = sqlx::query_as(RECORD)
+    sqlx::query_as(RECORD)
         .bind(items)
         .bind(claims)
         .bind(tokens)
@@ -249,6 +254,5 @@ pub(super) async fn record(
         .bind(told.payload)
         .bind(told.created_at)
         .fetch_all(connection)
-        .await?;
-    Ok(stand.into_iter().map(|(item_id, is_answered, _)| (item_id, is_answered)).collect())
+        .await
 }

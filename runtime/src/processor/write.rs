@@ -10,9 +10,9 @@ use sqlx::postgres::PgConnection;
 
 use super::error::StepError;
 use super::record::{Fate, NewCheck, Record, Sending};
-use super::rows::{self, Sent};
+use super::rows::{self, Sent, Stood};
 use crate::database::Link;
-use crate::queue::{GivenBack, PAYMENTS, Parked};
+use crate::queue::{GivenBack, Lease, PAYMENTS, Parked};
 
 /// Writes every attempt whose claim stands: the id in `payment_providers` of each of them. The others are
 /// [`StepError::Lost`].
@@ -24,12 +24,13 @@ pub(super) async fn send(
     let mut connection = link.take().await?;
     let sent = rows::send(&mut connection, release, sendings).await?;
     link.keep(connection);
-    let by_item: HashMap<i64, Sent> = sent.into_iter().map(|sent| (sent.item_id, sent)).collect();
+    // By claim, not by item: an item that was claimed anew meanwhile may have both of its claims in one batch.
+    let by_claim: HashMap<Lease, Sent> = sent.into_iter().map(|sent| (sent.lease, sent)).collect();
     let no_row = |sending: &Sending| format!("provider {} has no row", sending.attempt.provider.resource);
     Ok(sendings
         .iter()
         .map(|sending| {
-            let sent = by_item.get(&sending.lease.item_id).ok_or(StepError::Lost)?;
+            let sent = by_claim.get(&sending.lease).ok_or(StepError::Lost)?;
             sent.provider_id.ok_or_else(|| StepError::Inconsistent(no_row(sending)))
         })
         .collect())
@@ -46,22 +47,24 @@ pub(super) async fn record(
     let mut held = records.to_vec();
     let mut stand = HashMap::new();
     while !held.is_empty() {
-        stand = record_if_all_stand(&mut connection, release, &held).await?;
-        if stand.len() == held.len() {
+        let stood = record_if_all_stand(&mut connection, release, &held).await?;
+        let all_stand = stood.len() == held.len();
+        stand = stood.into_iter().map(|stood| (stood.lease, stood.is_answered)).collect();
+        if all_stand {
             break;
         }
-        held.retain(|record| stand.contains_key(&record.lease.item_id));
+        held.retain(|record| stand.contains_key(&record.lease));
     }
     link.keep(connection);
-    Ok(records.iter().map(|record| stand.get(&record.lease.item_id).copied().ok_or(StepError::Lost)).collect())
+    Ok(records.iter().map(|record| stand.get(&record.lease).copied().ok_or(StepError::Lost)).collect())
 }
 
-/// The items whose claims stand, with what is known of their keys; while one of them does not, nothing was written.
+/// The claims that stand; while one of them does not, nothing was written.
 async fn record_if_all_stand(
     connection: &mut PgConnection,
     release: &str,
     records: &[&Record],
-) -> Result<HashMap<i64, bool>, sqlx::Error> {
+) -> Result<Vec<Stood>, sqlx::Error> {
     let is_common = |record: &&Record| record.check.is_none() && matches!(record.item, Fate::Keep | Fate::Complete);
     if records.iter().all(is_common) {
         return rows::record(connection, records).await;

@@ -40,7 +40,7 @@ impl Item {
 ///
 /// A claim is committed without waiting for the disk (over a lazy [`crate::database::Link`]), so a crash of the
 /// database may forget it, and its number be given out again. The token is drawn at random and is not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::FromRow)]
 pub struct Lease {
     /// Number of the row.
     pub item_id: i64,
