@@ -209,6 +209,7 @@ impl Bench {
         // What was left unwritten before would be written in the middle of this: the disk's time, and not a payment's.
         self.platform.sql("checkpoint").await?;
         tokio::task::spawn_blocking(nix::unistd::sync).await?;
+        self.tracker.forget_lags();
         let begin = Reading::take(&self.platform, &self.tracker).await?;
         let times = open_loop(Arc::clone(&self.load), rate, time).await?;
         self.events_delivered().await;

@@ -79,6 +79,11 @@ impl Tracker {
         millis(lag.value_at_quantile(quantile))
     }
 
+    /// Forgets the times so far: what is measured next goes at another rate.
+    pub(super) fn forget_lags(&self) {
+        self.event_lag.lock().unwrap_or_else(PoisonError::into_inner).reset();
+    }
+
     fn lag(&self, microseconds: u64) {
         let mut lag = self.event_lag.lock().unwrap_or_else(PoisonError::into_inner);
         lag.saturating_record(microseconds);
