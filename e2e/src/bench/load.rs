@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
@@ -42,19 +42,35 @@ pub(super) struct Load {
 /// What was not answered as it should be.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
-    pub(super) count: AtomicU64,
+    noted: Mutex<Noted>,
     pub(super) accepted_only: AtomicU64,
-    first: Mutex<Option<String>>,
+}
+
+/// How many, and the first of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Noted {
+    pub(super) count: u64,
+    pub(super) first: Option<String>,
 }
 
 impl Problems {
     fn note(&self, what: impl FnOnce() -> String) {
-        self.count.fetch_add(1, Ordering::Relaxed);
-        self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(what);
+        let mut noted = self.lock();
+        noted.count += 1;
+        noted.first.get_or_insert_with(what);
     }
 
-    pub(super) fn first(&self) -> Option<String> {
-        self.first.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(super) fn noted(&self) -> Noted {
+        self.lock().clone()
+    }
+
+    /// Forgets what was noted since.
+    pub(super) fn back_to(&self, noted: Noted) {
+        *self.lock() = noted;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -15,6 +15,7 @@ mod receiver;
 mod rows;
 mod run;
 mod statements;
+mod times;
 mod track;
 
 pub use run::{Options, run};

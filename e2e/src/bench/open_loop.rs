@@ -7,14 +7,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use hdrhistogram::Histogram;
 use tokio::{sync::mpsc, task::JoinSet};
 
-use super::{connection::Connection, load::Load, track::histogram};
+use super::{connection::Connection, load::Load, run::PROVIDER_MS, times::Times};
 use crate::chance::Chance;
 
-/// Payments come at random, `rate` a second on average, for a time. Returns the times of the answers in microseconds.
-pub(super) async fn open_loop(load: Arc<Load>, rate: f64, time: Duration) -> Result<Histogram<u64>> {
+/// Payments come at random, `rate` a second on average, for a time. Returns the times of the answers, less what the provider
+/// takes.
+pub(super) async fn open_loop(load: Arc<Load>, rate: f64, time: Duration) -> Result<Times> {
     let (due, mut arrivals) = mpsc::unbounded_channel();
     // A thread of its own: the runtime's timers are a millisecond coarse, which would count as the platform's time.
     let clock = std::thread::spawn(move || schedule(rate, time, &due));
@@ -37,11 +37,11 @@ pub(super) async fn open_loop(load: Arc<Load>, rate: f64, time: Duration) -> Res
         });
     }
     clock.join().ok().context("the clock of the load broke")?;
-    let mut times = histogram();
+    let mut own = Times::new();
     while let Some(time) = tasks.join_next().await {
-        times.saturating_record(u64::try_from(time??.as_micros()).unwrap_or(u64::MAX));
+        own.record(time??.saturating_sub(Duration::from_millis(PROVIDER_MS)));
     }
-    Ok(times)
+    Ok(own)
 }
 
 /// Arrivals of a Poisson process, the same in every run.

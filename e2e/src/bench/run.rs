@@ -19,10 +19,11 @@ use tokio::time::sleep;
 use super::{
     cost::{Cost, Reading},
     figures::{Figures, median},
-    load::{Load, closed_loop},
+    load::{Load, Noted, closed_loop},
     open_loop::open_loop,
     pgbench, receiver, rows, statements,
-    track::{Tracker, millis},
+    times::Times,
+    track::Tracker,
 };
 use crate::processes::{Layout, Platform, PostgresSettings, ProviderLayout};
 
@@ -47,8 +48,8 @@ pub struct Options {
     /// Merchants, each with an endpoint for events.
     #[arg(long, default_value_t = 4)]
     pub merchants: usize,
-    /// Users of each merchant, each with a card.
-    #[arg(long, default_value_t = 2_500)]
+    /// Users of each merchant, each with a card. Far fewer would pay often enough by chance to be stopped as fraud.
+    #[arg(long, default_value_t = 8_000)]
     pub users: usize,
     /// Payments at half of the maximum for ten minutes, to see that memory stays flat.
     #[arg(long)]
@@ -65,6 +66,14 @@ pub struct Options {
     /// Where the figures go.
     #[arg(long, value_name = "FILE", default_value = "target/bench/payments.json")]
     pub output: PathBuf,
+}
+
+/// Payments at a rate.
+struct Open {
+    /// What they took, less what the provider takes.
+    own: Times,
+    event_lag: Times,
+    cost: Cost,
 }
 
 /// Everything of a run.
@@ -86,8 +95,10 @@ pub async fn run(options: Options) -> Result<()> {
         let cost = match bench.options.rate {
             None => bench.product(time).await?,
             Some(rate) => {
-                let (own, cost) = bench.open_loop(rate, time).await?;
-                println!("own time p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms", own(0.5), own(0.9), own(0.99));
+                let Open { own, event_lag, cost } = bench.open_loop(rate, time).await?;
+                for (name, times) in [("own time", own), ("answer to event", event_lag)] {
+                    println!("{name} p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms", times.ms(0.5), times.ms(0.9), times.ms(0.99));
+                }
                 cost
             }
         };
@@ -153,8 +164,7 @@ impl Bench {
         let pgbench_tps = median(rounds.iter().map(|round| round.0).collect());
         let before = self.rss()?;
         let open_time = if self.options.long { Duration::from_secs(600) } else { time.max(Duration::from_secs(20)) };
-        let (own, _) = self.open_loop(maximum / 2.0, open_time).await?;
-        let (p50_ms, p99_ms) = (own(0.5), own(0.99));
+        let Open { own, event_lag, .. } = self.open_loop(maximum / 2.0, open_time).await?;
         let rss = self.rss()?;
         let growth = rss.iter().map(|(name, mib)| (name.clone(), mib - before.get(name).unwrap_or(mib))).collect();
         let statements = statements::look(self).await?;
@@ -167,11 +177,11 @@ impl Bench {
             pgbench_tps,
             ratio: maximum / pgbench_tps,
             cpu_ms_per_payment: median(costs.iter().map(Cost::own_cpu_ms).collect()),
-            p50_ms,
-            p99_ms,
+            p50_ms: own.ms(0.5),
+            p99_ms: own.ms(0.99),
             open_loop_per_second: maximum / 2.0,
-            event_lag_p50_ms: self.tracker.event_lag_ms(0.5),
-            event_lag_p99_ms: self.tracker.event_lag_ms(0.99),
+            event_lag_p50_ms: event_lag.ms(0.5),
+            event_lag_p99_ms: event_lag.ms(0.99),
             rss_mib: rss,
             rss_growth_mib: growth,
             clients: self.options.clients,
@@ -180,7 +190,7 @@ impl Bench {
             statements: statements.top,
             wal_bytes_per_payment: median(costs.iter().map(|cost| cost.wal_bytes).collect()),
             rounds,
-            problems: self.load.problems.count.load(Ordering::Relaxed),
+            problems: self.load.problems.noted().count,
             without_event: self.tracker.count().without_event,
             rows,
             machine: self.machine().await?,
@@ -200,22 +210,21 @@ impl Bench {
         clients.await??;
         self.events_delivered().await;
         let cost = begin.until(&end);
-        ensure!(cost.payments > 0.0, "no payment became whole: {:?}", self.load.problems.first());
+        ensure!(cost.payments > 0.0, "no payment became whole: {:?}", self.load.problems.noted().first);
         Ok(cost)
     }
 
-    /// Payments at a rate, for a time: quantiles of their own time in milliseconds, and what they cost.
-    async fn open_loop(&self, rate: f64, time: Duration) -> Result<(impl Fn(f64) -> f64 + use<>, Cost)> {
+    /// Payments at a rate, for a time.
+    async fn open_loop(&self, rate: f64, time: Duration) -> Result<Open> {
         // What was left unwritten before would be written in the middle of this: the disk's time, and not a payment's.
         self.platform.sql("checkpoint").await?;
         tokio::task::spawn_blocking(nix::unistd::sync).await?;
-        self.tracker.forget_lags();
+        self.tracker.take_lags();
         let begin = Reading::take(&self.platform, &self.tracker).await?;
-        let times = open_loop(Arc::clone(&self.load), rate, time).await?;
+        let own = open_loop(Arc::clone(&self.load), rate, time).await?;
         self.events_delivered().await;
         let end = Reading::take(&self.platform, &self.tracker).await?;
-        let own = move |quantile| millis(times.value_at_quantile(quantile)) - millis(PROVIDER_MS * 1000);
-        Ok((own, begin.until(&end)))
+        Ok(Open { own, event_lag: self.tracker.take_lags(), cost: begin.until(&end) })
     }
 
     /// What is still under way must not disturb what is measured next.
@@ -236,8 +245,8 @@ impl Bench {
 
     fn check(&self) -> Result<()> {
         let (problems, without_event) = (&self.load.problems, self.tracker.count().without_event);
-        let count = problems.count.load(Ordering::Relaxed);
-        ensure!(count == 0, "{count} payments were not answered with success; the first: {:?}", problems.first());
+        let Noted { count, first } = problems.noted();
+        ensure!(count == 0, "{count} payments were not answered with success; the first: {first:?}");
         ensure!(without_event == 0, "{without_event} payments were answered, and their events did not come");
         let late = problems.accepted_only.load(Ordering::Relaxed);
         if late > 0 {

@@ -3,13 +3,10 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use hdrhistogram::Histogram;
-
-/// Microseconds up to a minute.
-const MICROSECONDS_MAX: u64 = 60_000_000;
+use super::times::Times;
 
 #[derive(Debug, Default)]
 struct Halves {
@@ -22,8 +19,8 @@ struct Halves {
 #[derive(Debug)]
 pub(super) struct Tracker {
     halves: Mutex<Halves>,
-    /// From the answer to the event, in microseconds; 0 when the event came first.
-    event_lag: Mutex<Histogram<u64>>,
+    /// From the answer to the event; 0 when the event came first.
+    event_lag: Mutex<Times>,
 }
 
 /// What stands at a moment.
@@ -37,7 +34,7 @@ pub(super) struct Count {
 
 impl Tracker {
     pub(super) fn new() -> Self {
-        Self { halves: Mutex::default(), event_lag: Mutex::new(histogram()) }
+        Self { halves: Mutex::default(), event_lag: Mutex::new(Times::new()) }
     }
 
     pub(super) fn answered(&self, payment: u128) {
@@ -46,7 +43,7 @@ impl Tracker {
         if halves.told.remove(&payment).is_some() {
             halves.whole.insert(payment);
             drop(halves);
-            self.lag(0);
+            self.lag(Duration::ZERO);
         } else {
             halves.answered.insert(payment, now);
         }
@@ -62,7 +59,7 @@ impl Tracker {
         if let Some(answered) = halves.answered.remove(&payment) {
             halves.whole.insert(payment);
             drop(halves);
-            self.lag(u64::try_from(now.duration_since(answered).as_micros()).unwrap_or(MICROSECONDS_MAX));
+            self.lag(now.duration_since(answered));
         } else {
             halves.told.insert(payment, now);
         }
@@ -73,38 +70,22 @@ impl Tracker {
         Count { whole: halves.whole.len() as u64, without_event: halves.answered.len() as u64 }
     }
 
-    /// Time from answer to event so far, in milliseconds at this quantile.
-    pub(super) fn event_lag_ms(&self, quantile: f64) -> f64 {
-        let lag = self.event_lag.lock().unwrap_or_else(PoisonError::into_inner);
-        millis(lag.value_at_quantile(quantile))
+    /// Times from answer to event since the last call.
+    pub(super) fn take_lags(&self) -> Times {
+        std::mem::replace(&mut *self.lags(), Times::new())
     }
 
-    /// Forgets the times so far: what is measured next goes at another rate.
-    pub(super) fn forget_lags(&self) {
-        self.event_lag.lock().unwrap_or_else(PoisonError::into_inner).reset();
+    fn lag(&self, lag: Duration) {
+        self.lags().record(lag);
     }
 
-    fn lag(&self, microseconds: u64) {
-        let mut lag = self.event_lag.lock().unwrap_or_else(PoisonError::into_inner);
-        lag.saturating_record(microseconds);
+    fn lags(&self) -> MutexGuard<'_, Times> {
+        self.event_lag.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn halves(&self) -> MutexGuard<'_, Halves> {
         self.halves.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Of microseconds.
-pub(super) fn histogram() -> Histogram<u64> {
-    // The bounds are constants that the crate accepts; without them it grows as needed.
-    Histogram::new_with_bounds(1, MICROSECONDS_MAX, 3).unwrap_or_else(|_| unreachable!("constant bounds"))
-}
-
-/// Milliseconds with their decimals.
-pub(super) fn millis(microseconds: u64) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
-    let value = microseconds as f64 / 1000.0;
-    value
 }
 
 #[cfg(test)]

@@ -89,8 +89,8 @@ async fn events_of_a_payment_arrive_in_order_though_deliveries_fail() {
     })
     .await;
     ground.endpoint(&receiver.url()).await;
-    // Some fail four times in a row: that is hours, for a merchant.
-    dispatcher(&ground.test, Options { wait_factor: 0.001, ..hasty() });
+    // Some fail six times in a row: that is half a day, for a merchant.
+    dispatcher(&ground.test, Options { wait_factor: 0.00001, ..hasty() });
     let payments: Vec<PaymentId> = (0..40).map(|_| PaymentId::at(Utc::now())).collect();
     for sequences in [1..=2, 3..=3, 4..=5] {
         for payment in &payments {
