@@ -30,8 +30,12 @@ impl Default for Pace {
 impl Pace {
     /// Returns when it may. Whatever comes meanwhile goes with it.
     pub async fn batch(&mut self) {
-        let begin = self.begin(Instant::now());
-        tokio::time::sleep_until(begin).await;
+        let now = Instant::now();
+        let begin = self.begin(now);
+        // Timers go by whole milliseconds: to sleep until now is to sleep for one.
+        if begin > now {
+            tokio::time::sleep_until(begin).await;
+        }
     }
 
     /// The next batch: what waits, and what comes until it may begin. Empty when nothing comes any more.
