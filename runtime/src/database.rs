@@ -43,13 +43,12 @@ pub enum DatabaseError {
         reason: Reason,
     },
     /// A statement failed.
-    #[error("{doing}: {source}")]
+    #[error("{doing}: {}", explain(cause))]
     Statement {
         /// What was attempted.
         doing: &'static str,
-        /// What PostgreSQL or the way to it said.
-        #[source]
-        source: sqlx::Error,
+        /// What PostgreSQL or the way to it said. No `source`: the sentence holds it, and a log would say it again.
+        cause: sqlx::Error,
     },
 }
 
@@ -60,7 +59,7 @@ impl DatabaseError {
         match self {
             Self::Url => Reason::InvalidConfiguration,
             Self::Connect { reason, .. } => *reason,
-            Self::Statement { source, .. } => reason_of(source),
+            Self::Statement { cause, .. } => reason_of(cause),
         }
     }
 }
@@ -76,7 +75,7 @@ pub trait Doing<T> {
 
 impl<T> Doing<T> for Result<T, sqlx::Error> {
     fn doing(self, doing: &'static str) -> Result<T, DatabaseError> {
-        self.map_err(|source| DatabaseError::Statement { doing, source })
+        self.map_err(|cause| DatabaseError::Statement { doing, cause })
     }
 }
 

@@ -47,7 +47,7 @@ enum Command {
     Metrics(RoleArgs),
     /// Run all roles in one process, for a laptop
     All(RoleArgs),
-    /// Bring the database's schema to this version, and leave a report
+    /// Bring the database's schema to this version and leave a report, or look before
     Migrate(MigrateArgs),
     /// Change live settings
     #[command(subcommand)]
@@ -112,7 +112,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Processor(args) => serve(&[Role::Processor], args).await,
         Command::Metrics(args) => serve(&[Role::Metrics], args).await,
         Command::All(args) => serve(&Role::ALL, args).await,
-        Command::Migrate(args) => cli::job::reported(&migrate::run(&args).await),
+        Command::Migrate(args) => migrate::run(args).await,
         Command::Settings(command) => cli::job::reported(&settings::run(&command).await),
         Command::Simulator(args) => {
             simulator::run(args, shutdown::on_signal()?).await?;

@@ -140,7 +140,7 @@ async fn check_owner(connection: &mut PgConnection, owner: &str) -> Result<(), A
         Ok(Some(present)) if present == owner => Ok(()),
         Ok(Some(other)) => Err(ApplyError::OwnedByAnother(other)),
         Ok(None) => Err(ApplyError::NoSchema),
-        Err(DatabaseError::Statement { source, .. }) if is_undefined_table(&source) => Err(ApplyError::NoSchema),
+        Err(DatabaseError::Statement { cause, .. }) if is_undefined_table(&cause) => Err(ApplyError::NoSchema),
         Err(error) => Err(error.into()),
     }
 }

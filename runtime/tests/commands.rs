@@ -144,7 +144,7 @@ async fn health(admin: &str) -> Option<(u16, Health)> {
 async fn until_health(admin: &str, wanted: impl Fn(u16, &Health) -> bool) -> Health {
     let begin = Instant::now();
     let mut last = None;
-    while begin.elapsed() < Duration::from_secs(15) {
+    while begin.elapsed() < Duration::from_secs(60) {
         last = health(admin).await;
         match &last {
             Some((status, health)) if wanted(*status, health) => return health.clone(),

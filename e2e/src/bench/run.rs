@@ -97,7 +97,12 @@ pub async fn run(options: Options) -> Result<()> {
             Some(rate) => {
                 let Open { own, event_lag, cost } = bench.open_loop(rate, time).await?;
                 for (name, times) in [("own time", own), ("answer to event", event_lag)] {
-                    println!("{name} p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms", times.ms(0.5), times.ms(0.9), times.ms(0.99));
+                    println!(
+                        "{name} p50 {:.1} ms, p90 {:.1} ms, p99 {:.1} ms",
+                        times.ms(0.5),
+                        times.ms(0.9),
+                        times.ms(0.99)
+                    );
                 }
                 cost
             }

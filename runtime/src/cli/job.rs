@@ -10,8 +10,10 @@ use runtime_contract::{JobReport, Outcome};
 
 use super::SecretArgs;
 
-/// Which database, whose, and how long to wait for it.
+/// Which database, whose, and how long to wait for it. The group is what tells `purser migrate` whether they were given: clap fills
+/// it by itself only where nothing is flattened.
 #[derive(Args)]
+#[group(args = ["owner"])]
 pub(crate) struct DatabaseArgs {
     #[command(flatten)]
     pub(crate) secrets: SecretArgs,

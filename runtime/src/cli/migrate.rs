@@ -1,33 +1,79 @@
 //! `purser migrate`.
 
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use chrono::Utc;
-use clap::Args;
-use runtime::migrate::{self, Patience};
+use clap::{Args, Subcommand};
+use runtime::migrate::lint::{self, Finding};
+use runtime::migrate::{self, FileOutlook, LockOutlook, Outlook, Patience, Phase, State, Status};
 use runtime::report;
 use runtime_contract::{JobReport, Outcome, Reason};
+use serde::Serialize;
 
-use super::job::DatabaseArgs;
+use super::job::{self, DatabaseArgs};
+use super::table::Table;
+use super::{PATIENCE, PersonArgs};
 
 /// How long a command waits for another one that migrates.
 const LOCK_PATIENCE: Duration = Duration::from_secs(120);
+/// A person sooner wants to know that somebody else is at it.
+const PERSON_PATIENCE: Patience = Patience { connect: PATIENCE, lock: Duration::from_secs(10) };
 
 /// What `purser migrate` takes.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct MigrateArgs {
+    #[command(subcommand)]
+    command: Option<MigrateCommand>,
     #[command(flatten)]
-    database: DatabaseArgs,
+    apply: Option<DatabaseArgs>,
 }
 
-/// Brings the schema to this version.
-pub(crate) async fn run(args: &MigrateArgs) -> JobReport {
-    let url = match args.database.secrets.secrets().database_url() {
+/// What can be done about the schema.
+#[derive(Subcommand)]
+enum MigrateCommand {
+    /// Bring the schema to this version, and leave a report; what `purser migrate` alone does too
+    Apply(DatabaseArgs),
+    /// Say what is to be applied, what it locks and rewrites, and whether payments go on meanwhile. The files are run on
+    /// empty copies of the tables, in a schema that is dropped again. Exit code 1 when something is unsafe
+    Plan(PersonArgs),
+    /// Find what is unsafe in migration files: in those given, or else in this program's. Exit code 1 when something is
+    Lint(LintArgs),
+    /// Say where the database stands. Exit code 1 when this program cannot work with it
+    Status(PersonArgs),
+}
+
+/// What `purser migrate lint` takes.
+#[derive(Args)]
+struct LintArgs {
+    /// Files of SQL
+    files: Vec<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Does it.
+pub(crate) async fn run(args: MigrateArgs) -> anyhow::Result<ExitCode> {
+    match (args.command, args.apply) {
+        (Some(MigrateCommand::Apply(args)), _) | (None, Some(args)) => job::reported(&apply(&args).await),
+        (Some(MigrateCommand::Plan(args)), _) => plan(&args).await,
+        (Some(MigrateCommand::Lint(args)), _) => lint(&args),
+        (Some(MigrateCommand::Status(args)), _) => status(&args).await,
+        (None, None) => anyhow::bail!("say whose database it is: --owner NAMESPACE/NAME"),
+    }
+}
+
+async fn apply(args: &DatabaseArgs) -> JobReport {
+    let url = match args.secrets.secrets().database_url() {
         Ok(url) => url,
         Err(error) => return report::report(Outcome::Failed, Reason::InvalidConfiguration, &error.to_string()),
     };
-    let patience = Patience { connect: args.database.patience(), lock: LOCK_PATIENCE };
-    match migrate::run(&url, &args.database.owner, patience, Utc::now()).await {
+    let patience = Patience { connect: args.patience(), lock: LOCK_PATIENCE };
+    match migrate::run(&url, &args.owner, patience, Utc::now()).await {
         Ok(done) => {
             let message = format!(
                 "schema version {}: {} migrations applied, {} partitions made",
@@ -40,4 +86,115 @@ pub(crate) async fn run(args: &MigrateArgs) -> JobReport {
         }
         Err(error) => report::report(error.outcome(), error.reason(), &error.to_string()),
     }
+}
+
+async fn plan(args: &PersonArgs) -> anyhow::Result<ExitCode> {
+    let outlook = migrate::plan(&args.secrets.secrets().database_url()?, PERSON_PATIENCE).await?;
+    args.show(&outlook, plan_in_words)?;
+    Ok(exit_code(outlook.safe))
+}
+
+fn plan_in_words(outlook: &Outlook) -> String {
+    let Outlook { database_version, program_version, online, safe, files } = outlook;
+    if files.is_empty() {
+        return format!("nothing to apply: the schema is at version {database_version}");
+    }
+    let way = if *online { "online: payments go on" } else { "OFFLINE: writes must be refused meanwhile" };
+    let verdict = if *safe { "nothing is unsafe" } else { "UNSAFE" };
+    let head =
+        format!("schema version {database_version} to {program_version}, {} files; {way}; {verdict}", files.len());
+    files.iter().fold(head, |words, file| words + "\n\n" + &file_in_words(file))
+}
+
+fn file_in_words(file: &FileOutlook) -> String {
+    let phase = file.phase.map_or("no phase", Phase::as_str);
+    let transaction = if file.transaction { "in a transaction" } else { "without a transaction" };
+    let way = if file.online { "online" } else { "OFFLINE" };
+    let mut lines = vec![format!("{}: {phase}, {transaction}, {way}", file.name)];
+    for statement in &file.statements {
+        lines.push(format!("  line {}: {}", statement.line, statement.sql));
+        lines.extend(statement.locks.iter().map(lock_in_words));
+        lines.extend(statement.rewrites.iter().map(|table| format!("    writes all of {table} anew")));
+        lines.extend(statement.refused.iter().map(|why| format!("    REFUSED: {why}")));
+    }
+    lines.extend(file.findings.iter().map(|finding| format!("  UNSAFE, {}", finding_in_words(finding))));
+    lines.join("\n")
+}
+
+fn lock_in_words(lock: &LockOutlook) -> String {
+    let LockOutlook { table, mode, stops, rows } = lock;
+    let rows = rows.map_or_else(|| "rows not counted yet".to_owned(), |rows| format!("about {rows} rows"));
+    format!("    {mode} on {table} ({rows}): {}", stops.words())
+}
+
+/// A file, and what is unsafe in it.
+#[derive(Serialize)]
+struct Linted {
+    file: String,
+    findings: Vec<Finding>,
+}
+
+fn lint(args: &LintArgs) -> anyhow::Result<ExitCode> {
+    let read = |path: &PathBuf| {
+        let sql = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok(Linted { file: path.display().to_string(), findings: lint::lint(&sql, &[]) })
+    };
+    let linted: Vec<Linted> = if args.files.is_empty() {
+        lint::own().into_iter().map(|(file, findings)| Linted { file, findings }).collect()
+    } else {
+        args.files.iter().map(read).collect::<anyhow::Result<_>>()?
+    };
+    if args.json {
+        println!("{}", serde_json::to_string(&linted)?);
+    } else {
+        println!("{}", lint_in_words(&linted));
+    }
+    Ok(exit_code(linted.iter().all(|file| file.findings.is_empty())))
+}
+
+fn lint_in_words(linted: &[Linted]) -> String {
+    let found: Vec<String> = linted
+        .iter()
+        .flat_map(|Linted { file, findings }| {
+            findings.iter().map(move |finding| format!("{file}, {}", finding_in_words(finding)))
+        })
+        .collect();
+    if found.is_empty() { format!("{} files, nothing unsafe", linted.len()) } else { found.join("\n") }
+}
+
+fn finding_in_words(finding: &Finding) -> String {
+    let Finding { rule, line, says, help } = finding;
+    let help = help.as_ref().map(|help| format!(" {help}")).unwrap_or_default();
+    format!("line {line}: {says}{help} ({rule})")
+}
+
+async fn status(args: &PersonArgs) -> anyhow::Result<ExitCode> {
+    let status = migrate::status(&mut args.connect().await?).await?;
+    args.show(&status, status_in_words)?;
+    Ok(exit_code(matches!(status.state, State::Current | State::Pending)))
+}
+
+fn status_in_words(status: &Status) -> String {
+    let Status { owner, database_version, program_version, state, problem, applied, pending } = status;
+    let owner = owner.as_deref().unwrap_or("nobody yet");
+    let verdict = match (state, problem) {
+        (_, Some(problem)) => problem.clone(),
+        (State::Current, _) => "nothing to apply".to_owned(),
+        _ => format!("to apply: {}", pending.join(", ")),
+    };
+    let head = format!(
+        "schema version {database_version}, this program's {program_version}; the database belongs to {owner}\n{verdict}"
+    );
+    if applied.is_empty() {
+        return head;
+    }
+    let rows = applied.iter().fold(Table::new(&["VERSION", "WHAT", "APPLIED AT", "TOOK"]), |table, file| {
+        let at = file.applied_at.format("%Y-%m-%d %H:%M:%SZ").to_string();
+        table.row(vec![file.version.to_string(), file.description.clone(), at, format!("{} ms", file.took_ms)])
+    });
+    format!("{head}\n\n{rows}")
+}
+
+const fn exit_code(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -27,18 +27,17 @@ pub enum MigrateError {
     #[error(transparent)]
     Mismatch(#[from] Mismatch),
     /// The history cannot be read.
-    #[error("cannot read the history of migrations: {0}")]
-    History(#[source] sqlx::migrate::MigrateError),
+    #[error("cannot read the history of migrations: {}", said(.0))]
+    History(sqlx::migrate::MigrateError),
     /// A file failed; the database is as before it.
-    #[error("migration {version} ({description}) failed: {}", said(source))]
+    #[error("migration {version} ({description}) failed: {}", said(cause))]
     File {
         /// Its number.
         version: i64,
         /// What it does.
         description: String,
         /// What PostgreSQL said.
-        #[source]
-        source: sqlx::migrate::MigrateError,
+        cause: sqlx::migrate::MigrateError,
     },
 }
 
@@ -53,7 +52,7 @@ impl MigrateError {
             Self::Mismatch(_) => Reason::SchemaMismatch,
             Self::History(error) => cause(error).map_or(Reason::Internal, database::reason_of),
             // A connection lost half-way is no fault of the file.
-            Self::File { source, .. } => match cause(source).map(database::reason_of) {
+            Self::File { cause: error, .. } => match cause(error).map(database::reason_of) {
                 Some(Reason::DatabaseUnreachable) => Reason::DatabaseUnreachable,
                 _ => Reason::MigrationFailed,
             },
@@ -63,7 +62,7 @@ impl MigrateError {
     /// Whether the same command may work later by itself.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        let lock_not_had = matches!(self, Self::File { source, .. } if cause(source).is_some_and(database::is_outage));
+        let lock_not_had = matches!(self, Self::File { cause: error, .. } if cause(error).is_some_and(database::is_outage));
         match self.reason() {
             Reason::DatabaseUnreachable | Reason::MigrationLocked => Outcome::Retry,
             Reason::MigrationFailed if lock_not_had => Outcome::Retry,

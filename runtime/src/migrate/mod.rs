@@ -4,23 +4,31 @@
 //! first three have passed.
 
 mod error;
+mod files;
+pub mod lint;
+mod outlook;
 mod plan;
+mod rehearsal;
+mod statements;
+mod status;
 
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
-use sqlx::migrate::{Migrate, Migrator};
+use sqlx::migrate::{AppliedMigration, Migrate, Migration};
 use sqlx::{Connection, PgConnection};
 
 pub use error::MigrateError;
+pub use files::{Phase, schema_version};
+pub use outlook::{FileOutlook, LockOutlook, Outlook, StatementOutlook, Stops};
 pub use plan::Mismatch;
+pub use status::{AppliedFile, State, Status, status};
 
 use crate::database::{self, Doing};
 use crate::partitions;
+use files::FILES;
 
-/// The files, compiled into the program.
-static FILES: Migrator = sqlx::migrate!("../migrations");
 /// Where sqlx keeps the history.
 const HISTORY: &str = "_sqlx_migrations";
 /// Any number that no other part of the program locks.
@@ -69,10 +77,32 @@ pub async fn run(
     Ok(Migrated { schema_version: schema_version(), applied, partitions })
 }
 
-/// The version that this program brings a database to.
-#[must_use]
-pub fn schema_version() -> i64 {
-    FILES.iter().map(|file| file.version).max().unwrap_or(0)
+/// What [`run`] would do, without doing it.
+///
+/// # Errors
+/// [`MigrateError`]; also when there is no right to make a schema in the database, for the rehearsal.
+pub async fn plan(url: &SecretString, patience: Patience) -> Result<Outlook, MigrateError> {
+    let mut connection = database::connect(url, "purser migrate plan", patience.connect).await?;
+    take_lock(&mut connection, patience.lock).await?;
+    let history = history(&mut connection).await?;
+    let pending = plan::pending(&FILES.migrations, &history)?;
+    let applied: Vec<&Migration> = FILES.iter().filter(|file| !pending.contains(file)).collect();
+    let rows = status::rows(&mut connection).await?;
+    let rehearsed = rehearsal::rehearse(&mut connection, &applied, &pending).await?;
+    connection.close().await.doing("could not end the connection")?;
+    let version = history.iter().map(|done| done.version).max().unwrap_or(0);
+    Ok(outlook::outlook(version, &pending, &rehearsed, |table| rows.get(table).copied()))
+}
+
+/// What was applied; nothing in a database without a schema.
+async fn history(connection: &mut PgConnection) -> Result<Vec<AppliedMigration>, MigrateError> {
+    if !status::is_there(connection, HISTORY).await? {
+        return Ok(Vec::new());
+    }
+    if let Some(version) = connection.dirty_version(HISTORY).await.map_err(MigrateError::History)? {
+        return Err(Mismatch::Unfinished { version }.into());
+    }
+    connection.list_applied_migrations(HISTORY).await.map_err(MigrateError::History)
 }
 
 /// Polls rather than waits inside PostgreSQL: a waiting statement holds a snapshot, and the lock's holder may be
@@ -98,14 +128,7 @@ async fn take_lock(connection: &mut PgConnection, patience: Duration) -> Result<
 
 /// Refuses a database that belongs to another. One without a schema belongs to nobody yet.
 async fn check_owner(connection: &mut PgConnection, owner: &str) -> Result<(), MigrateError> {
-    let claimable: bool = sqlx::query_scalar("select to_regclass('platform_owner') is not null")
-        .fetch_one(&mut *connection)
-        .await
-        .doing("could not look for the owner")?;
-    if !claimable {
-        return Ok(());
-    }
-    match owner_of(connection).await? {
+    match status::owner(connection).await? {
         Some(other) if other != owner => Err(MigrateError::OwnedByAnother { owner: other }),
         _ => Ok(()),
     }
@@ -133,10 +156,7 @@ async fn claim(connection: &mut PgConnection, owner: &str) -> Result<(), Migrate
 
 async fn apply(connection: &mut PgConnection) -> Result<usize, MigrateError> {
     connection.ensure_migrations_table(HISTORY).await.map_err(MigrateError::History)?;
-    if let Some(version) = connection.dirty_version(HISTORY).await.map_err(MigrateError::History)? {
-        return Err(Mismatch::Unfinished { version }.into());
-    }
-    let applied = connection.list_applied_migrations(HISTORY).await.map_err(MigrateError::History)?;
+    let applied = history(connection).await?;
     let pending = plan::pending(&FILES.migrations, &applied)?;
     sqlx::query("set lock_timeout = '3s'").execute(&mut *connection).await.doing("could not limit waiting")?;
     for file in &pending {
@@ -145,7 +165,7 @@ async fn apply(connection: &mut PgConnection) -> Result<usize, MigrateError> {
     Ok(pending.len())
 }
 
-async fn apply_one(connection: &mut PgConnection, file: &sqlx::migrate::Migration) -> Result<(), MigrateError> {
+async fn apply_one(connection: &mut PgConnection, file: &Migration) -> Result<(), MigrateError> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -155,8 +175,8 @@ async fn apply_one(connection: &mut PgConnection, file: &sqlx::migrate::Migratio
                 tracing::info!(version = file.version, took_ms, "applied: {}", file.description);
                 return Ok(());
             }
-            Err(source) => {
-                MigrateError::File { version: file.version, description: file.description.to_string(), source }
+            Err(cause) => {
+                MigrateError::File { version: file.version, description: file.description.to_string(), cause }
             }
         };
         let lock_not_had = error.outcome() == runtime_contract::Outcome::Retry

@@ -132,7 +132,7 @@ async fn partitions_ahead(pool: &Pool) {
 async fn ensure_partitions(pool: &Pool) -> Result<Vec<String>, DatabaseError> {
     let acquired = pool.acquire().await;
     let mut connection =
-        acquired.map_err(|source| DatabaseError::Statement { doing: "could not get a connection", source })?;
+        acquired.map_err(|cause| DatabaseError::Statement { doing: "could not get a connection", cause })?;
     partitions::ensure(&mut connection, Utc::now()).await
 }
 
