@@ -11,6 +11,8 @@ pub const STALLED: &str = "Stalled";
 pub mod cluster {
     /// The Secrets named in the spec exist and have their keys.
     pub const SECRETS_AVAILABLE: &str = "SecretsAvailable";
+    /// Nothing waits for somebody to agree to it.
+    pub const APPROVED: &str = "Approved";
     /// The database schema is the one that the release needs.
     pub const SCHEMA_READY: &str = "SchemaReady";
     /// The live settings are in force.

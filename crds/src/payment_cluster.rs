@@ -1,6 +1,7 @@
 //! PaymentCluster: one payment platform, its database, its cache, its workloads.
 
 mod parts;
+mod rollout;
 mod status;
 
 use kube::{CustomResource, KubeSchema};
@@ -11,7 +12,8 @@ pub use parts::{
     LabelSelector, LocalReference, Metrics, OnDeadline, Processor, Providers, PullPolicy, RateLimit, ServiceType,
     Webhooks,
 };
-pub use status::{PaymentClusterStatus, ReleaseStatus, ReplicasStatus, SettingsStatus, Stage};
+pub use rollout::{Approval, Rollout};
+pub use status::{ApprovalStatus, PaymentClusterStatus, ReleaseStatus, ReplicasStatus, SettingsStatus, Stage};
 
 /// One payment platform: gateway, fraud check, processor and metrics of one version, on one PostgreSQL database and
 /// one Redis.
@@ -82,4 +84,7 @@ pub struct PaymentClusterSpec {
     /// How merchants are told of events.
     #[serde(default)]
     pub webhooks: Webhooks,
+    /// How a release goes forward.
+    #[serde(default)]
+    pub rollout: Rollout,
 }

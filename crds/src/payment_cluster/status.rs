@@ -45,6 +45,8 @@ fn never_observed() -> i64 {
 pub enum Stage {
     /// The spec, its Secrets and its providers are looked at.
     Validating,
+    /// Somebody has to agree to the release. Nothing is changed for it before.
+    AwaitingApproval,
     /// The schema is brought to the release's version.
     Migrating,
     /// The release's workloads start, beside those of the release before it.
@@ -57,13 +59,15 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in order.
-    pub const ALL: [Self; 5] = [Self::Validating, Self::Migrating, Self::Deploying, Self::Shifting, Self::Finished];
+    pub const ALL: [Self; 6] =
+        [Self::Validating, Self::AwaitingApproval, Self::Migrating, Self::Deploying, Self::Shifting, Self::Finished];
 
     /// The stage as it is shown.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Validating => "Validating",
+            Self::AwaitingApproval => "AwaitingApproval",
             Self::Migrating => "Migrating",
             Self::Deploying => "Deploying",
             Self::Shifting => "Shifting",
@@ -77,16 +81,19 @@ impl Stage {
         match (before, self) {
             // A new target starts over, from wherever the one before it was.
             (_, Self::Validating)
-            | (Self::Validating | Self::Migrating, Self::Migrating)
+            // What has begun is not asked about again.
+            | (Self::Validating | Self::AwaitingApproval, Self::AwaitingApproval)
+            | (Self::Validating | Self::AwaitingApproval | Self::Migrating, Self::Migrating)
             // The schema of the release that serves is there already: going back to it migrates nothing.
-            | (Self::Validating | Self::Migrating | Self::Deploying, Self::Deploying)
+            | (Self::Validating | Self::AwaitingApproval | Self::Migrating | Self::Deploying, Self::Deploying)
             | (Self::Deploying | Self::Shifting, Self::Shifting)
             // A changed spec rolls the pods of the release that serves.
             | (Self::Shifting | Self::Finished, Self::Deploying)
             | (Self::Deploying | Self::Shifting | Self::Finished, Self::Finished) => true,
-            (Self::Deploying | Self::Shifting | Self::Finished, Self::Migrating)
-            | (Self::Validating | Self::Migrating | Self::Finished, Self::Shifting)
-            | (Self::Validating | Self::Migrating, Self::Finished) => false,
+            (Self::Migrating | Self::Deploying | Self::Shifting | Self::Finished, Self::AwaitingApproval)
+            | (Self::Deploying | Self::Shifting | Self::Finished, Self::Migrating)
+            | (Self::Validating | Self::AwaitingApproval | Self::Migrating | Self::Finished, Self::Shifting)
+            | (Self::Validating | Self::AwaitingApproval | Self::Migrating, Self::Finished) => false,
         }
     }
 }
@@ -107,6 +114,22 @@ pub struct ReleaseStatus {
     /// Number of the newest migration in the database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_version: Option<i64>,
+    /// The approval that was given last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalStatus>,
+}
+
+/// An approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalStatus {
+    /// The version that was agreed to.
+    pub version: String,
+    /// Who wrote it into the spec, as Kubernetes names field managers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// When, as an RFC 3339 time.
+    pub at: String,
 }
 
 /// The live settings in force.
@@ -143,11 +166,12 @@ mod tests {
     fn the_table_of_stages_is_complete() {
         // One row per stage before, one column per stage after, in the order of `Stage::ALL`.
         let table = [
-            ("Validating", [true, true, true, false, false]),
-            ("Migrating", [true, true, true, false, false]),
-            ("Deploying", [true, false, true, true, true]),
-            ("Shifting", [true, false, true, true, true]),
-            ("Finished", [true, false, true, false, true]),
+            ("Validating", [true, true, true, true, false, false]),
+            ("AwaitingApproval", [true, true, true, true, false, false]),
+            ("Migrating", [true, false, true, true, false, false]),
+            ("Deploying", [true, false, false, true, true, true]),
+            ("Shifting", [true, false, false, true, true, true]),
+            ("Finished", [true, false, false, true, false, true]),
         ];
         for (before, (name, row)) in Stage::ALL.into_iter().zip(table) {
             assert_eq!(before.as_str(), name);

@@ -10,6 +10,7 @@ use runtime_contract::{Reason, Role, labels};
 use super::diagnosis::{self, Trouble};
 use super::observed::Observed;
 use super::plan::{Plan, rollout_of};
+use super::plan_approval;
 use super::providers;
 use super::step::{Truth, Verdict, WaitingOn};
 use super::validate;
@@ -23,6 +24,7 @@ pub fn of(observed: &Observed, plan: &Plan, failure: Option<&str>) -> Vec<(&'sta
     let roles = Role::ALL.map(|role| (condition_of(role), role_verdict(observed, plan, role)));
     let mut concerns = vec![
         (cluster::SECRETS_AVAILABLE, secrets(observed)),
+        (cluster::APPROVED, plan_approval::verdict(observed, plan.waiting_on.as_ref(), &plan.release)),
         (cluster::SCHEMA_READY, plan.schema_verdict.clone()),
         (cluster::SETTINGS_APPLIED, plan.settings_verdict.clone()),
         (cluster::PROVIDERS_READY, providers::verdict(&observed.providers, &observed.identity.namespace)),
@@ -202,7 +204,7 @@ fn held_up(observed: &Observed, plan: &Plan, target: &str) -> Option<(String, St
             unless_usual(&plan.schema_verdict)
         }
         WaitingOn::Settings => unless_usual(&plan.settings_verdict),
-        WaitingOn::Correction(_) | WaitingOn::Traffic => None,
+        WaitingOn::Correction(_) | WaitingOn::Approval { .. } | WaitingOn::Traffic => None,
     }
 }
 
@@ -215,7 +217,7 @@ fn ready(observed: &Observed, plan: &Plan, concerns: &[(&str, Verdict)]) -> Verd
         cluster::SETTINGS_APPLIED => plan.settings.is_none(),
         cluster::PROVIDERS_READY => !providers::is_any_usable(&observed.providers),
         cluster::DATABASE_REACHABLE => verdict.truth == Truth::False,
-        cluster::CACHE_REACHABLE => false,
+        cluster::APPROVED | cluster::CACHE_REACHABLE => false,
         _ => !verdict.is_true(),
     });
     if let Some((reason, message)) = plan.stalled.as_ref().filter(|_| !serves) {
@@ -257,7 +259,7 @@ mod tests {
     #[test]
     fn every_condition_is_set_at_the_first_look() {
         let names: Vec<_> = verdicts(&fixtures::observed(|_| {})).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), 13);
+        assert_eq!(names.len(), 14);
         assert_eq!(names[..3], ["Ready", "Reconciling", "Stalled"]);
     }
 

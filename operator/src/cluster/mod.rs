@@ -12,6 +12,7 @@ pub mod fixtures;
 pub mod observe;
 pub mod observed;
 pub mod plan;
+pub mod plan_approval;
 pub mod plan_migration;
 pub mod plan_settings;
 pub mod providers;

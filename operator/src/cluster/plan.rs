@@ -1,6 +1,6 @@
 //! From what is wanted and what is there to the next steps. ★ Pure: the same world gives the same plan.
 //!
-//! A release goes Validating → Migrating → Deploying → Shifting → Finished. Each pass looks at the whole world anew,
+//! A release goes Validating → (AwaitingApproval →) Migrating → Deploying → Shifting → Finished. Each pass looks at the whole world anew,
 //! so an operator that died anywhere is followed by one that goes on there.
 
 use std::time::Duration;
@@ -12,6 +12,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use runtime_contract::{Role, labels};
 
 use super::observed::Observed;
+use super::plan_approval::{self, Gate};
 use super::plan_migration::{self, Migration};
 use super::plan_settings;
 use super::prune;
@@ -64,10 +65,18 @@ pub fn plan(validated: Result<&Validated, &Problem>, observed: &Observed, now: T
     if before.target.as_deref() != Some(&cluster.release.version) {
         return new_target(cluster, observed, before);
     }
-    let migration = plan_migration::plan(cluster, observed, &before, now);
     let serving = Release { version: before.current.clone().unwrap_or_else(|| cluster.release.version.clone()) };
+    let before = match plan_approval::gate(cluster, observed, &before, now) {
+        Gate::Open(release) => release,
+        Gate::Closed(waiting_on) => {
+            let at_rest = plan_migration::at_rest(cluster, observed, &before, now);
+            let migration = Migration { waiting_on: Some(waiting_on), ..at_rest };
+            return before_deploying(Stage::AwaitingApproval, cluster, observed, migration, &serving, now);
+        }
+    };
+    let migration = plan_migration::plan(cluster, observed, &before, now);
     if !migration.is_done {
-        return migrating(cluster, observed, migration, &serving, now);
+        return before_deploying(Stage::Migrating, cluster, observed, migration, &serving, now);
     }
     deploying(cluster, observed, migration, &serving, now)
 }
@@ -90,7 +99,9 @@ fn settings_before(observed: &Observed) -> Option<SettingsStatus> {
     observed.cluster.status.as_ref()?.settings.clone()
 }
 
-fn stage_before(observed: &Observed) -> Stage {
+/// The stage that was told last.
+#[must_use]
+pub fn stage_before(observed: &Observed) -> Stage {
     observed.cluster.status.as_ref().and_then(|status| status.stage).unwrap_or(Stage::Validating)
 }
 
@@ -128,7 +139,9 @@ fn new_target(cluster: &Validated, observed: &Observed, before: ReleaseStatus) -
     }
 }
 
-fn migrating(
+/// The release that serves is kept as it is, while nothing but the schema changes for the one that is wanted.
+fn before_deploying(
+    stage: Stage,
     cluster: &Validated,
     observed: &Observed,
     migration: Migration,
@@ -155,7 +168,7 @@ fn migrating(
     let kept_releases = [Some(serving.version.as_str()), Some(cluster.release.version.as_str())];
     all.extend(prune::steps(observed, &shared, &keep, &kept_releases, None, serves));
     Plan {
-        stage: Stage::Migrating,
+        stage,
         waiting_on,
         steps: all,
         release,

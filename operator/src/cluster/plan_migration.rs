@@ -41,32 +41,15 @@ pub struct Migration {
 /// What comes next for the migrations of the wanted release.
 #[must_use]
 pub fn plan(cluster: &Validated, observed: &Observed, before: &ReleaseStatus, now: Timestamp) -> Migration {
-    let attempts = attempts(observed, |job| {
-        job.annotation(ATTEMPT).is_some()
-            && component(job) == Some(migration::COMPONENT)
-            && job.release.as_deref() == Some(&cluster.release.version)
-    });
-    let latest = attempt::latest(&attempts).map(|latest| (Kind::Job, latest.name.clone()));
-    // A migration that runs is never stopped half-way, whatever is wanted in the meantime, and never gets company.
-    let running = running(observed, now);
-    let still_runs: Vec<_> = running.iter().filter_map(|pod| job_of(observed, pod)).collect();
-    let mut part = Migration {
-        is_done: true,
-        steps: Vec::new(),
-        keep: latest.into_iter().chain(still_runs).collect(),
-        verdict: verdict_at_rest(before),
-        waiting_on: None,
-        stalled: None,
-        release: before.clone(),
-    };
+    let mut part = at_rest(cluster, observed, before, now);
     // The release that serves stands on the schema already, whatever was added to it since.
     if [&before.migrated, &before.current].contains(&&Some(cluster.release.version.clone())) {
         return part;
     }
     part.is_done = false;
     part.waiting_on = Some(WaitingOn::Migration);
-    match next(&attempts, &migration::inputs(cluster), now) {
-        Next::Start(number) => match running.first() {
+    match next(&attempts_of(cluster, observed), &migration::inputs(cluster), now) {
+        Next::Start(number) => match running(observed, now).first() {
             Some(pod) => {
                 let message = format!(
                     "pod \"{}\" runs an earlier migration; it is left to its end before that of this release starts",
@@ -108,6 +91,33 @@ pub fn plan(cluster: &Validated, observed: &Observed, before: &ReleaseStatus, no
         }
     }
     part
+}
+
+/// The migrations when nothing is to be done about them now. One that runs is never stopped half-way, whatever is wanted in the
+/// meantime, and never gets company.
+#[must_use]
+pub fn at_rest(cluster: &Validated, observed: &Observed, before: &ReleaseStatus, now: Timestamp) -> Migration {
+    let attempts = attempts_of(cluster, observed);
+    let latest = attempt::latest(&attempts).map(|latest| (Kind::Job, latest.name.clone()));
+    let still_runs = running(observed, now).into_iter().filter_map(|pod| job_of(observed, pod));
+    Migration {
+        is_done: true,
+        steps: Vec::new(),
+        keep: latest.into_iter().chain(still_runs).collect(),
+        verdict: verdict_at_rest(before),
+        waiting_on: None,
+        stalled: None,
+        release: before.clone(),
+    }
+}
+
+/// The migration Jobs of the wanted release.
+fn attempts_of(cluster: &Validated, observed: &Observed) -> Vec<Attempt> {
+    attempts(observed, |job| {
+        job.annotation(ATTEMPT).is_some()
+            && component(job) == Some(migration::COMPONENT)
+            && job.release.as_deref() == Some(&cluster.release.version)
+    })
 }
 
 fn start(part: &mut Migration, cluster: &Validated, number: u32) {

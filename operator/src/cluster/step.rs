@@ -39,6 +39,13 @@ pub enum Step {
 pub enum WaitingOn {
     /// The spec or a Secret must be put right.
     Correction(String),
+    /// Somebody has to agree to the release.
+    Approval {
+        /// The release.
+        version: String,
+        /// What was agreed to instead.
+        instead: Option<String>,
+    },
     /// The migrations run.
     Migration,
     /// The migrations failed and will be tried again.
@@ -57,6 +64,10 @@ impl fmt::Display for WaitingOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Correction(message) => f.write_str(message),
+            Self::Approval { version, instead } => {
+                write!(f, "release {version} waits for approval: set spec.rollout.approvedVersion to {version}")?;
+                instead.as_ref().map_or(Ok(()), |instead| write!(f, " (it is {instead})"))
+            }
             Self::Migration => f.write_str("the migration Job runs"),
             Self::MigrationRetry => f.write_str("the migrations failed and are tried again"),
             Self::MigrationCorrection => f.write_str("the migrations failed; something has to be changed first"),

@@ -62,7 +62,8 @@ impl MigrateError {
     /// Whether the same command may work later by itself.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        let lock_not_had = matches!(self, Self::File { cause: error, .. } if cause(error).is_some_and(database::is_outage));
+        let lock_not_had =
+            matches!(self, Self::File { cause: error, .. } if cause(error).is_some_and(database::is_outage));
         match self.reason() {
             Reason::DatabaseUnreachable | Reason::MigrationLocked => Outcome::Retry,
             Reason::MigrationFailed if lock_not_had => Outcome::Retry,
