@@ -1,5 +1,6 @@
 //! The definitions, the chart and the operator against a real API server, without a node: nothing runs but what a test starts.
 
+mod approval;
 mod chart;
 mod fixture;
 mod operator;

@@ -63,7 +63,7 @@ async fn malformed(stage: &Stage, kind: &str, field: &str, object: Value) -> Res
     Ok(())
 }
 
-async fn has_event(stage: &Stage, kind: &str, name: &str, reason: &str) -> Result<bool> {
+pub(crate) async fn has_event(stage: &Stage, kind: &str, name: &str, reason: &str) -> Result<bool> {
     let events = stage.object("apis/events.k8s.io/v1", "events").await?.context("no list of events")?;
     Ok(events["items"].as_array().into_iter().flatten().any(|event| {
         event["regarding"]["kind"] == kind && event["regarding"]["name"] == name && event["reason"] == reason

@@ -3,8 +3,9 @@
 use crds::Stage;
 use crds::payment_cluster::{Approval, ApprovalStatus, ReleaseStatus};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
 use kube::ResourceExt;
+use serde_json::json;
 
 use super::observed::Observed;
 use super::plan::stage_before;
@@ -12,7 +13,7 @@ use super::step::{Verdict, WaitingOn};
 use super::validate::Validated;
 
 /// Where `rollout.approvedVersion` is in the fields that somebody manages.
-const FIELD: &str = "/f:spec/f:rollout/f:approvedVersion";
+const FIELD: [&str; 3] = ["f:spec", "f:rollout", "f:approvedVersion"];
 
 /// What stands between a release and its begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,14 +45,27 @@ pub fn gate(cluster: &Validated, observed: &Observed, before: &ReleaseStatus, no
 
 /// Who agreed, as far as Kubernetes knows: whoever manages the field.
 fn approval(version: &str, observed: &Observed, now: Timestamp) -> ApprovalStatus {
-    let owns =
-        |entry: &&ManagedFieldsEntry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer(FIELD).is_some());
-    let entry = observed.cluster.managed_fields().iter().find(owns);
+    let entry = observed.cluster.managed_fields().iter().find(|entry| holds_approval(entry));
     ApprovalStatus {
         version: version.to_owned(),
         by: entry.and_then(|entry| entry.manager.clone()),
         at: entry.and_then(|entry| entry.time.as_ref()).map_or(now, |time| time.0).to_string(),
     }
+}
+
+fn holds_approval(entry: &ManagedFieldsEntry) -> bool {
+    let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
+    FIELD.iter().try_fold(fields, |fields, name| Some(Some(fields?.get(name)?))).flatten().is_some()
+}
+
+/// Whether an entry tells who approved a release. Of such a one nothing else is kept.
+pub fn keep_approval(entry: &mut ManagedFieldsEntry) -> bool {
+    let holds = holds_approval(entry);
+    if holds {
+        let [spec, rollout, approved] = FIELD;
+        entry.fields_v1 = Some(FieldsV1(json!({ spec: { rollout: { approved: {} } } })));
+    }
+    holds
 }
 
 /// The condition Approved.
@@ -74,8 +88,6 @@ pub fn verdict(observed: &Observed, waiting_on: Option<&WaitingOn>, release: &Re
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::cluster::fixtures::{self, World};
     use crate::cluster::step::Step;
