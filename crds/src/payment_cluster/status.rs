@@ -114,7 +114,7 @@ pub struct ReleaseStatus {
     /// Number of the newest migration in the database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_version: Option<i64>,
-    /// The approval that was given last.
+    /// The approval of the target; none when it needs none, or nobody has agreed yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalStatus>,
 }

@@ -125,7 +125,8 @@ fn correction(problem: &Problem, observed: &Observed) -> Plan {
 /// A new release is written down before anything is done for it.
 fn new_target(cluster: &Validated, observed: &Observed, before: ReleaseStatus) -> Plan {
     let settings = settings_before(observed);
-    let release = ReleaseStatus { target: Some(cluster.release.version.clone()), ..before };
+    // Who agreed to this version before it was given up for another one did not agree to it now.
+    let release = ReleaseStatus { target: Some(cluster.release.version.clone()), approval: None, ..before };
     Plan {
         stage: Stage::Validating,
         waiting_on: None,

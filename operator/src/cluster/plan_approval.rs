@@ -163,6 +163,9 @@ mod tests {
         want(&mut world, "0.3.0", Some("0.2.0"));
         world.pass();
         assert_eq!(world.pass().stage, Stage::AwaitingApproval);
+        want(&mut world, "0.2.0", None);
+        world.pass();
+        assert_eq!(world.pass().stage, Stage::AwaitingApproval, "it was given up meanwhile");
         want(&mut world, "0.1.0", None);
         world.pass();
         assert_ne!(world.pass().stage, Stage::AwaitingApproval, "what serves needs nobody's word");

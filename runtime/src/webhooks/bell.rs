@@ -58,7 +58,7 @@ impl Bell {
 /// Tells all dispatchers that events of a merchant were committed, from a process that has none. After the commit, and
 /// never a failure: dispatchers look for themselves.
 pub async fn announce(pool: &Pool, merchant: MerchantId) {
-    tell(pool, &merchant.as_uuid().to_string()).await;
+    announce_all(pool, [merchant]).await;
 }
 
 /// The same of several.
@@ -74,7 +74,7 @@ pub async fn announce_change(pool: &Pool, endpoint: WebhookEndpointId) {
     tell(pool, &format!("endpoint:{}", endpoint.as_uuid())).await;
 }
 
-pub(super) async fn tell(pool: &Pool, word: &str) {
+async fn tell(pool: &Pool, word: &str) {
     if let Err(error) = notify(pool, CHANNEL, word).await {
         tracing::debug!(%error, "dispatchers were not told; they look for themselves");
     }

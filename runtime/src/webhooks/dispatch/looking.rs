@@ -13,9 +13,6 @@ use super::post::Target;
 use crate::ids::MerchantId;
 use crate::webhooks::bell::{self, Heard};
 
-/// A notification holds 8000 bytes, and an id with its comma 37.
-const IDS_MAX: usize = 200;
-
 impl Dispatcher {
     /// Events were committed by this process.
     pub(super) async fn rung(&mut self) {
@@ -167,11 +164,10 @@ impl Dispatcher {
 
     /// Tells other processes of what was committed here for endpoints that they own. Not waited for.
     pub(super) fn tell_others(&mut self) {
-        let merchants: Vec<String> =
-            self.knowledge.take_to_tell().iter().map(|merchant| merchant.as_uuid().to_string()).collect();
-        for ids in merchants.chunks(IDS_MAX) {
-            let (pool, payload) = (self.app.pool.clone(), ids.join(","));
-            tokio::spawn(async move { bell::tell(&pool, &payload).await });
+        let merchants = self.knowledge.take_to_tell();
+        if !merchants.is_empty() {
+            let pool = self.app.pool.clone();
+            tokio::spawn(async move { bell::announce_all(&pool, merchants).await });
         }
     }
 
@@ -192,10 +188,8 @@ impl Dispatcher {
         leases::renew(&self.app.pool, &self.name, self.options.lease, &figures).await?;
         let endpoints: Vec<Uuid> = self.owned.keys().copied().collect();
         leases::release(&self.app.pool, &self.name, &endpoints).await?;
-        let merchants: HashSet<String> = self.owned.values().map(|o| o.merchant.as_uuid().to_string()).collect();
-        for ids in merchants.into_iter().collect::<Vec<_>>().chunks(IDS_MAX) {
-            bell::tell(&self.app.pool, &ids.join(",")).await;
-        }
+        let merchants: HashSet<MerchantId> = self.owned.values().map(|owned| owned.merchant).collect();
+        bell::announce_all(&self.app.pool, merchants).await;
         Ok(())
     }
 }
