@@ -5,10 +5,11 @@
 
 mod support;
 
-use runtime::migrate::{self, MigrateError, Mismatch, Outlook, Patience, State, Stops};
+use runtime::migrate::{self, FileOutlook, MigrateError, Mismatch, Outlook, Patience, State, Stops};
 use secrecy::SecretString;
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::migrate::{Migration, MigrationType};
+use sqlx::{AssertSqlSafe, PgConnection, SqlSafeStr};
 use support::process::{purser, run};
 use support::{OWNER, PATIENCE, connection, empty_database, migrated_database};
 
@@ -67,6 +68,68 @@ async fn what_a_killed_plan_left_behind_is_dropped() {
     as_before(&mut connection, 18).await;
     assert!(plan(&url).await.unwrap().safe);
     assert!(!schemas(&mut connection).await.contains(&"purser_rehearsal".to_owned()));
+}
+
+#[tokio::test]
+async fn a_plan_waits_for_no_real_table() {
+    let url = migrated_database().await;
+    as_before(&mut connection(&url).await, 10).await;
+    let mut busy = connection(&url).await;
+    sqlx::raw_sql("begin; lock table transactions, merchants, users in access exclusive mode")
+        .execute(&mut busy)
+        .await
+        .unwrap();
+    assert!(plan(&url).await.unwrap().safe);
+}
+
+#[tokio::test]
+async fn nothing_to_apply_needs_no_right_to_rehearse() {
+    let url = migrated_database().await;
+    let role = "create role reads_history login password 'word'; grant select on _sqlx_migrations to reads_history";
+    sqlx::raw_sql(role).execute(&mut connection(&url).await).await.unwrap();
+    let own = format!("{}:{}@", support::server::USER, support::server::PASSWORD);
+    let outlook = plan(&url.replace(&own, "reads_history:word@")).await.unwrap();
+    assert!(outlook.files.is_empty() && outlook.safe && outlook.online);
+}
+
+/// The plan for a file that follows this program's own, and whether `users` has the column `extra` afterwards.
+async fn plan_with(sql: &'static str) -> (FileOutlook, bool) {
+    let url = migrated_database().await;
+    let files = sqlx::migrate!("../migrations").migrations;
+    let next = Migration::new(9_999, "next".into(), MigrationType::Simple, sql.into_sql_str(), false);
+    let files: Vec<Migration> = files.iter().cloned().chain([next]).collect();
+    let outlook = migrate::plan_files(&SecretString::from(url.as_str()), &files, PATIENCE).await.unwrap();
+    let mut connection = connection(&url).await;
+    let query =
+        "select exists (select from pg_attribute where attrelid = 'public.users'::regclass and attname = 'extra')";
+    let changed = sqlx::query_scalar(query).fetch_one(&mut connection).await.unwrap();
+    assert!(!schemas(&mut connection).await.contains(&"purser_rehearsal".to_owned()));
+    (outlook.files.into_iter().next().unwrap(), changed)
+}
+
+#[tokio::test]
+async fn a_file_that_reaches_for_real_tables_is_refused_and_undone() {
+    for sql in [
+        "-- phase: expand\nalter table public.users add column extra int;",
+        "-- phase: expand\nset search_path = public;\nalter table users add column extra int;",
+    ] {
+        let (file, changed) = plan_with(sql).await;
+        let refused = file.statements.last().unwrap().refused.clone().unwrap();
+        assert!(refused.contains("public.users"), "{refused}");
+        assert!(!changed && !file.online, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_anew_is_seen_also_in_partitions() {
+    let (file, _) =
+        plan_with("-- phase: expand\nalter table transactions add column extra float8 default random();").await;
+    assert_eq!(file.statements[0].rewrites, ["transactions"]);
+    assert!(!file.online);
+    let (file, _) = plan_with("-- phase: expand\nalter table users add column extra int default 7;").await;
+    assert!(file.online && file.statements[0].rewrites.is_empty(), "{file:?}");
+    let (file, _) = plan_with("-- phase: expand\nupdate users set email = email;").await;
+    assert_eq!(file.statements[0].locks[0].stops, Stops::SameRows);
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Rollout {
-    /// Whether somebody has to agree to a new version before anything is changed for it, its schema included.
+    /// Whether somebody has to agree to a new version before it is begun, its schema included. Everything else in the spec is
+    /// followed at once, by the release that serves.
     pub approval: Approval,
     /// The version that was agreed to. Another one than `version` agrees to nothing.
     #[schemars(length(max = 18))]

@@ -44,6 +44,8 @@ pub(super) struct Load {
 pub(super) struct Problems {
     noted: Mutex<Noted>,
     pub(super) accepted_only: AtomicU64,
+    /// The database was restarted: whoever is told to send the same again is told right.
+    pub(super) may_retry: AtomicBool,
 }
 
 /// How many, and the first of them.
@@ -62,11 +64,6 @@ impl Problems {
 
     pub(super) fn noted(&self) -> Noted {
         self.lock().clone()
-    }
-
-    /// Forgets what was noted since.
-    pub(super) fn back_to(&self, noted: Noted) {
-        *self.lock() = noted;
     }
 
     fn lock(&self) -> MutexGuard<'_, Noted> {
@@ -108,6 +105,7 @@ impl Load {
                         self.problems.accepted_only.fetch_add(1, Ordering::Relaxed);
                         self.tracker.answered(payment);
                     }
+                    (503, _) if self.problems.may_retry.load(Ordering::Relaxed) => {}
                     _ => self.problems.note(|| format!("status {}: {}", answer.status, answer.shown())),
                 }
                 true

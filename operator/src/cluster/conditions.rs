@@ -24,7 +24,7 @@ pub fn of(observed: &Observed, plan: &Plan, failure: Option<&str>) -> Vec<(&'sta
     let roles = Role::ALL.map(|role| (condition_of(role), role_verdict(observed, plan, role)));
     let mut concerns = vec![
         (cluster::SECRETS_AVAILABLE, secrets(observed)),
-        (cluster::APPROVED, plan_approval::verdict(observed, plan.waiting_on.as_ref(), &plan.release)),
+        (cluster::APPROVED, plan_approval::verdict(observed, plan.stage, &plan.release)),
         (cluster::SCHEMA_READY, plan.schema_verdict.clone()),
         (cluster::SETTINGS_APPLIED, plan.settings_verdict.clone()),
         (cluster::PROVIDERS_READY, providers::verdict(&observed.providers, &observed.identity.namespace)),
@@ -74,7 +74,12 @@ fn role_verdict(observed: &Observed, plan: &Plan, role: Role) -> Verdict {
     let rollout = shown_rollout(observed, plan, role);
     let trouble = shown_release(plan).and_then(|release| trouble(observed, role, &release.version));
     let Rollout { wanted, available, .. } = rollout;
-    let is_moving = plan.stage != Stage::Finished;
+    let is_moving = match plan.stage {
+        Stage::Finished => false,
+        // The release that serves is at rest while another one waits.
+        Stage::AwaitingApproval => plan.release.current.is_none(),
+        _ => true,
+    };
     match (available, trouble) {
         (0, Some(trouble)) => Verdict::no(trouble.reason, trouble.message),
         (0, None) if is_moving => Verdict::no("Starting", "no pod is ready yet"),

@@ -2,7 +2,7 @@
 
 use crds::{PaymentCluster, PaymentProvider, Stage};
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use runtime_contract::{JobReport, Outcome, Reason, labels};
 use serde_json::{Value, json};
@@ -120,6 +120,12 @@ impl World {
 
     pub(crate) fn plan(&self) -> Plan {
         plan::plan(validate::validate(&self.observed).as_ref(), &self.observed, self.now)
+    }
+
+    /// A condition as the next report would have it.
+    pub(crate) fn condition(&self, name: &str) -> Condition {
+        let status = report::build(&self.observed, &self.plan(), None, self.now);
+        status.conditions.into_iter().find(|found| found.type_ == name).unwrap()
     }
 
     /// One pass: plan, apply, report. The world's own actors do not move.

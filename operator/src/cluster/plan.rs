@@ -150,16 +150,23 @@ fn before_deploying(
     now: Timestamp,
 ) -> Plan {
     let Migration { steps, mut keep, verdict, waiting_on, stalled, release, is_done: _ } = migration;
-    let shared = workloads::shared(cluster, serving);
-    let mut all = differences(cluster, observed, &shared);
+    let of_serving = Validated { release: serving.clone(), ..cluster.clone() };
+    let serves = release.current.is_some();
+    let wanted = match stage {
+        // That may take days, in which the release that serves is looked after as at rest.
+        Stage::AwaitingApproval if serves => {
+            [workloads::shared(&of_serving, serving), workloads::of_release(&of_serving)].concat()
+        }
+        Stage::AwaitingApproval => Vec::new(),
+        _ => workloads::shared(cluster, serving),
+    };
+    let mut all = differences(&of_serving, observed, &wanted);
     all.extend(steps);
     let before = settings_before(observed);
     let mut settings_verdict = plan_settings::verdict_at_rest(before.as_ref());
     let mut settings = before;
     // However long a migration takes or fails, a provider of the release that serves can be switched off.
-    let serves = release.current.is_some();
     if serves {
-        let of_serving = Validated { release: serving.clone(), ..cluster.clone() };
         let part = plan_settings::plan(&of_serving, observed, settings.as_ref(), now);
         all.extend(part.steps);
         keep.extend(part.keep);
@@ -167,7 +174,7 @@ fn before_deploying(
         settings = part.status;
     }
     let kept_releases = [Some(serving.version.as_str()), Some(cluster.release.version.as_str())];
-    all.extend(prune::steps(observed, &shared, &keep, &kept_releases, None, serves));
+    all.extend(prune::steps(observed, &wanted, &keep, &kept_releases, None, serves));
     Plan {
         stage,
         waiting_on,

@@ -35,12 +35,11 @@ pub fn gate(cluster: &Validated, observed: &Observed, before: &ReleaseStatus, no
     if has_begun || serves || needs_none || before.approval.as_ref().is_some_and(|given| given.version == *version) {
         return Gate::Open(before.clone());
     }
-    let approved = cluster.spec.rollout.approved_version.as_ref();
-    if approved == Some(version) {
+    if cluster.spec.rollout.approved_version.as_ref() == Some(version) {
         let approval = Some(approval(version, observed, now));
         return Gate::Open(ReleaseStatus { approval, ..before.clone() });
     }
-    Gate::Closed(WaitingOn::Approval { version: version.clone(), instead: approved.cloned() })
+    Gate::Closed(waiting_on(observed))
 }
 
 /// Who agreed, as far as Kubernetes knows: whoever manages the field.
@@ -68,22 +67,31 @@ pub fn keep_approval(entry: &mut ManagedFieldsEntry) -> bool {
     holds
 }
 
-/// The condition Approved.
+/// The condition Approved. It is about the wanted version, and never true before it was looked at.
 #[must_use]
-pub fn verdict(observed: &Observed, waiting_on: Option<&WaitingOn>, release: &ReleaseStatus) -> Verdict {
-    if let Some(waiting @ WaitingOn::Approval { .. }) = waiting_on {
-        return Verdict::no("ApprovalRequired", waiting.to_string());
-    }
-    match &release.approval {
-        Some(ApprovalStatus { version, by, at }) => {
+pub fn verdict(observed: &Observed, stage: Stage, release: &ReleaseStatus) -> Verdict {
+    let spec = &observed.cluster.spec;
+    let given = release.approval.as_ref().filter(|given| given.version == spec.version);
+    match (given, stage) {
+        (Some(ApprovalStatus { version, by, at }), _) => {
             let by = by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
             Verdict::yes("Approved", format!("release {version} was approved{by} at {at}"))
         }
-        None if observed.cluster.spec.rollout.approval == Approval::NotRequired => {
+        (None, _) if spec.rollout.approval == Approval::NotRequired => {
             Verdict::yes("NotRequired", "releases need no approval")
         }
-        None => Verdict::yes("NothingToApprove", "no release waits for approval"),
+        (None, _) if release.current.as_ref() == Some(&spec.version) => {
+            Verdict::yes("NothingToApprove", "no release waits for approval")
+        }
+        (None, Stage::Validating) => Verdict::unknown(stage.as_str(), "the release was not looked at yet"),
+        (None, Stage::AwaitingApproval) => Verdict::no("ApprovalRequired", waiting_on(observed).to_string()),
+        (None, _) => Verdict::yes("NothingToApprove", "the release had begun before approval was required"),
     }
+}
+
+fn waiting_on(observed: &Observed) -> WaitingOn {
+    let spec = &observed.cluster.spec;
+    WaitingOn::Approval { version: spec.version.clone(), instead: spec.rollout.approved_version.clone() }
 }
 
 #[cfg(test)]
@@ -92,6 +100,7 @@ mod tests {
     use crate::cluster::fixtures::{self, World};
     use crate::cluster::step::Step;
     use crate::owned::Kind;
+    use crate::secrets::SecretState;
 
     /// A platform at rest of which a new version is wanted, with approval.
     fn wanted(version: &str, approved: Option<&str>) -> World {
@@ -122,9 +131,8 @@ mod tests {
         let status = world.observed.cluster.status.clone().unwrap();
         let waits = "release 0.2.0 waits for approval: set spec.rollout.approvedVersion to 0.2.0 (it is 0.1.0)";
         assert_eq!(status.waiting_on.as_deref(), Some(waits));
-        let condition = |name: &str| status.conditions.iter().find(|found| found.type_ == name).unwrap();
-        assert_eq!((condition("Approved").status.as_str(), condition("Ready").status.as_str()), ("False", "True"));
-        assert_eq!(condition("Reconciling").reason, "AwaitingApproval");
+        let statuses = ["Approved", "Ready", "Reconciling"].map(|name| world.condition(name).status);
+        assert_eq!(statuses, ["False", "True", "True"]);
     }
 
     #[test]
@@ -155,6 +163,33 @@ mod tests {
     }
 
     #[test]
+    fn the_release_that_serves_is_looked_after_while_another_one_waits() {
+        let mut world = wanted("0.2.0", None);
+        world.run_until(|plan| plan.stage == Stage::AwaitingApproval);
+        let gateway = "payments-gateway-0-1-0";
+        world.observed.live.retain(|live| live.name != gateway || live.kind != Kind::Deployment);
+        assert_eq!(world.condition("GatewayAvailable").reason, "Unavailable");
+        world.pass();
+        assert!(world.names(Kind::Deployment).contains(&gateway), "what was deleted is made again");
+        let template = |world: &mut World| world.live_mut(Kind::Deployment, gateway).body["spec"]["template"].clone();
+        let before = template(&mut world);
+        world.observed.providers[0].credentials = fixtures::present("2");
+        world.pass();
+        assert_ne!(template(&mut world), before, "a new credential reaches it");
+        assert_eq!(world.names(Kind::Deployment).len(), 4);
+    }
+
+    #[test]
+    fn nothing_counts_as_approved_that_nobody_has_looked_at() {
+        let mut world = wanted("0.2.0", None);
+        assert_eq!(world.plan().stage, Stage::Validating);
+        assert_eq!(world.condition("Approved").status, "Unknown");
+        world.run_until(|plan| plan.stage == Stage::AwaitingApproval);
+        world.observed.database_secret = SecretState::Missing;
+        assert_eq!(world.condition("Approved").reason, "ApprovalRequired", "while something else is wrong as well");
+    }
+
+    #[test]
     fn an_approval_is_for_one_version_and_is_not_asked_for_again() {
         let mut world = wanted("0.2.0", Some("0.2.0"));
         world.run_until(|plan| plan.stage == Stage::Migrating);
@@ -179,6 +214,6 @@ mod tests {
         for _ in 0..5 {
             world.pass();
         }
-        assert_eq!((world.names(Kind::Job).len(), world.names(Kind::Deployment).len()), (0, 0));
+        assert_eq!(world.writes, 0, "nothing is made for it");
     }
 }

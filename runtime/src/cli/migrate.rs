@@ -137,7 +137,7 @@ struct Linted {
 fn lint(args: &LintArgs) -> anyhow::Result<ExitCode> {
     let read = |path: &PathBuf| {
         let sql = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(Linted { file: path.display().to_string(), findings: lint::lint(&sql, &[]) })
+        Ok(Linted { file: path.display().to_string(), findings: lint::lint_file(&sql) })
     };
     let linted: Vec<Linted> = if args.files.is_empty() {
         lint::own().into_iter().map(|(file, findings)| Linted { file, findings }).collect()

@@ -91,13 +91,13 @@ pub fn lint(sql: &str, reviewed: &[Rule]) -> Vec<Finding> {
     findings
 }
 
-/// Indexes that are built while others write: PostgreSQL does not do that within a transaction. squawk's own rule lets a file of
-/// one statement pass, which does not stand in a transaction where squawk comes from.
+/// What lets others write meanwhile: PostgreSQL does not do that within a transaction. squawk's own rule is about indexes that are
+/// made, and lets a file of one statement pass, which does not stand in a transaction where squawk comes from.
 fn concurrent(sql: &str) -> impl Iterator<Item = Finding> {
     split(sql).into_iter().filter(Statement::is_concurrent).map(|statement| Finding {
         rule: Rule::BanConcurrentIndexCreationInTransaction.to_string(),
         line: statement.line,
-        says: "an index cannot be built concurrently within a transaction".to_owned(),
+        says: "nothing can be done concurrently within a transaction".to_owned(),
         help: Some("Give it a file of its own that begins with `-- no-transaction`.".to_owned()),
     })
 }
@@ -106,6 +106,13 @@ fn concurrent(sql: &str) -> impl Iterator<Item = Finding> {
 #[must_use]
 pub fn own() -> Vec<(String, Vec<Finding>)> {
     FILES.iter().map(|file| (name(file), lint(file.sql.as_str(), &reviewed(file.version)))).collect()
+}
+
+/// What is unsafe in a file; one of this program's own is known by its content.
+#[must_use]
+pub fn lint_file(sql: &str) -> Vec<Finding> {
+    let own = FILES.iter().find(|file| file.sql.as_str() == sql);
+    lint(sql, &own.map(|file| reviewed(file.version)).unwrap_or_default())
 }
 
 /// What was looked at in a released file, and found right.
@@ -135,6 +142,7 @@ mod tests {
             ("alter table a add constraint f foreign key (b) references d (e);", "adding-foreign-key-constraint"),
             ("alter table a alter column b set not null;", "adding-not-nullable-field"),
             ("create index concurrently i on a (b);", "ban-concurrent-index-creation-in-transaction"),
+            ("drop index concurrently i;", "ban-concurrent-index-creation-in-transaction"),
         ] {
             for phase in ["expand", "contract"] {
                 let found = rules(&format!("-- phase: {phase}\n{statement}"));

@@ -82,13 +82,24 @@ pub async fn run(
 /// # Errors
 /// [`MigrateError`]; also when there is no right to make a schema in the database, for the rehearsal.
 pub async fn plan(url: &SecretString, patience: Patience) -> Result<Outlook, MigrateError> {
+    plan_files(url, &FILES.migrations, patience).await
+}
+
+/// The same with other files.
+///
+/// # Errors
+/// As [`plan`].
+pub async fn plan_files(url: &SecretString, files: &[Migration], patience: Patience) -> Result<Outlook, MigrateError> {
     let mut connection = database::connect(url, "purser migrate plan", patience.connect).await?;
     take_lock(&mut connection, patience.lock).await?;
     let history = history(&mut connection).await?;
-    let pending = plan::pending(&FILES.migrations, &history)?;
-    let applied: Vec<&Migration> = FILES.iter().filter(|file| !pending.contains(file)).collect();
+    let pending = plan::pending(files, &history)?;
+    let applied: Vec<&Migration> = files.iter().filter(|file| !pending.contains(file)).collect();
     let rows = status::rows(&mut connection).await?;
-    let rehearsed = rehearsal::rehearse(&mut connection, &applied, &pending).await?;
+    let rehearsed = match &pending[..] {
+        [] => Vec::new(),
+        pending => rehearsal::rehearse(&mut connection, &applied, pending).await?,
+    };
     connection.close().await.doing("could not end the connection")?;
     let version = history.iter().map(|done| done.version).max().unwrap_or(0);
     Ok(outlook::outlook(version, &pending, &rehearsed, |table| rows.get(table).copied()))

@@ -77,6 +77,8 @@ pub struct LockOutlook {
 pub enum Stops {
     /// Only others that change the schema.
     Nobody,
+    /// Whoever writes the same rows.
+    SameRows,
     /// Whoever writes.
     Writes,
     /// Whoever writes or reads.
@@ -87,6 +89,7 @@ impl Stops {
     fn by(mode: &str) -> Self {
         match mode {
             "AccessExclusiveLock" => Self::ReadsAndWrites,
+            "RowExclusiveLock" => Self::SameRows,
             "ShareLock" | "ShareRowExclusiveLock" | "ExclusiveLock" => Self::Writes,
             _ => Self::Nobody,
         }
@@ -97,6 +100,7 @@ impl Stops {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Nobody => "stops nobody",
+            Self::SameRows => "stops writes of the rows that it writes",
             Self::Writes => "stops writes",
             Self::ReadsAndWrites => "stops reads and writes",
         }
@@ -145,14 +149,17 @@ fn file_outlook(file: &Migration, rehearsed: &[Rehearsed], rows: impl Fn(&str) -
             refused: seen.refused.clone(),
         })
         .collect();
-    let phase = Phase::of(sql);
+    let (phase, findings) = (Phase::of(sql), lint(sql, &reviewed(file.version)));
+    // What was not seen to the end, nobody knows.
+    let is_seen = rehearsed.len() == split(sql).len();
+    let is_harmless = |statement: &StatementOutlook| statement.rewrites.is_empty() && statement.refused.is_none();
     FileOutlook {
         version: file.version,
         name: files::name(file),
         phase,
         transaction: !file.no_tx,
-        online: phase == Some(Phase::Expand) && statements.iter().all(|statement| statement.rewrites.is_empty()),
-        findings: lint(sql, &reviewed(file.version)),
+        online: phase == Some(Phase::Expand) && is_seen && findings.is_empty() && statements.iter().all(is_harmless),
+        findings,
         statements,
     }
 }
@@ -199,11 +206,19 @@ mod tests {
     }
 
     #[test]
+    fn a_file_with_a_finding_is_offline() {
+        let locking = file("-- phase: expand\ncreate index i on a (b);");
+        let outlook = outlook(98, &[&locking], &[vec![seen(&[("a", "ShareLock")], &[])]], |_| None);
+        assert!(!outlook.online && !outlook.safe);
+    }
+
+    #[test]
     fn a_file_that_is_refused_is_not_safe_and_what_follows_is_still_listed() {
         let (first, second) = (file("-- phase: expand\nselect 1/0;"), file("-- phase: expand\nselect 1;"));
         let refused = Rehearsed { refused: Some("division by zero".into()), ..Rehearsed::default() };
         let outlook = outlook(98, &[&first, &second], &[vec![refused]], |_| None);
         assert!(!outlook.safe && outlook.files.len() == 2);
+        assert!(outlook.files.iter().all(|file| !file.online), "what was not seen may be anything");
         assert_eq!(outlook.files[0].statements[0].refused.as_deref(), Some("division by zero"));
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use squawk_syntax::ast::{self, AstNode};
-use squawk_syntax::{Parse, SourceFile};
+use squawk_syntax::{Parse, SourceFile, SyntaxKind};
 
 /// One statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,12 +12,12 @@ pub(super) struct Statement {
     pub(super) line: usize,
     /// Its text.
     pub(super) sql: String,
-    /// Where it says that it builds an index while others write, which cannot be done within a transaction.
+    /// Where it says that others may write meanwhile, which cannot be done within a transaction.
     concurrently: Option<Range<usize>>,
 }
 
 impl Statement {
-    /// Whether it builds an index while others write.
+    /// Whether it lets others write meanwhile.
     pub(super) const fn is_concurrent(&self) -> bool {
         self.concurrently.is_some()
     }
@@ -42,17 +42,15 @@ impl Statement {
     }
 }
 
-/// The statements of a file; what cannot be understood is left to PostgreSQL to refuse.
+/// The statements of a file. What cannot be understood is not among them: lint finds it.
 pub(super) fn split(sql: &str) -> Vec<Statement> {
     let parsed: Parse<SourceFile> = SourceFile::parse(sql);
     let statement = |statement: ast::Stmt| {
         let node = statement.syntax();
         let first = node.children_with_tokens().find(|part| !part.kind().is_trivia())?;
         let (begin, end) = (usize::from(first.text_range().start()), usize::from(node.text_range().end()));
-        let word = match &statement {
-            ast::Stmt::CreateIndex(index) => index.concurrently_token(),
-            _ => None,
-        };
+        let mut words = node.descendants_with_tokens().filter_map(|part| part.into_token());
+        let word = words.find(|word| word.kind() == SyntaxKind::CONCURRENTLY_KW);
         let concurrently = word.map(|word| {
             let range = word.text_range();
             usize::from(range.start()) - begin..usize::from(range.end()) - begin
@@ -81,6 +79,14 @@ mod tests {
         assert_eq!(lines, [(3, false), (5, false), (6, true)]);
         assert!(statements[1].sql.starts_with("create function") && statements[1].sql.contains("select 1;"));
         assert_eq!(statements[2].alone(), "create index  c on a (b);");
+        for concurrent in [
+            "drop index concurrently a;",
+            "reindex table concurrently a;",
+            "alter table a detach partition b concurrently;",
+        ] {
+            assert!(split(concurrent)[0].is_concurrent(), "{concurrent}");
+        }
+        assert!(!split("comment on table a is 'concurrently';")[0].is_concurrent());
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, RawPathParams, State};
@@ -23,7 +23,7 @@ use super::reply::Reply;
 use super::{admin, notify, paypal, stripe};
 use crate::providers::stripe as stripe_adapter;
 
-/// How late a timer is: it goes by whole milliseconds, and ends after the one that follows its time.
+/// How late a timer is when little happens: it goes by whole milliseconds, and ends after the one that follows its time.
 const TIMER_LATENESS: Duration = Duration::from_millis(1);
 
 /// A question, which changes nothing.
@@ -148,8 +148,9 @@ async fn carry_out(provider: Arc<Provider>, request: Write, stored_fault: Option
             }
         }
     }
-    if let Some(latency) = provider.latency().checked_sub(TIMER_LATENESS) {
-        tokio::time::sleep(latency).await;
+    let end = Instant::now() + provider.latency();
+    while let Some(left) = end.checked_duration_since(Instant::now()) {
+        tokio::time::sleep(left.saturating_sub(TIMER_LATENESS)).await;
     }
     let decline = (action == "charge").then(|| provider.plan().decline()).flatten();
     let charging = Charging { now: Utc::now().timestamp(), key: key.as_ref().map(|key| key.key.clone()), decline };
