@@ -1,10 +1,9 @@
 //! A temporary control plane for tests: real etcd, API server and controller manager, but no node.
 
 use std::{
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, Stdio},
-    sync::Mutex,
+    sync::{LazyLock, Mutex},
     time::Duration,
 };
 
@@ -15,6 +14,7 @@ use crate::{
     cluster::{self, Component, Pki, Ports, Programs, SERVER_ADDRESSES, Settings, certificates, config_files},
     command,
     paths::Paths,
+    processes,
     progress::wait_for,
 };
 
@@ -156,18 +156,16 @@ impl ControlPlane {
     }
 }
 
-/// Ports that nobody uses at this moment. All are held until the last is known, so that they differ.
+/// Ports of this process' control planes. None of them is one that the kernel gives to an outgoing connection meanwhile.
+static FREE: LazyLock<Mutex<processes::Ports>> = LazyLock::new(Mutex::default);
+
 fn free_ports() -> Result<Ports> {
-    let mut held = Vec::new();
-    for _ in 0..5 {
-        held.push(TcpListener::bind("127.0.0.1:0").context("no free port")?);
-    }
-    let mut ports = Vec::new();
-    for listener in &held {
-        ports.push(listener.local_addr()?.port());
-    }
-    let [api, etcd, etcd_peer, controller_manager, scheduler] = ports[..] else {
-        return Err(anyhow!("no free ports"));
-    };
-    Ok(Ports { api, etcd, etcd_peer, controller_manager, scheduler })
+    let mut free = FREE.lock().map_err(|_| anyhow!("the ports are poisoned"))?;
+    Ok(Ports {
+        api: free.take()?,
+        etcd: free.take()?,
+        etcd_peer: free.take()?,
+        controller_manager: free.take()?,
+        scheduler: free.take()?,
+    })
 }
