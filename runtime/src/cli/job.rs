@@ -8,7 +8,7 @@ use clap::Args;
 use runtime::{config, report};
 use runtime_contract::{JobReport, Outcome};
 
-use super::SecretArgs;
+use super::{SecretArgs, exit_code};
 
 /// Which database, whose, and how long to wait for it. The group is what tells `purser migrate` whether they were given: clap fills
 /// it by itself only where nothing is flattened.
@@ -43,5 +43,5 @@ fn owner(text: &str) -> Result<String, String> {
 /// Leaves the report where the operator finds it.
 pub(crate) fn reported(report: &JobReport) -> anyhow::Result<ExitCode> {
     report::write(report).context("cannot write the report")?;
-    Ok(if report.outcome == Outcome::Succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(exit_code(report.outcome == Outcome::Succeeded))
 }

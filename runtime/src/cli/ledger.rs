@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use runtime::ledger::verify::{self, Verification};
 
-use super::PersonArgs;
+use super::{PersonArgs, exit_code};
 
 /// What can be done with the ledger.
 #[derive(Subcommand)]
@@ -26,7 +26,7 @@ pub(crate) async fn run(LedgerCommand::Verify(args): LedgerCommand) -> anyhow::R
     let mut connection = args.person.connect().await?;
     let verification = verify::verify(&mut connection).await?;
     args.person.show(&verification, words)?;
-    Ok(if verification.sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(exit_code(verification.sound))
 }
 
 fn words(verification: &Verification) -> String {

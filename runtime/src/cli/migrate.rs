@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::job::{self, DatabaseArgs};
 use super::table::Table;
-use super::{PATIENCE, PersonArgs};
+use super::{PATIENCE, PersonArgs, exit_code, show};
 
 /// How long a command waits for another one that migrates.
 const LOCK_PATIENCE: Duration = Duration::from_secs(120);
@@ -144,11 +144,7 @@ fn lint(args: &LintArgs) -> anyhow::Result<ExitCode> {
     } else {
         args.files.iter().map(read).collect::<anyhow::Result<_>>()?
     };
-    if args.json {
-        println!("{}", serde_json::to_string(&linted)?);
-    } else {
-        println!("{}", lint_in_words(&linted));
-    }
+    show(args.json, &linted, |linted| lint_in_words(linted))?;
     Ok(exit_code(linted.iter().all(|file| file.findings.is_empty())))
 }
 
@@ -193,8 +189,4 @@ fn status_in_words(status: &Status) -> String {
         table.row(vec![file.version.to_string(), file.description.clone(), at, format!("{} ms", file.took_ms)])
     });
     format!("{head}\n\n{rows}")
-}
-
-const fn exit_code(good: bool) -> ExitCode {
-    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -55,6 +55,21 @@ pub(crate) struct PersonArgs {
     secrets: SecretArgs,
 }
 
+/// Shows a result: as JSON, or in words.
+pub(crate) fn show<T: Serialize>(json: bool, result: &T, words: impl FnOnce(&T) -> String) -> anyhow::Result<()> {
+    if json {
+        println!("{}", serde_json::to_string(result)?);
+    } else {
+        println!("{}", words(result).trim_end());
+    }
+    Ok(())
+}
+
+/// How a command ends that asks whether something is so.
+pub(crate) const fn exit_code(good: bool) -> ExitCode {
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 /// Who does something, and why: kept with what was done.
 #[derive(Args)]
 pub(crate) struct ActorArgs {
@@ -91,11 +106,7 @@ impl PersonArgs {
 
     /// Shows a result: as JSON, or in words.
     pub(crate) fn show<T: Serialize>(&self, result: &T, words: impl FnOnce(&T) -> String) -> anyhow::Result<ExitCode> {
-        if self.json {
-            println!("{}", serde_json::to_string(result)?);
-        } else {
-            println!("{}", words(result).trim_end());
-        }
+        show(self.json, result, words)?;
         Ok(ExitCode::SUCCESS)
     }
 

@@ -139,7 +139,10 @@ fn file_outlook(file: &Migration, rehearsed: &[Rehearsed], rows: impl Fn(&str) -
         stops: Stops::by(mode),
         rows: rows(table),
     };
-    let touching = split(sql).into_iter().zip(rehearsed).filter(|(_, seen)| **seen != Rehearsed::default());
+    let all = split(sql);
+    // What was not seen to the end, nobody knows.
+    let is_seen = rehearsed.len() == all.len();
+    let touching = all.into_iter().zip(rehearsed).filter(|(_, seen)| **seen != Rehearsed::default());
     let statements: Vec<StatementOutlook> = touching
         .map(|(statement, seen)| StatementOutlook {
             line: statement.line,
@@ -150,8 +153,6 @@ fn file_outlook(file: &Migration, rehearsed: &[Rehearsed], rows: impl Fn(&str) -
         })
         .collect();
     let (phase, findings) = (Phase::of(sql), lint(sql, &reviewed(file.version)));
-    // What was not seen to the end, nobody knows.
-    let is_seen = rehearsed.len() == split(sql).len();
     let is_harmless = |statement: &StatementOutlook| statement.rewrites.is_empty() && statement.refused.is_none();
     FileOutlook {
         version: file.version,
