@@ -83,7 +83,9 @@ pub fn verdict(observed: &Observed, stage: Stage, release: &ReleaseStatus) -> Ve
         (None, _) if release.current.as_ref() == Some(&spec.version) => {
             Verdict::yes("NothingToApprove", "no release waits for approval")
         }
-        (None, Stage::Validating) => Verdict::unknown(stage.as_str(), "the release was not looked at yet"),
+        (None, _) if stage == Stage::Validating || release.target.as_ref() != Some(&spec.version) => {
+            Verdict::unknown(Stage::Validating.as_str(), "the release was not looked at yet")
+        }
         (None, Stage::AwaitingApproval) => Verdict::no("ApprovalRequired", waiting_on(observed).to_string()),
         (None, _) => Verdict::yes("NothingToApprove", "the release had begun before approval was required"),
     }
@@ -187,6 +189,11 @@ mod tests {
         world.run_until(|plan| plan.stage == Stage::AwaitingApproval);
         world.observed.database_secret = SecretState::Missing;
         assert_eq!(world.condition("Approved").reason, "ApprovalRequired", "while something else is wrong as well");
+
+        let mut world = wanted("0.2.0", None);
+        world.observed.database_secret = SecretState::Missing;
+        assert_eq!(world.pass().stage, Stage::Finished, "nothing is begun while something is wrong");
+        assert_eq!(world.condition("Approved").status, "Unknown");
     }
 
     #[test]
