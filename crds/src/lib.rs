@@ -2,6 +2,7 @@
 
 #![expect(unreachable_pub, reason = "the derive `KubeSchema` copies public types into functions")]
 
+pub mod annotations;
 pub mod conditions;
 pub mod duration;
 pub mod payment_cluster;

@@ -1,7 +1,9 @@
 //! PaymentCluster: one payment platform, its database, its cache, its workloads.
 
 mod parts;
+mod release;
 mod rollout;
+mod stage;
 mod status;
 
 use kube::{CustomResource, KubeSchema};
@@ -12,8 +14,13 @@ pub use parts::{
     LabelSelector, LocalReference, Metrics, OnDeadline, Processor, Providers, PullPolicy, RateLimit, ServiceType,
     Webhooks,
 };
-pub use rollout::{Approval, Rollout};
-pub use status::{ApprovalStatus, PaymentClusterStatus, ReleaseStatus, ReplicasStatus, SettingsStatus, Stage};
+pub use release::{
+    AbandonedRelease, ApprovalStatus, KeptRelease, ReleaseFiguresStatus, ReleaseRecord, ReleaseResult, ReleaseStatus,
+    ShiftStatus, WhyAbandoned,
+};
+pub use rollout::{Approval, CanaryStep, Rollout, Sla, Strategy};
+pub use stage::Stage;
+pub use status::{PaymentClusterStatus, ReplicasStatus, SettingsStatus};
 
 /// One payment platform: gateway, fraud check, processor and metrics of one version, on one PostgreSQL database and
 /// one Redis.
@@ -87,4 +94,7 @@ pub struct PaymentClusterSpec {
     /// How a release goes forward.
     #[serde(default)]
     pub rollout: Rollout,
+    /// What a release has to keep to.
+    #[serde(default)]
+    pub sla: Sla,
 }

@@ -282,6 +282,7 @@ fn config(fraud_port: u16) -> RuntimeConfig {
         environment: Environment::Staging,
         fraud: FraudConfig { url, deadline_ms: 50, on_deadline: OnDeadline::Flag },
         webhooks: WebhooksConfig { allow_private_addresses: true },
+        pods: None,
     }
 }
 

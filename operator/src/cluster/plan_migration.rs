@@ -1,5 +1,6 @@
 //! The migrations' part of a plan. ★ Pure.
 
+use crds::annotations;
 use crds::payment_cluster::ReleaseStatus;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
@@ -77,7 +78,7 @@ pub fn plan(cluster: &Validated, observed: &Observed, before: &ReleaseStatus, no
             let message = format!(
                 "{}; once the cause is gone, give the PaymentCluster's annotation {} a new value",
                 report.message,
-                migration::RETRY
+                annotations::RETRY
             );
             part.stalled = Some((reason.clone(), message.clone()));
             part.verdict = Verdict::no(&reason, message);

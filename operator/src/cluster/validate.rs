@@ -6,8 +6,8 @@ use runtime_contract::{CacheTtl, ProviderSettings, Role};
 
 use super::observed::Observed;
 use super::providers;
-use crate::migration;
 use crate::names::{Identity, Release};
+use crds::annotations;
 
 /// A spec that can be planned with, every text in it read.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct Validated {
     pub provider_webhooks: Vec<(String, SecretKey)>,
     /// The versions of the Secrets.
     pub secret_revisions: SecretRevisions,
-    /// The value of [`migration::RETRY`].
+    /// The value of [`annotations::RETRY`].
     pub retry: String,
 }
 
@@ -142,7 +142,7 @@ pub fn validate(observed: &Observed) -> Result<Validated, Problem> {
             cache: observed.cache_secret.revision().to_owned(),
             providers: used().map(|seen| seen.credentials.revision().to_owned()).collect(),
         },
-        retry: observed.cluster.annotations().get(migration::RETRY).cloned().unwrap_or_default(),
+        retry: observed.cluster.annotations().get(annotations::RETRY).cloned().unwrap_or_default(),
     })
 }
 

@@ -11,9 +11,6 @@ use crate::workloads::pod;
 /// Label of migration Jobs.
 pub const COMPONENT: &str = "migrate";
 
-/// Annotation on the PaymentCluster: any new value makes a failed migration be tried again.
-pub const RETRY: &str = "purser.dev/retry";
-
 /// The Job of an attempt. It has no time limit: a migration that is stopped half-way helps nobody.
 #[must_use]
 pub fn job(cluster: &Validated, attempt: u32) -> Desired {

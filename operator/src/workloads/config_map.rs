@@ -38,6 +38,7 @@ pub fn runtime_config(cluster: &Validated) -> RuntimeConfig {
             },
         },
         webhooks: WebhooksConfig { allow_private_addresses: cluster.spec.webhooks.allow_private_addresses },
+        pods: Some(format!("{}.{}.svc", identity.metrics_service(), identity.namespace)),
     }
 }
 

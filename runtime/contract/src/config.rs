@@ -17,6 +17,10 @@ pub struct RuntimeConfig {
     /// How merchants are told of events.
     #[serde(default)]
     pub webhooks: WebhooksConfig,
+    /// Host name that stands for every pod of the PaymentCluster, whose figures the metrics workload collects. Without it there
+    /// are those of its own process only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<String>,
 }
 
 /// How merchants are told of events.

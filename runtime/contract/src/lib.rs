@@ -5,6 +5,7 @@
 
 pub mod commands;
 pub mod config;
+pub mod figures;
 pub mod health;
 pub mod labels;
 pub mod paths;
@@ -15,6 +16,7 @@ pub mod role;
 pub mod settings;
 
 pub use config::{Environment, FraudConfig, OnDeadline, RuntimeConfig, WebhooksConfig};
+pub use figures::{Counts, Figures, PodFigures, ReleaseFigures, Slice, Summary, Times};
 pub use health::{Check, Health};
 pub use provider::ProviderName;
 pub use report::{JobReport, Outcome, Reason};

@@ -29,6 +29,10 @@ pub mod admin {
     pub const READY: &str = "/readyz";
     /// Prometheus metrics.
     pub const METRICS: &str = "/metrics";
+    /// What this process has counted: [`crate::PodFigures`].
+    pub const FIGURES: &str = "/figures";
+    /// Every release within a window: [`crate::Figures`]. Only the metrics workload answers it.
+    pub const RELEASES: &str = "/figures/releases";
 }
 
 /// HTTP paths of [`crate::ports::FRAUD`].

@@ -169,6 +169,7 @@ mod tests {
             environment: Environment::Staging,
             fraud,
             webhooks: Default::default(),
+            pods: None,
         };
         let app = App::new(config, Secrets::new(secrets.path()), CancellationToken::new()).unwrap();
         let waiters = wait::Waiters::default();

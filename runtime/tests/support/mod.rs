@@ -161,6 +161,7 @@ pub fn config() -> RuntimeConfig {
         environment: Environment::Staging,
         fraud: FraudConfig { url: "http://127.0.0.1:1".into(), deadline_ms: 50, on_deadline: OnDeadline::Flag },
         webhooks: Default::default(),
+        pods: None,
     }
 }
 

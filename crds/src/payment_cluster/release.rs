@@ -1,0 +1,186 @@
+//! What the operator remembers of releases: nothing is remembered anywhere else. Times are RFC 3339, in UTC.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The releases of a PaymentCluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseStatus {
+    /// The release that serves; absent until the first one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<String>,
+    /// The release that is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// When the target was first looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// Since when it is in its stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stage_since: Option<String>,
+    /// The release whose migrations were applied last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migrated: Option<String>,
+    /// Number of the newest migration in the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_version: Option<i64>,
+    /// The approval of the target; none when it needs none, or nobody has agreed yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalStatus>,
+    /// How much of the traffic the target has, while it moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift: Option<ShiftStatus>,
+    /// The release before the one that serves, kept so that it can come back at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<KeptRelease>,
+    /// The version that was given up last. It is not tried again until another one is wanted or a person asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub abandoned: Option<AbandonedRelease>,
+    /// The last ten releases that ended, the newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<ReleaseRecord>,
+}
+
+impl ReleaseStatus {
+    /// Most entries of `history`.
+    pub const HISTORY_MAX: usize = 10;
+}
+
+/// An approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalStatus {
+    /// The version that was agreed to.
+    pub version: String,
+    /// Who wrote it, as Kubernetes names field managers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// When.
+    pub at: String,
+}
+
+/// How much of the gateway's traffic a release has while it moves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ShiftStatus {
+    /// Number of the step, from 1; one after the last step of a canary is all of the traffic.
+    pub step: i32,
+    /// Percentage that is aimed at.
+    pub weight: i32,
+    /// Since when.
+    pub since: String,
+}
+
+/// A release that is kept beside the one that serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeptRelease {
+    /// Its version.
+    pub version: String,
+    /// Until when; absent as long as its successor is being watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+/// A version that was given up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AbandonedRelease {
+    /// The version.
+    pub version: String,
+    /// Why.
+    pub why: WhyAbandoned,
+    /// Why, in a sentence, with the figures that decided.
+    pub message: String,
+    /// When.
+    pub at: String,
+    /// The value of the annotation purser.dev/retry at that time: another one has the version tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<String>,
+}
+
+/// Why a version was given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum WhyAbandoned {
+    /// Somebody refused it.
+    Rejected,
+    /// Somebody stopped it, or took it back.
+    Aborted,
+    /// It broke its SLA.
+    SlaBreached,
+    /// Its pods did not become ready in time.
+    NotReady,
+}
+
+impl WhyAbandoned {
+    /// The reason as it is shown.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rejected => "Rejected",
+            Self::Aborted => "Aborted",
+            Self::SlaBreached => "SlaBreached",
+            Self::NotReady => "NotReady",
+        }
+    }
+}
+
+/// How a release went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseRecord {
+    /// Its version.
+    pub version: String,
+    /// The release that served when it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// When it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// When it ended.
+    pub ended_at: String,
+    /// How it ended.
+    pub result: ReleaseResult,
+    /// One sentence.
+    pub message: String,
+    /// Figures of its last window; absent when there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub figures: Option<ReleaseFiguresStatus>,
+}
+
+/// How a release ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ReleaseResult {
+    /// It serves.
+    Succeeded,
+    /// It was given up; the release before it serves.
+    RolledBack,
+    /// Another version was wanted before it served.
+    Superseded,
+}
+
+/// Figures of a release over the window of its SLA. Numbers with a point are decimal texts, as Kubernetes asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseFiguresStatus {
+    /// Payments that came to their end.
+    pub payments: i64,
+    /// Of these per second.
+    pub tps: String,
+    /// Mean time of a payment, in milliseconds; absent without payments, as below.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average_ms: Option<String>,
+    /// 95 of 100 payments took no longer, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p95_ms: Option<String>,
+    /// 99 of 100 payments took no longer, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99_ms: Option<String>,
+    /// Payments that ended well, in percent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub success_rate: Option<String>,
+    /// 99 of 100 fraud checks took no longer, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fraud_p99_ms: Option<String>,
+}
