@@ -24,6 +24,7 @@ pub mod owned;
 pub mod provider;
 pub mod secrets;
 pub mod settings;
+pub mod sla;
 pub mod status;
 pub mod telemetry;
 pub mod workloads;

@@ -21,7 +21,7 @@ const PURE: [&str; 13] = [
     "provider/judge.rs",
     "provider/selection.rs",
 ];
-const PURE_FOLDERS: [&str; 4] = ["jobs/", "migration/", "settings/", "workloads/"];
+const PURE_FOLDERS: [&str; 5] = ["jobs/", "migration/", "settings/", "sla/", "workloads/"];
 
 /// Signs of a client, a clock, chance or a file.
 const IMPURE: [&str; 12] = [

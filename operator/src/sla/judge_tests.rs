@@ -1,0 +1,141 @@
+use crds::payment_cluster::Sla;
+use runtime_contract::{Counts, Times};
+
+use super::*;
+
+const NOW: i64 = 1_000;
+
+fn limits(change: impl FnOnce(&mut Sla)) -> Limits {
+    let mut sla = Sla { window: "30s".into(), ..Sla::default() };
+    change(&mut sla);
+    Limits::read(&sla).unwrap()
+}
+
+/// A second with so many payments, `failed` of them, each of so long, and a fraud check for each.
+fn slice(second: i64, payments: u64, failed: u64, payment_ms: u64, fraud_ms: u64) -> Slice {
+    let counts = Counts {
+        succeeded: payments - failed,
+        failed,
+        payment_us: Times::from([(payment_ms * 1_000, payments)]),
+        fraud_us: Times::from([(fraud_ms * 1_000, payments)]),
+    };
+    Slice { second, counts }
+}
+
+fn release(version: &str, of_second: impl Fn(i64) -> Slice) -> ReleaseFigures {
+    let slices = (NOW - 29..=NOW).map(of_second).collect();
+    ReleaseFigures { release: version.into(), slices, ..ReleaseFigures::default() }
+}
+
+fn figures(releases: Vec<ReleaseFigures>) -> Figures {
+    Figures { until: NOW, pods: 8, silent_pods: 0, releases }
+}
+
+fn one(of_second: impl Fn(i64) -> Slice) -> Figures {
+    figures(vec![release("0.2.0", of_second)])
+}
+
+fn verdict(limits: &Limits, figures: &Figures) -> Judgement {
+    judge(limits, Some(figures), "0.2.0", None, true, NOW)
+}
+
+fn broken_figure(judgement: &Judgement) -> Option<&'static str> {
+    match judgement {
+        Judgement::Breached(breach) => Some(breach.figure),
+        Judgement::Healthy | Judgement::Inconclusive(_) => None,
+    }
+}
+
+#[test]
+fn each_limit_is_judged_by_its_own_figure() {
+    let healthy = one(|second| slice(second, 50, 0, 80, 5));
+    let slow = one(|second| slice(second, 50, 0, 380, 5));
+    let failing = one(|second| slice(second, 50, 4, 80, 5));
+    let slow_fraud = one(|second| slice(second, 50, 0, 80, 70));
+    type Change = fn(&mut Sla);
+    let cases: [(&str, Change, &Figures); 6] = [
+        ("averageLatency", |sla| sla.average_latency = Some("200ms".into()), &slow),
+        ("p95Latency", |sla| sla.p95_latency = Some("200ms".into()), &slow),
+        ("p99Latency", |sla| sla.p99_latency = Some("300ms".into()), &slow),
+        ("successRate", |sla| sla.success_rate = Some("97".into()), &failing),
+        ("fraudLatency", |_| {}, &slow_fraud),
+        ("tpsMin", |sla| sla.tps_min = Some(80), &healthy),
+    ];
+    for (figure, change, figures) in cases {
+        let judgement = verdict(&limits(change), figures);
+        assert_eq!(broken_figure(&judgement), Some(figure), "{judgement:?}");
+        if figure != "tpsMin" {
+            assert_eq!(verdict(&limits(change), &healthy), Judgement::Healthy, "{figure}");
+        }
+    }
+}
+
+#[test]
+fn a_breach_says_what_was_seen_and_what_is_allowed() {
+    let limits = limits(|sla| sla.success_rate = Some("97".into()));
+    let Judgement::Breached(breach) = verdict(&limits, &one(|second| slice(second, 50, 10, 80, 5))) else {
+        panic!("not breached");
+    };
+    let words = "20.0 % of 250 payments in 5 s did not succeed (allowed by spec.sla: 3.0 %)";
+    assert_eq!((breach.message.as_str(), breach.severity), (words, Severity::Gradual));
+}
+
+#[test]
+fn when_half_of_the_payments_fail_it_is_an_emergency() {
+    let limits = limits(|sla| sla.success_rate = Some("97".into()));
+    let Judgement::Breached(breach) = verdict(&limits, &one(|second| slice(second, 50, 40, 80, 5))) else {
+        panic!("not breached");
+    };
+    assert_eq!(breach.severity, Severity::Emergency);
+}
+
+#[test]
+fn what_nobody_can_tell_is_neither_healthy_nor_breached() {
+    let limits = limits(|sla| sla.min_samples = 100);
+    let few = one(|second| slice(second, 1, 1, 9_000, 900));
+    let old = Figures { until: NOW - 60, ..one(|second| slice(second, 50, 0, 80, 5)) };
+    let deaf = Figures { pods: 2, silent_pods: 6, ..one(|second| slice(second, 50, 0, 80, 5)) };
+    let cases = [
+        (Some(&few), "30 payments within the last 30 s; a verdict needs 100"),
+        (Some(&old), "60 s old"),
+        (Some(&deaf), "6 pods tell"),
+        (None, "no metrics pod answers"),
+    ];
+    for (figures, words) in cases {
+        let judgement = judge(&limits, figures, "0.2.0", None, true, NOW);
+        assert!(matches!(&judgement, Judgement::Inconclusive(why) if why.contains(words)), "{judgement:?}");
+    }
+}
+
+#[test]
+fn nobody_who_pays_is_no_reason_to_wait_unless_the_spec_says_so() {
+    assert_eq!(verdict(&limits(|_| {}), &figures(Vec::new())), Judgement::Healthy);
+    let judgement = verdict(&limits(|sla| sla.min_samples = 1), &figures(Vec::new()));
+    assert!(matches!(judgement, Judgement::Inconclusive(_)), "{judgement:?}");
+}
+
+#[test]
+fn a_canary_is_compared_with_the_release_before_it() {
+    let limits = limits(|_| {});
+    let beside = |of_second: fn(i64) -> Slice| {
+        figures(vec![release("0.1.0", |second| slice(second, 50, 1, 20, 5)), release("0.2.0", of_second)])
+    };
+    let compared = |figures: &Figures| judge(&limits, Some(figures), "0.2.0", Some("0.1.0"), false, NOW);
+    assert_eq!(compared(&beside(|second| slice(second, 10, 0, 22, 5))), Judgement::Healthy);
+    for worse in [beside(|second| slice(second, 10, 0, 320, 5)), beside(|second| slice(second, 30, 4, 20, 5))] {
+        assert_eq!(broken_figure(&compared(&worse)), Some("comparison"));
+    }
+}
+
+#[test]
+fn throughput_is_judged_by_whole_windows_with_all_of_the_traffic() {
+    let limits = limits(|sla| sla.tps_min = Some(80));
+    let short = figures(vec![ReleaseFigures {
+        release: "0.2.0".into(),
+        slices: (NOW - 9..=NOW).map(|second| slice(second, 10, 0, 80, 5)).collect(),
+        ..ReleaseFigures::default()
+    }]);
+    assert_eq!(verdict(&limits, &short), Judgement::Healthy);
+    let low = one(|second| slice(second, 10, 0, 80, 5));
+    assert_eq!(judge(&limits, Some(&low), "0.2.0", None, false, NOW), Judgement::Healthy);
+}

@@ -1,0 +1,122 @@
+//! The test behind every limit of the form "at most so many of a hundred": is it broken, beyond bad luck? ★ Pure.
+//!
+//! Each second brings some cases, of which some are bad. If the share `allowed` were just met, the number of bad ones would
+//! scatter around its mean with a known deviation. The last seconds are summed up, the last five, ten, twenty and so on; a sum that
+//! lies more than [`SURE`] deviations above its mean is a breach. Short sums catch what is grave within seconds, long ones catch
+//! what is slight.
+//!
+//! One spike must convict nobody, however bad: a second counts for [`SECOND_MAX`] deviations at most. And one good second must
+//! acquit nobody: it counts for [`SECOND_MIN`] at least. So three bad seconds out of five are the least that is a breach.
+
+use super::tally::Second;
+
+/// Deviations that are no bad luck any more: at the very limit, one in three million sums exceeds this.
+const SURE: f64 = 5.0;
+/// Most deviations that one second counts for.
+const SECOND_MAX: f64 = 5.0;
+/// Fewest.
+const SECOND_MIN: f64 = -1.0;
+/// Fewer bad cases convict nobody, whatever their share.
+const BAD_MIN: u64 = 5;
+/// The shortest sum, in seconds; each further one is twice as long.
+const SHORTEST: usize = 5;
+
+/// The sum that tells most clearly that a limit is broken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Finding {
+    /// Over so many seconds.
+    pub(super) seconds: usize,
+    /// Cases in these.
+    pub(super) cases: u64,
+    /// Bad ones among these.
+    pub(super) bad: u64,
+}
+
+impl Finding {
+    /// Bad cases of all, in percent.
+    pub(super) fn bad_percent(self) -> f64 {
+        100.0 * count(self.bad) / count(self.cases)
+    }
+}
+
+/// The shortest of the sums by which the share `allowed` is broken; `None` when it may well be kept. `seconds` has the newest last.
+pub(super) fn broken(seconds: &[Second], allowed: f64) -> Option<Finding> {
+    let scatter = allowed * (1.0 - allowed);
+    let (mut excess, mut variance) = (0.0_f64, 0.0_f64);
+    let (mut cases, mut bad) = (0_u64, 0_u64);
+    let mut next = SHORTEST;
+    for (index, second) in seconds.iter().rev().enumerate() {
+        let of_second = count(second.cases) * scatter;
+        let above = count(second.bad) - count(second.cases) * allowed;
+        let deviation = of_second.sqrt();
+        excess += above.clamp(SECOND_MIN * deviation, SECOND_MAX * deviation);
+        variance += of_second;
+        cases += second.cases;
+        bad += second.bad;
+        let is_end = index + 1 == next || index + 1 == seconds.len();
+        if is_end && index + 1 >= SHORTEST.min(seconds.len()) {
+            next *= 2;
+            if bad >= BAD_MIN && excess > SURE * variance.sqrt() {
+                return Some(Finding { seconds: index + 1, cases, bad });
+            }
+        }
+    }
+    None
+}
+
+/// Counts are far below what a float holds exactly.
+#[expect(clippy::cast_precision_loss, reason = "counts of payments within minutes are far below 2^53")]
+pub(super) const fn count(number: u64) -> f64 {
+    number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(of: &[(u64, u64)]) -> Vec<Second> {
+        of.iter().map(|&(cases, bad)| Second { cases, bad }).collect()
+    }
+
+    fn steady(length: usize, cases: u64, bad: u64) -> Vec<Second> {
+        vec![Second { cases, bad }; length]
+    }
+
+    #[test]
+    fn what_is_just_kept_is_kept() {
+        assert_eq!(broken(&steady(60, 100, 5), 0.05), None);
+        assert_eq!(broken(&[], 0.05), None);
+        assert_eq!(broken(&steady(60, 0, 0), 0.05), None);
+    }
+
+    #[test]
+    fn a_grave_breach_is_seen_after_three_seconds() {
+        for bad in 0..=5 {
+            let mut all = steady(60, 50, 0);
+            all.extend(steady(bad, 50, 50));
+            assert_eq!(broken(&all, 0.05).is_some(), bad >= 3, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_slight_breach_is_seen_within_a_minute() {
+        let found = broken(&steady(60, 50, 4), 0.05);
+        assert!(found.is_some_and(|found| found.seconds > 20), "{found:?}");
+    }
+
+    #[test]
+    fn a_spike_convicts_nobody() {
+        let mut all = steady(30, 500, 5);
+        all.extend(seconds(&[(500, 500), (500, 500)]));
+        assert_eq!(broken(&all, 0.05), None);
+        all.extend(steady(28, 500, 5));
+        assert_eq!(broken(&all, 0.05), None);
+    }
+
+    #[test]
+    fn a_few_payments_convict_nobody() {
+        assert_eq!(broken(&seconds(&[(1, 1), (1, 1), (1, 1), (1, 1)]), 0.01), None);
+        assert_eq!(broken(&seconds(&[(2, 2), (0, 0), (1, 1), (1, 1), (1, 0)]), 0.01), None);
+        assert!(broken(&steady(5, 1, 1), 0.01).is_some(), "five of five where one of a hundred is allowed");
+    }
+}
