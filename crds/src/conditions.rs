@@ -31,6 +31,8 @@ pub mod cluster {
     pub const DATABASE_REACHABLE: &str = "DatabaseReachable";
     /// Pods reach Redis.
     pub const CACHE_REACHABLE: &str = "CacheReachable";
+    /// The release that takes payments keeps to `spec.sla`.
+    pub const SLA_MET: &str = "SLAMet";
 }
 
 /// Conditions of a PaymentProvider.

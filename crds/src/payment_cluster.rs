@@ -18,7 +18,7 @@ pub use release::{
     AbandonedRelease, ApprovalStatus, KeptRelease, ReleaseFiguresStatus, ReleaseRecord, ReleaseResult, ReleaseStatus,
     ShiftStatus, WhyAbandoned,
 };
-pub use rollout::{Approval, CanaryStep, Rollout, Sla, Strategy};
+pub use rollout::{Approval, CanaryStep, OnInconclusive, Rollout, Sla, Strategy};
 pub use stage::Stage;
 pub use status::{PaymentClusterStatus, ReplicasStatus, SettingsStatus};
 

@@ -27,7 +27,6 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::cluster::announce::Announcement;
-use crate::cluster::plan_approval;
 use crate::config::Arguments;
 use crate::context::Context;
 use crate::error::Error;
@@ -94,9 +93,9 @@ impl Scope {
     }
 }
 
-/// What takes half of a resource's memory, and is of no use but to know who approved a release.
+/// What takes half of a resource's memory, and is of no use to a trigger.
 fn strip<K: Resource>(object: &mut K) {
-    object.managed_fields_mut().retain_mut(plan_approval::keep_approval);
+    object.managed_fields_mut().clear();
 }
 
 /// Short and bounded: the default adds up to a minute, in which nothing would be reconciled after an outage.

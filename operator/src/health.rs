@@ -27,18 +27,30 @@ pub async fn ask(http: &reqwest::Client, pods: &[Pod]) -> BTreeMap<String, Healt
 }
 
 async fn ask_one(http: &reqwest::Client, address: &str) -> Option<Health> {
+    let body = get(http, address, ports::ADMIN, paths::admin::READY, TIMEOUT, BODY_BYTES_MAX).await?;
+    serde_json::from_slice(&body).ok()
+}
+
+/// What a pod answers, whatever its status. No answer in time, or a longer one, is none.
+pub(crate) async fn get(
+    http: &reqwest::Client,
+    address: &str,
+    port: u16,
+    path: &str,
+    timeout: Duration,
+    bytes_max: usize,
+) -> Option<Vec<u8>> {
     let host = if address.contains(':') { format!("[{address}]") } else { address.to_owned() };
-    let url = format!("http://{host}:{}{}", ports::ADMIN, paths::admin::READY);
-    let answer = http.get(url).timeout(TIMEOUT).send().await.ok()?;
-    serde_json::from_slice(&small_body(answer).await?).ok()
+    let answer = http.get(format!("http://{host}:{port}{path}")).timeout(timeout).send().await.ok()?;
+    small_body(answer, bytes_max).await
 }
 
 /// A body, unless it is too long. Anybody in the namespace may run a pod with these labels: what it sends must not fill
 /// the operator's memory.
-async fn small_body(mut answer: reqwest::Response) -> Option<Vec<u8>> {
+async fn small_body(mut answer: reqwest::Response, bytes_max: usize) -> Option<Vec<u8>> {
     let mut body = Vec::new();
     while let Some(part) = answer.chunk().await.ok()? {
-        if body.len() + part.len() > BODY_BYTES_MAX {
+        if body.len() + part.len() > bytes_max {
             return None;
         }
         body.extend_from_slice(&part);
@@ -64,7 +76,8 @@ fn is_running(pod: &Pod) -> bool {
     pod.labels().contains_key(ROLE) && pod.metadata.deletion_timestamp.is_none() && phase == Some("Running")
 }
 
-fn is_ready(pod: &Pod) -> bool {
+/// Whether Kubernetes counts a pod as ready.
+pub(crate) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
     conditions.into_iter().flatten().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
@@ -104,7 +117,7 @@ mod tests {
     async fn a_body_is_read_as_far_as_the_limit_whatever_length_it_announces() {
         for (bytes, expected) in [(BODY_BYTES_MAX, Some(BODY_BYTES_MAX)), (BODY_BYTES_MAX + 1, None)] {
             let answer = reqwest::Response::from(http::Response::new("x".repeat(bytes)));
-            assert_eq!(small_body(answer).await.map(|body| body.len()), expected);
+            assert_eq!(small_body(answer, BODY_BYTES_MAX).await.map(|body| body.len()), expected);
         }
     }
 

@@ -14,6 +14,7 @@ pub mod config;
 pub mod context;
 pub mod controllers;
 pub mod error;
+pub mod figures;
 pub mod health;
 pub mod jobs;
 pub mod lease;

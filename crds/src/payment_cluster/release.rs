@@ -68,8 +68,9 @@ pub struct ShiftStatus {
     pub step: i32,
     /// Percentage that is aimed at.
     pub weight: i32,
-    /// Since when.
-    pub since: String,
+    /// Since when the pods for it are ready; absent before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
 }
 
 /// A release that is kept beside the one that serves.

@@ -23,6 +23,9 @@ pub struct Rollout {
     #[schemars(length(min = 1, max = 10))]
     #[schemars(extend("x-kubernetes-validations" = rule("self.all(step, self.filter(other, other.weight == step.weight).size() == 1)", "every step of a canary needs a weight of its own")))]
     pub steps: Vec<CanaryStep>,
+    /// How long the pods of a new release may take to become ready before it is given up, while another one serves.
+    #[schemars(extend("x-kubernetes-validations" = duration_rule("progressDeadline", "24h")))]
+    pub progress_deadline: DurationText,
     /// How long the release before is kept after its successor has taken over, ready to come back at once.
     #[schemars(extend("x-kubernetes-validations" = duration_rule("retireAfter", "24h")))]
     pub retire_after: DurationText,
@@ -35,6 +38,7 @@ impl Default for Rollout {
             approved_version: None,
             strategy: Strategy::default(),
             steps: [10, 50].map(|weight| CanaryStep { weight, duration: "1m".into() }).into(),
+            progress_deadline: "10m".into(),
             retire_after: "10m".into(),
         }
     }
@@ -108,6 +112,18 @@ pub struct Sla {
     /// nobody pays through.
     #[schemars(range(min = 0, max = 1_000_000))]
     pub min_samples: i32,
+    /// What becomes of a release that nobody can judge, because figures are missing or too few.
+    pub on_inconclusive: OnInconclusive,
+}
+
+/// What becomes of a release that nobody can judge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnInconclusive {
+    /// It stays where it is until it can be judged.
+    #[default]
+    Wait,
+    /// It goes on when its time is over.
+    Proceed,
 }
 
 impl Default for Sla {
@@ -121,6 +137,7 @@ impl Default for Sla {
             fraud_latency: "50ms".into(),
             window: "1m".into(),
             min_samples: 0,
+            on_inconclusive: OnInconclusive::default(),
         }
     }
 }

@@ -82,7 +82,8 @@ impl Stage {
             // The first release has nothing to go back to, and so nothing to be watched for.
             Finished => matches!(before, Deploying | Shifting | Monitoring | Finished),
             RollingBack => !matches!(before, Validating | RolledBack),
-            RolledBack => matches!(before, AwaitingApproval | RollingBack | RolledBack),
+            // Nothing was begun yet for one that is refused.
+            RolledBack => matches!(before, Validating | AwaitingApproval | RollingBack | RolledBack),
         }
     }
 }
@@ -95,7 +96,7 @@ mod tests {
     fn the_table_of_stages_is_complete() {
         // One row per stage before, one column per stage after, in the order of `Stage::ALL`.
         let table = [
-            ("Validating", "yyyy-----"),
+            ("Validating", "yyyy----y"),
             ("AwaitingApproval", "yyyy---yy"),
             ("Migrating", "y-yy---y-"),
             ("Deploying", "y--yyyyy-"),

@@ -9,13 +9,16 @@ use runtime_contract::{Reason, Role, labels};
 
 use super::diagnosis::{self, Trouble};
 use super::observed::Observed;
-use super::plan::{Plan, rollout_of};
+use super::plan::Plan;
 use super::plan_approval;
+use super::plan_objects::rollout_of;
+use super::plan_sla;
 use super::providers;
 use super::step::{Truth, Verdict, WaitingOn};
 use super::validate;
 use crate::names::Release;
 use crate::owned::Kind;
+use crate::sla::Judgement;
 use crate::workloads::rollout::{self, Rollout};
 
 /// Every condition, by name, in the order in which they are shown.
@@ -35,6 +38,7 @@ pub fn of(observed: &Observed, plan: &Plan, failure: Option<&str>) -> Vec<(&'sta
         reachable(observed, names::DATABASE, "PostgreSQL", database_by_report(plan)),
     ));
     concerns.push((cluster::CACHE_REACHABLE, reachable(observed, names::CACHE, "Redis", None)));
+    concerns.push((cluster::SLA_MET, plan_sla::verdict(observed, plan.stage, &plan.release, &plan.judgement)));
     let mut all = vec![
         (conditions::READY, ready(observed, plan, &concerns)),
         (conditions::RECONCILING, reconciling(observed, plan, failure)),
@@ -75,7 +79,7 @@ fn role_verdict(observed: &Observed, plan: &Plan, role: Role) -> Verdict {
     let trouble = shown_release(plan).and_then(|release| trouble(observed, role, &release.version));
     let Rollout { wanted, available, .. } = rollout;
     let is_moving = match plan.stage {
-        Stage::Finished => false,
+        Stage::Finished | Stage::RolledBack => false,
         // The release that serves is at rest while another one waits.
         Stage::AwaitingApproval => plan.release.current.is_none(),
         _ => true,
@@ -209,7 +213,17 @@ fn held_up(observed: &Observed, plan: &Plan, target: &str) -> Option<(String, St
             unless_usual(&plan.schema_verdict)
         }
         WaitingOn::Settings => unless_usual(&plan.settings_verdict),
-        WaitingOn::Correction(_) | WaitingOn::Approval { .. } | WaitingOn::Traffic => None,
+        WaitingOn::Judgement => match &plan.judgement {
+            Judgement::Inconclusive(_) => Some(("Inconclusive".to_owned(), "see the condition SLAMet".to_owned())),
+            Judgement::Healthy | Judgement::Breached(_) => None,
+        },
+        WaitingOn::Correction(_)
+        | WaitingOn::Approval { .. }
+        | WaitingOn::Traffic
+        | WaitingOn::Step { .. }
+        | WaitingOn::Watch { .. }
+        | WaitingOn::TrafficBack
+        | WaitingOn::Paused => None,
     }
 }
 
@@ -222,7 +236,7 @@ fn ready(observed: &Observed, plan: &Plan, concerns: &[(&str, Verdict)]) -> Verd
         cluster::SETTINGS_APPLIED => plan.settings.is_none(),
         cluster::PROVIDERS_READY => !providers::is_any_usable(&observed.providers),
         cluster::DATABASE_REACHABLE => verdict.truth == Truth::False,
-        cluster::APPROVED | cluster::CACHE_REACHABLE => false,
+        cluster::APPROVED | cluster::CACHE_REACHABLE | cluster::SLA_MET => false,
         _ => !verdict.is_true(),
     });
     if let Some((reason, message)) = plan.stalled.as_ref().filter(|_| !serves) {
@@ -264,7 +278,7 @@ mod tests {
     #[test]
     fn every_condition_is_set_at_the_first_look() {
         let names: Vec<_> = verdicts(&fixtures::observed(|_| {})).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), 14);
+        assert_eq!(names.len(), 15);
         assert_eq!(names[..3], ["Ready", "Reconciling", "Stalled"]);
     }
 

@@ -1,10 +1,11 @@
 //! A PaymentCluster for tests, and a small world in which plans come true.
 
+use crds::payment_cluster::ReleaseStatus;
 use crds::{PaymentCluster, PaymentProvider, Stage};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
-use runtime_contract::{JobReport, Outcome, Reason, labels};
+use runtime_contract::{Figures, JobReport, Outcome, Reason, labels};
 use serde_json::{Value, json};
 
 use super::observed::Observed;
@@ -30,6 +31,8 @@ pub(crate) fn cluster(change: impl FnOnce(&mut Value)) -> PaymentCluster {
         "database": { "urlSecretRef": { "name": "payments-db", "key": "url" } },
         "cache": { "urlSecretRef": { "name": "payments-redis", "key": "url" } },
         "providers": { "selector": { "matchLabels": { "purser.dev/cluster": "payments" } } },
+        "rollout": { "retireAfter": "20s" },
+        "sla": { "window": "10s" },
     });
     change(&mut spec);
     serde_json::from_value(json!({
@@ -78,6 +81,7 @@ pub(crate) fn observed(change: impl FnOnce(&mut Observed)) -> Observed {
         live: Vec::new(),
         pods: Vec::new(),
         health: [].into(),
+        figures: None,
         at: Timestamp::from_second(1_000).unwrap(),
     };
     change(&mut observed);
@@ -104,11 +108,18 @@ pub(crate) struct World {
     pub(crate) now: Timestamp,
     /// Steps that were carried out in all passes.
     pub(crate) writes: usize,
+    /// What a metrics pod tells at a second.
+    pub(crate) figures: fn(i64) -> Option<Figures>,
+}
+
+/// Figures of a platform that is well, and that nobody pays through.
+pub(crate) fn all_well(second: i64) -> Option<Figures> {
+    Some(Figures { until: second, pods: 8, silent_pods: 0, releases: Vec::new() })
 }
 
 impl World {
     pub(crate) fn new(observed: Observed) -> Self {
-        Self { observed, now: Timestamp::from_second(1_000).unwrap(), writes: 0 }
+        Self { observed, now: Timestamp::from_second(1_000).unwrap(), writes: 0, figures: all_well }
     }
 
     /// A platform that was left alone until it came to rest.
@@ -130,6 +141,7 @@ impl World {
 
     /// One pass: plan, apply, report. The world's own actors do not move.
     pub(crate) fn pass(&mut self) -> Plan {
+        self.observed.figures = (self.figures)(self.now.as_second());
         let plan = self.plan();
         for step in &plan.steps {
             self.carry_out(step);
@@ -155,6 +167,19 @@ impl World {
         panic!("not done after 50 passes: {:#?}", plans.last());
     }
 
+    /// The releases as they were told last.
+    pub(crate) fn release(&self) -> ReleaseStatus {
+        self.observed.cluster.status.clone().unwrap().release.unwrap()
+    }
+
+    /// Passes until the release before the one that serves is not kept any longer.
+    pub(crate) fn retire(&mut self) {
+        for _ in 0..25 {
+            self.pass();
+        }
+        assert_eq!(self.release().kept, None);
+    }
+
     /// Carries a plan out without a word of it in the status, as an operator does that dies right after.
     pub(crate) fn carry_out_all(&mut self, plan: &Plan) {
         for step in &plan.steps {
@@ -165,6 +190,7 @@ impl World {
     /// Passes until so many steps were carried out, and stops there, without a report.
     pub(crate) fn crash_after(&mut self, writes: usize) {
         for _ in 0..50 {
+            self.observed.figures = (self.figures)(self.now.as_second());
             let plan = self.plan();
             for step in &plan.steps {
                 if self.writes >= writes {
@@ -209,6 +235,10 @@ impl World {
         let generation = self.now.as_second();
         let live = self.live_mut(object.kind, &object.name);
         overlay(&mut live.body, object.body.clone());
+        if object.kind == Kind::Service {
+            // What is not applied any more is taken away.
+            live.body["spec"] = object.body["spec"].clone();
+        }
         live.body["metadata"]["generation"] = generation.into();
     }
 

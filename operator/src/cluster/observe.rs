@@ -4,7 +4,7 @@
 
 use crds::payment_cluster::{Gateway, GatewayTls};
 use crds::{PaymentCluster, PaymentProvider, SecretKey};
-use futures::future::{try_join, try_join_all, try_join3};
+use futures::future::{join, try_join, try_join_all, try_join3};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::ListParams;
@@ -16,6 +16,7 @@ use super::observed::Observed;
 use super::providers::SeenProvider;
 use crate::context::Context;
 use crate::error::Error;
+use crate::figures;
 use crate::health;
 use crate::names::Identity;
 use crate::owned::{Kind, Live};
@@ -36,7 +37,9 @@ pub async fn observe(context: &Context, namespace: &str, name: &str) -> Result<O
     )
     .await
     .map_err(Error::Observe)?;
-    let health = health::ask(&context.pods_http, &pods).await;
+    let window_s = cluster.spec.sla.window.as_millis().unwrap_or_default() / 1_000;
+    let (health, figures) =
+        join(health::ask(&context.pods_http, &pods), figures::ask(&context.pods_http, &pods, window_s)).await;
     let at = Timestamp::now();
     Ok(Some(Observed {
         cluster,
@@ -48,6 +51,7 @@ pub async fn observe(context: &Context, namespace: &str, name: &str) -> Result<O
         live,
         pods,
         health,
+        figures,
         at,
     }))
 }

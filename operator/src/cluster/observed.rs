@@ -6,7 +6,7 @@ use crds::{PaymentCluster, SecretKey};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use runtime_contract::Health;
+use runtime_contract::{Figures, Health};
 
 use super::providers::SeenProvider;
 use crate::names::Identity;
@@ -34,6 +34,8 @@ pub struct Observed {
     pub pods: Vec<Pod>,
     /// What running pods said of themselves, by pod name.
     pub health: BTreeMap<String, Health>,
+    /// What a metrics pod tells of the releases; none when no such pod answers.
+    pub figures: Option<Figures>,
     /// When all of this was so.
     pub at: Timestamp,
 }

@@ -1,25 +1,26 @@
 //! Whether somebody has agreed to a new release. ★ Pure.
 
 use crds::Stage;
+use crds::annotations::APPROVED;
 use crds::payment_cluster::{Approval, ApprovalStatus, ReleaseStatus};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
-use serde_json::json;
 
 use super::observed::Observed;
 use super::plan::stage_before;
 use super::step::{Verdict, WaitingOn};
 use super::validate::Validated;
 
-/// Where `rollout.approvedVersion` is in the fields that somebody manages.
-const FIELD: [&str; 3] = ["f:spec", "f:rollout", "f:approvedVersion"];
+/// Where an approval is in the fields that somebody manages: `rollout.approvedVersion`, or the annotation [`APPROVED`].
+const FIELDS: [[&str; 3]; 2] =
+    [["f:spec", "f:rollout", "f:approvedVersion"], ["f:metadata", "f:annotations", "f:purser.dev/approved-version"]];
 
 /// What stands between a release and its begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gate {
     /// Nothing. The releases, with who agreed.
-    Open(ReleaseStatus),
+    Open(Box<ReleaseStatus>),
     /// Nobody has agreed yet.
     Closed(WaitingOn),
 }
@@ -33,18 +34,19 @@ pub fn gate(cluster: &Validated, observed: &Observed, before: &ReleaseStatus, no
     let serves = before.current.as_ref() == Some(version);
     let needs_none = cluster.spec.rollout.approval == Approval::NotRequired;
     if has_begun || serves || needs_none || before.approval.as_ref().is_some_and(|given| given.version == *version) {
-        return Gate::Open(before.clone());
+        return Gate::Open(Box::new(before.clone()));
     }
-    if cluster.spec.rollout.approved_version.as_ref() == Some(version) {
-        let approval = Some(approval(version, observed, now));
-        return Gate::Open(ReleaseStatus { approval, ..before.clone() });
+    let words = [cluster.spec.rollout.approved_version.as_ref(), observed.cluster.annotations().get(APPROVED)];
+    if let Some((field, _)) = FIELDS.iter().zip(words).find(|(_, word)| *word == Some(version)) {
+        let approval = Some(approval(version, field, observed, now));
+        return Gate::Open(Box::new(ReleaseStatus { approval, ..before.clone() }));
     }
     Gate::Closed(waiting_on(observed))
 }
 
 /// Who agreed, as far as Kubernetes knows: whoever manages the field.
-fn approval(version: &str, observed: &Observed, now: Timestamp) -> ApprovalStatus {
-    let entry = observed.cluster.managed_fields().iter().find(|entry| holds_approval(entry));
+fn approval(version: &str, field: &[&str; 3], observed: &Observed, now: Timestamp) -> ApprovalStatus {
+    let entry = observed.cluster.managed_fields().iter().find(|entry| holds(entry, field));
     ApprovalStatus {
         version: version.to_owned(),
         by: entry.and_then(|entry| entry.manager.clone()),
@@ -52,19 +54,9 @@ fn approval(version: &str, observed: &Observed, now: Timestamp) -> ApprovalStatu
     }
 }
 
-fn holds_approval(entry: &ManagedFieldsEntry) -> bool {
+fn holds(entry: &ManagedFieldsEntry, field: &[&str; 3]) -> bool {
     let fields = entry.fields_v1.as_ref().map(|fields| &fields.0);
-    FIELD.iter().try_fold(fields, |fields, name| Some(Some(fields?.get(name)?))).flatten().is_some()
-}
-
-/// Whether an entry tells who approved a release. Of such a one nothing else is kept.
-pub fn keep_approval(entry: &mut ManagedFieldsEntry) -> bool {
-    let holds = holds_approval(entry);
-    if holds {
-        let [spec, rollout, approved] = FIELD;
-        entry.fields_v1 = Some(FieldsV1(json!({ spec: { rollout: { approved: {} } } })));
-    }
-    holds
+    field.iter().try_fold(fields, |fields, name| Some(Some(fields?.get(name)?))).flatten().is_some()
 }
 
 /// The condition Approved. It is about the wanted version, and never true before it was looked at.
@@ -98,6 +90,8 @@ fn waiting_on(observed: &Observed) -> WaitingOn {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::cluster::fixtures::{self, World};
     use crate::cluster::step::Step;
@@ -131,7 +125,7 @@ mod tests {
             assert_eq!((plan.stage, plan.steps.len()), (Stage::AwaitingApproval, 0));
         }
         let status = world.observed.cluster.status.clone().unwrap();
-        let waits = "release 0.2.0 waits for approval: set spec.rollout.approvedVersion to 0.2.0 (it is 0.1.0)";
+        let waits = "release 0.2.0 waits for approval: `kubectl purser approve`, or set spec.rollout.approvedVersion to 0.2.0 (it is 0.1.0)";
         assert_eq!(status.waiting_on.as_deref(), Some(waits));
         let statuses = ["Approved", "Ready", "Reconciling"].map(|name| world.condition(name).status);
         assert_eq!(statuses, ["False", "True", "True"]);

@@ -2,7 +2,7 @@
 
 use runtime_contract::{Outcome, Reason};
 
-use super::tests::report;
+use super::tests::{report, to};
 use super::*;
 use crate::cluster::fixtures::{self, World};
 
@@ -45,7 +45,7 @@ fn a_status_that_is_lost_while_a_new_version_is_on_its_way_takes_nothing_from_th
                 world.observed.cluster.status = None;
             }
             world.pass();
-            assert_eq!(traffic_release(&world.observed), Some("0.1.0"), "lost in pass {lose_in_pass}");
+            assert_eq!(traffic(&world.observed), Some(to("0.1.0")), "lost in pass {lose_in_pass}");
             assert!(world.names(Kind::Deployment).contains(&"payments-gateway-0-1-0"));
         }
         assert_eq!(
@@ -53,7 +53,7 @@ fn a_status_that_is_lost_while_a_new_version_is_on_its_way_takes_nothing_from_th
             Some("0.1.0")
         );
         world.run_until(|plan| plan.stage == Stage::Finished && plan.steps.is_empty());
-        assert_eq!(traffic_release(&world.observed), Some("0.2.0"));
+        assert_eq!(traffic(&world.observed), Some(to("0.2.0")));
     }
 }
 
@@ -95,9 +95,7 @@ fn the_fraud_check_of_an_old_release_goes_after_the_last_processor_that_asks_it(
     world.processor_runs("0.1.0");
     world.observed.cluster.spec.version = "0.2.0".into();
     world.run_until(|plan| plan.stage == Stage::Finished);
-    for _ in 0..3 {
-        world.pass();
-    }
+    world.retire();
     let fraud = "payments-fraud-0-1-0";
     assert!(!world.names(Kind::Deployment).contains(&"payments-processor-0-1-0"));
     assert!(world.names(Kind::Service).contains(&fraud) && world.names(Kind::Deployment).contains(&fraud));

@@ -12,6 +12,10 @@ pub(super) fn report(outcome: Outcome, reason: Reason) -> JobReport {
     JobReport { outcome, reason, message: "because".into(), schema_version: None, settings_revision: None }
 }
 
+pub(super) fn to(version: &str) -> Traffic {
+    Traffic::To(version.to_owned())
+}
+
 fn stages(plans: &[Plan]) -> Vec<Stage> {
     let mut stages: Vec<_> = plans.iter().map(|plan| plan.stage).collect();
     stages.dedup();
@@ -152,7 +156,7 @@ fn a_service_that_was_taken_away_is_no_new_release() {
 fn a_new_version_starts_beside_the_old_one_and_takes_over_when_all_of_it_is_ready() {
     let mut world = World::finished();
     world.observed.cluster.spec.version = "0.2.0".into();
-    let selector = |world: &World| traffic_release(&world.observed).unwrap().to_owned();
+    let selector = |world: &World| traffic(&world.observed).unwrap();
     let mut seen = Vec::new();
     loop {
         let plan = world.pass();
@@ -165,16 +169,20 @@ fn a_new_version_starts_beside_the_old_one_and_takes_over_when_all_of_it_is_read
             Stage::Migrating => assert_eq!(world.names(Kind::Deployment).len(), 4, "the new one waits for its schema"),
             Stage::Deploying => {
                 assert_eq!(world.names(Kind::Deployment).len(), 8, "both stand side by side");
-                assert_eq!(selector(&world), "0.1.0", "traffic waits for the new one to be ready");
+                assert_eq!(selector(&world), to("0.1.0"), "traffic waits for the new one to be ready");
             }
-            Stage::Shifting => assert_eq!(selector(&world), "0.2.0"),
+            Stage::Shifting | Stage::Monitoring => assert_eq!(selector(&world), to("0.2.0")),
             _ => {}
         }
         world.pods_start();
         world.jobs_end(&report(Outcome::Succeeded, Reason::Migrated));
     }
     seen.dedup();
-    assert_eq!(seen, [Stage::Validating, Stage::Migrating, Stage::Deploying, Stage::Shifting, Stage::Finished]);
+    let expected =
+        [Stage::Validating, Stage::Migrating, Stage::Deploying, Stage::Shifting, Stage::Monitoring, Stage::Finished];
+    assert_eq!(seen, expected);
+    assert_eq!(world.names(Kind::Deployment).len(), 8, "the old one is kept, in case");
+    world.retire();
     assert_eq!(world.names(Kind::Deployment).len(), 4, "the old one is gone");
     assert!(world.names(Kind::Deployment).iter().all(|name| name.ends_with("0-2-0")));
 }
@@ -187,7 +195,7 @@ fn a_new_version_that_does_not_start_leaves_the_old_one_alone() {
         world.pass();
         world.jobs_end(&report(Outcome::Succeeded, Reason::Migrated));
     }
-    assert_eq!(traffic_release(&world.observed), Some("0.1.0"));
+    assert_eq!(traffic(&world.observed), Some(to("0.1.0")));
     assert_eq!(world.names(Kind::Deployment).len(), 8);
     world.observed.cluster.spec.version = "0.1.0".into();
     let plans = world.run_until(|plan| plan.stage == Stage::Finished && plan.steps.is_empty());
@@ -208,7 +216,7 @@ fn every_stage_follows_the_one_before_it_legally() {
     ];
     for change in changes {
         change(&mut world);
-        for _ in 0..12 {
+        for _ in 0..25 {
             stages.push(world.pass().stage);
             world.jobs_end(&report(Outcome::Succeeded, Reason::Migrated));
             world.pods_start();
@@ -277,10 +285,9 @@ fn an_operator_that_dies_after_any_step_comes_to_the_same_end() {
         for kind in Kind::ALL {
             assert_eq!(world.names(kind), whole.names(kind), "killed after {crash_after} writes");
         }
-        assert_eq!(
-            world.observed.cluster.status.as_ref().unwrap().release,
-            whole.observed.cluster.status.as_ref().unwrap().release
-        );
+        let (release, without) = (world.release(), whole.release());
+        assert_eq!((release.current, release.schema_version), (without.current, without.schema_version));
+        assert_eq!(release.history.len(), 1);
     }
 }
 

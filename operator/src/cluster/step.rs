@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crds::annotations::PAUSED;
 use runtime_contract::Role;
 
 use crate::owned::{Desired, Kind};
@@ -58,6 +59,28 @@ pub enum WaitingOn {
     Workload(Role),
     /// The gateway's traffic moves.
     Traffic,
+    /// A step of a canary lasts.
+    Step {
+        /// Its number, from 1.
+        number: i32,
+        /// Of so many.
+        of: usize,
+        /// Percentage of the traffic.
+        weight: i32,
+        /// How long, as the spec has it.
+        lasts: String,
+    },
+    /// The release is watched with all of the traffic.
+    Watch {
+        /// How long, as the spec has it.
+        lasts: String,
+    },
+    /// The release can neither go on nor back without a verdict.
+    Judgement,
+    /// The traffic goes back to the release before.
+    TrafficBack,
+    /// A person holds the release.
+    Paused,
 }
 
 impl fmt::Display for WaitingOn {
@@ -65,7 +88,10 @@ impl fmt::Display for WaitingOn {
         match self {
             Self::Correction(message) => f.write_str(message),
             Self::Approval { version, instead } => {
-                write!(f, "release {version} waits for approval: set spec.rollout.approvedVersion to {version}")?;
+                write!(
+                    f,
+                    "release {version} waits for approval: `kubectl purser approve`, or set spec.rollout.approvedVersion to {version}"
+                )?;
                 instead.as_ref().map_or(Ok(()), |instead| write!(f, " (it is {instead})"))
             }
             Self::Migration => f.write_str("the migration Job runs"),
@@ -74,6 +100,13 @@ impl fmt::Display for WaitingOn {
             Self::Settings => f.write_str("the live settings are being put into the database"),
             Self::Workload(role) => write!(f, "the {role} pods of the release start"),
             Self::Traffic => f.write_str("the gateway's traffic moves to the release"),
+            Self::Step { number, of, weight, lasts } => {
+                write!(f, "step {number} of {of}, {weight} % of the traffic, lasts {lasts}")
+            }
+            Self::Watch { lasts } => write!(f, "the release is watched with all of the traffic for {lasts}"),
+            Self::Judgement => f.write_str("the release cannot be judged yet: see the condition SLAMet"),
+            Self::TrafficBack => f.write_str("the traffic goes back to the release before"),
+            Self::Paused => write!(f, "somebody holds the release: `kubectl purser resume`, or remove {PAUSED}"),
         }
     }
 }

@@ -7,6 +7,7 @@ use runtime_contract::{CacheTtl, ProviderSettings, Role};
 use super::observed::Observed;
 use super::providers;
 use crate::names::{Identity, Release};
+use crate::sla::Limits;
 use crds::annotations;
 
 /// A spec that can be planned with, every text in it read.
@@ -32,6 +33,14 @@ pub struct Validated {
     pub secret_revisions: SecretRevisions,
     /// The value of [`annotations::RETRY`].
     pub retry: String,
+    /// Whether a person holds the release.
+    pub is_paused: bool,
+    /// What a release has to keep to.
+    pub sla: Limits,
+    /// How long a new release may take to become ready.
+    pub progress_deadline_ms: u64,
+    /// How long the release before is kept.
+    pub retire_after_ms: u64,
 }
 
 /// `metadata.resourceVersion` of the Secrets that pods start with.
@@ -123,7 +132,10 @@ pub fn validate(observed: &Observed) -> Result<Validated, Problem> {
     let release = release(&spec.version)?;
     let providers = providers::settings(&observed.providers).map_err(|message| invalid(&message))?;
     secrets(observed)?;
+    let sla = Limits::read(&spec.sla)
+        .map_err(|field| invalid(&format!("spec.sla.{field} is not of the form that the schema asks for")))?;
     let used = || providers::used(&observed.providers);
+    let annotation = |name: &str| observed.cluster.annotations().get(name);
     Ok(Validated {
         identity: observed.identity.clone(),
         release,
@@ -142,7 +154,11 @@ pub fn validate(observed: &Observed) -> Result<Validated, Problem> {
             cache: observed.cache_secret.revision().to_owned(),
             providers: used().map(|seen| seen.credentials.revision().to_owned()).collect(),
         },
-        retry: observed.cluster.annotations().get(annotations::RETRY).cloned().unwrap_or_default(),
+        retry: annotation(annotations::RETRY).cloned().unwrap_or_default(),
+        is_paused: annotation(annotations::PAUSED).is_some_and(|value| value == "true"),
+        sla,
+        progress_deadline_ms: long("spec.rollout.progressDeadline", &spec.rollout.progress_deadline)?,
+        retire_after_ms: long("spec.rollout.retireAfter", &spec.rollout.retire_after)?,
     })
 }
 
@@ -187,6 +203,10 @@ fn millis(field: &str, text: &DurationText) -> Result<u32, Problem> {
     text.as_millis()
         .and_then(|millis| u32::try_from(millis).ok())
         .ok_or_else(|| invalid(&format!("{field} \"{}\" is no duration such as 50ms", text.0)))
+}
+
+fn long(field: &str, text: &DurationText) -> Result<u64, Problem> {
+    text.as_millis().ok_or_else(|| invalid(&format!("{field} \"{}\" is no duration such as 10m", text.0)))
 }
 
 fn invalid(message: &str) -> Problem {

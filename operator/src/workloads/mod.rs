@@ -13,17 +13,16 @@ mod service_account;
 use runtime_contract::Role;
 
 use crate::cluster::validate::Validated;
-use crate::names::Release;
 use crate::owned::Desired;
 
 pub use config_map::runtime_config;
+pub use service::Traffic;
 
-/// What every release shares: addresses, identity and disruption budgets. `serving` is the release that the gateway's
-/// traffic goes to.
+/// What every release shares: addresses, identity and disruption budgets.
 #[must_use]
-pub fn shared(cluster: &Validated, serving: &Release) -> Vec<Desired> {
+pub fn shared(cluster: &Validated, traffic: &Traffic) -> Vec<Desired> {
     let mut objects =
-        vec![service_account::pods(cluster), service::gateway(cluster, serving), service::metrics(cluster)];
+        vec![service_account::pods(cluster), service::gateway(cluster, traffic), service::metrics(cluster)];
     objects.extend(Role::ALL.into_iter().filter_map(|role| disruption_budget::of_role(cluster, role)));
     objects
 }
@@ -65,7 +64,7 @@ mod tests {
             });
             spec["image"] = serde_json::json!({ "pullSecrets": [{ "name": "registry" }] });
         });
-        let objects = [shared(&cluster, &cluster.release), of_release(&cluster)].concat();
+        let objects = [shared(&cluster, &Traffic::To(cluster.release.version.clone())), of_release(&cluster)].concat();
         assert_eq!(objects.len(), 5 + 7);
         for object in &objects {
             let known = match object.kind {
@@ -125,7 +124,7 @@ mod tests {
                 assert_eq!(body.contains(held), object.name.contains("gateway"), "{held} in {}", object.name);
             }
         }
-        let service = shared(&cluster, &cluster.release).into_iter().find(|object| {
+        let service = shared(&cluster, &Traffic::To(cluster.release.version.clone())).into_iter().find(|object| {
             object.kind == Kind::Service && object.body["spec"]["selector"].to_string().contains("gateway")
         });
         assert_eq!(service.unwrap().body["spec"]["ports"][0]["port"], 443);

@@ -4,11 +4,28 @@ use runtime_contract::{Role, labels, ports};
 use serde_json::{Value, json};
 
 use crate::cluster::validate::Validated;
-use crate::names::Release;
 use crate::owned::{Desired, Kind};
 
+/// Which releases the gateway's Service sends traffic to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// To one.
+    To(String),
+    /// To all that have gateway pods, each in proportion to them.
+    Split,
+}
+
+impl Traffic {
+    fn release(&self) -> Option<&str> {
+        match self {
+            Self::To(release) => Some(release),
+            Self::Split => None,
+        }
+    }
+}
+
 /// The stable address of the payment API. Its selector names the release that serves: moving traffic is changing it.
-pub(super) fn gateway(cluster: &Validated, serving: &Release) -> Desired {
+pub(super) fn gateway(cluster: &Validated, traffic: &Traffic) -> Desired {
     let identity = &cluster.identity;
     let service = &cluster.spec.gateway.service;
     let mut port = match &cluster.spec.gateway.tls {
@@ -21,7 +38,7 @@ pub(super) fn gateway(cluster: &Validated, serving: &Release) -> Desired {
     let content = json!({
         "spec": {
             "type": service.type_.as_str(),
-            "selector": identity.pod_selector(Role::Gateway, Some(&serving.version)),
+            "selector": identity.pod_selector(Role::Gateway, traffic.release()),
             "ports": [port],
         },
     });

@@ -1,0 +1,145 @@
+//! When a release is given up, and what is left of it. ★ Pure.
+//!
+//! The spec is never written, so the version that was given up stays wanted there: what was decided stands in the status, and
+//! holds until another version is wanted or a person asks for another try.
+
+use crds::Stage;
+use crds::annotations;
+use crds::payment_cluster::{AbandonedRelease, ReleaseResult, ReleaseStatus, ShiftStatus, WhyAbandoned};
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::observed::Observed;
+use super::plan_history;
+use super::plan_shift;
+use super::validate::Validated;
+use crate::sla::{Breach, Judgement, Severity};
+
+/// Whether the wanted version was given up, and nothing has changed since.
+#[must_use]
+pub fn is_abandoned(observed: &Observed, release: &ReleaseStatus) -> bool {
+    release.abandoned.as_ref().is_some_and(|abandoned| {
+        release.target.as_ref() == Some(&abandoned.version) && abandoned.retry.as_deref() == retry(observed)
+    })
+}
+
+/// Whether the wanted version was given up, and a person asks for another try.
+#[must_use]
+pub fn is_retried(observed: &Observed, release: &ReleaseStatus) -> bool {
+    let is_target = |abandoned: &AbandonedRelease| release.target.as_ref() == Some(&abandoned.version);
+    release.abandoned.as_ref().is_some_and(is_target) && !is_abandoned(observed, release)
+}
+
+fn retry(observed: &Observed) -> Option<&str> {
+    observed.cluster.annotations().get(annotations::RETRY).map(String::as_str)
+}
+
+/// Why a release is to be given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    why: WhyAbandoned,
+    message: String,
+    at_once: bool,
+}
+
+/// Whether the wanted release has to be given up now. `judgement` is the one on the release that has traffic.
+#[must_use]
+pub fn reason(
+    cluster: &Validated,
+    observed: &Observed,
+    stage: Stage,
+    release: &ReleaseStatus,
+    judgement: &Judgement,
+    now: Timestamp,
+) -> Option<Reason> {
+    if stage.is_end() && !can_go_back(release, &cluster.release.version) {
+        return None;
+    }
+    by_person(cluster, observed, stage, release)
+        .or_else(|| by_sla(stage, release, judgement))
+        .or_else(|| by_deadline(cluster, stage, release, now))
+}
+
+/// Whether there is a release to go back to.
+fn can_go_back(release: &ReleaseStatus, wanted: &str) -> bool {
+    match release.current.as_deref() {
+        Some(current) if current == wanted => release.kept.is_some(),
+        Some(_) => true,
+        None => false,
+    }
+}
+
+fn by_person(cluster: &Validated, observed: &Observed, stage: Stage, release: &ReleaseStatus) -> Option<Reason> {
+    let version = &cluster.release.version;
+    let says = |annotation: &str| observed.cluster.annotations().get(annotation) == Some(version);
+    if stage == Stage::AwaitingApproval && says(annotations::REJECTED) {
+        let message = "somebody refused to approve it".to_owned();
+        return Some(Reason { why: WhyAbandoned::Rejected, message, at_once: true });
+    }
+    // Without another release to go back to, the only one stays.
+    (says(annotations::ABANDONED) && can_go_back(release, version)).then(|| {
+        let message = format!("somebody gave it up in stage {}", stage.as_str());
+        Reason { why: WhyAbandoned::Aborted, message, at_once: false }
+    })
+}
+
+fn by_sla(stage: Stage, release: &ReleaseStatus, judgement: &Judgement) -> Option<Reason> {
+    let has_traffic = matches!(stage, Stage::Shifting | Stage::Monitoring | Stage::Finished);
+    let wanted = release.target.as_deref().unwrap_or_default();
+    match judgement {
+        Judgement::Breached(Breach { figure, message, severity }) if has_traffic && can_go_back(release, wanted) => {
+            let at_once = *severity == Severity::Emergency;
+            Some(Reason { why: WhyAbandoned::SlaBreached, message: format!("{figure}: {message}"), at_once })
+        }
+        Judgement::Breached(_) | Judgement::Healthy | Judgement::Inconclusive(_) => None,
+    }
+}
+
+fn by_deadline(cluster: &Validated, stage: Stage, release: &ReleaseStatus, now: Timestamp) -> Option<Reason> {
+    let serves = release.current.as_ref() == Some(&cluster.release.version);
+    if stage != Stage::Deploying || serves || release.current.is_none() {
+        return None;
+    }
+    let deadline = &cluster.spec.rollout.progress_deadline;
+    let since = plan_history::parse(release.stage_since.as_deref()?)?;
+    let is_late = plan_history::millis_between(since, now) >= cluster.progress_deadline_ms;
+    is_late.then(|| {
+        let message = format!("its pods were not ready within {} (spec.rollout.progressDeadline)", deadline.0);
+        Reason { why: WhyAbandoned::NotReady, message, at_once: true }
+    })
+}
+
+/// The status of a release that is given up now: where it was, and how its traffic goes back.
+#[must_use]
+pub fn abandon(
+    cluster: &Validated,
+    observed: &Observed,
+    stage: Stage,
+    before: ReleaseStatus,
+    reason: &Reason,
+    now: Timestamp,
+) -> ReleaseStatus {
+    let version = &cluster.release.version;
+    let Reason { why, message, at_once } = reason;
+    let mut release = before;
+    let weight = plan_shift::weight(stage, &release);
+    // One that had taken over gives its place back to the one that was kept.
+    if release.current.as_ref() == Some(version) {
+        release.current = release.kept.as_ref().map(|kept| kept.version.clone());
+    }
+    release.kept = None;
+    let to = release.current.as_deref().map(|current| format!("; {current} serves")).unwrap_or_default();
+    let message = format!("release {version} was given up ({}): {message}{to}", why.as_str());
+    plan_history::record(&mut release, observed, version, ReleaseResult::RolledBack, message.clone(), now);
+    let back = if *at_once { 0 } else { plan_shift::step_back(cluster, weight) };
+    release.shift = (back > 0).then_some(ShiftStatus { step: 0, weight: back, since: Some(plan_history::text(now)) });
+    release.approval = None;
+    release.abandoned = Some(AbandonedRelease {
+        version: version.clone(),
+        why: *why,
+        message,
+        at: plan_history::text(now),
+        retry: retry(observed).map(str::to_owned),
+    });
+    release
+}

@@ -1,0 +1,97 @@
+//! The way back: traffic returns to the release before, and what was made for the other one goes. ★ Pure.
+
+use crds::Stage;
+use crds::payment_cluster::{ReleaseStatus, ShiftStatus};
+use jiff::Timestamp;
+
+use super::observed::Observed;
+use super::plan::{NEXT_LOOK_AT_REST, NEXT_LOOK_WATCHING, Plan, settings_before, stage_before};
+use super::plan_history::{has_passed, text};
+use super::plan_objects::differences;
+use super::plan_shift::{self, STEP_BACK_MS};
+use super::step::{Verdict, WaitingOn};
+use super::validate::Validated;
+use super::{plan_migration, plan_objects, plan_settings, prune};
+use crate::names::Release;
+use crate::sla::Judgement;
+use crate::workloads::{self, Traffic};
+
+/// What comes next for a release that was given up.
+#[must_use]
+pub fn plan(
+    cluster: &Validated,
+    observed: &Observed,
+    release: ReleaseStatus,
+    judgement: Judgement,
+    now: Timestamp,
+) -> Plan {
+    let release = further_back(cluster, release, now);
+    let migration = plan_migration::at_rest(cluster, observed, &release, now);
+    let is_back = release.shift.is_none();
+    let mut settings_verdict = plan_settings::verdict_at_rest(settings_before(observed).as_ref());
+    let (mut steps, mut keep, mut settings) = (Vec::new(), migration.keep, settings_before(observed));
+    let mut is_served = true;
+    if let Some(current) = &release.current {
+        let serving = Release { version: current.clone() };
+        let of_serving = Validated { release: serving, ..cluster.clone() };
+        let traffic = if is_back { Traffic::To(current.clone()) } else { Traffic::Split };
+        let wanted = [workloads::shared(&of_serving, &traffic), workloads::of_release(&of_serving)].concat();
+        steps = differences(&of_serving, observed, &wanted);
+        let part = plan_settings::plan(&of_serving, observed, settings.as_ref(), now);
+        steps.extend(part.steps);
+        keep.extend(part.keep);
+        (settings_verdict, settings) = (part.verdict, part.status);
+        // Payments that the other release has in work go on until its pods have gone in order.
+        let other = (!is_back).then_some(cluster.release.version.as_str());
+        steps.extend(prune::steps(observed, &wanted, &keep, &[Some(current), other], Some(current), true));
+        is_served = plan_objects::traffic(observed) == Some(Traffic::To(current.clone()));
+    }
+    let stage = match stage_before(observed) {
+        // Nothing was begun for it, or all of it is gone already.
+        Stage::Validating | Stage::AwaitingApproval | Stage::RolledBack => Stage::RolledBack,
+        _ if is_back && is_served && steps.is_empty() => Stage::RolledBack,
+        _ => Stage::RollingBack,
+    };
+    let abandoned = release.abandoned.as_ref();
+    let at_rest = stage == Stage::RolledBack && steps.is_empty();
+    Plan {
+        stage,
+        waiting_on: (stage == Stage::RollingBack).then_some(WaitingOn::TrafficBack),
+        steps,
+        stalled: abandoned.map(|abandoned| {
+            let advice = format!(
+                "{}; change spec.version, or have it tried again with `kubectl purser retry`",
+                abandoned.message
+            );
+            (abandoned.why.as_str().to_owned(), advice)
+        }),
+        schema_verdict: schema_verdict(migration.verdict, &release),
+        release,
+        settings,
+        settings_verdict,
+        judgement,
+        next_look: if at_rest { NEXT_LOOK_AT_REST } else { NEXT_LOOK_WATCHING },
+    }
+}
+
+/// One step of the traffic after another, as long as any of it is with the release that was given up.
+fn further_back(cluster: &Validated, release: ReleaseStatus, now: Timestamp) -> ReleaseStatus {
+    let shift = match release.shift.clone() {
+        Some(shift) if has_passed(shift.since.as_ref(), STEP_BACK_MS, now) => {
+            let weight = plan_shift::step_back(cluster, shift.weight);
+            (weight > 0).then(|| ShiftStatus { weight, since: Some(text(now)), ..shift })
+        }
+        other => other,
+    };
+    ReleaseStatus { shift, ..release }
+}
+
+/// The schema may be newer than the release that serves, which every online migration allows.
+fn schema_verdict(verdict: Verdict, release: &ReleaseStatus) -> Verdict {
+    match (&release.current, release.schema_version) {
+        (Some(current), Some(version)) => {
+            Verdict::yes("Migrated", format!("the schema is at version {version}, on which release {current} works"))
+        }
+        _ => verdict,
+    }
+}

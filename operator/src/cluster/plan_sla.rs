@@ -1,0 +1,70 @@
+//! What is thought of the release that takes payments. ★ Pure.
+
+use crds::Stage;
+use crds::conditions::cluster::SLA_MET;
+use crds::payment_cluster::ReleaseStatus;
+use jiff::Timestamp;
+
+use super::observed::Observed;
+use super::plan_shift;
+use super::step::Verdict;
+use super::validate::Validated;
+use crate::sla::{self, Breach, Judgement};
+
+/// Judges the release that has traffic: the one on its way as soon as it has some, or else the one that serves.
+#[must_use]
+pub fn judge(
+    cluster: &Validated,
+    observed: &Observed,
+    stage: Stage,
+    release: &ReleaseStatus,
+    now: Timestamp,
+) -> Judgement {
+    let version = judged(stage, release);
+    let Some(version) = version else { return Judgement::Inconclusive("no release takes payments yet".into()) };
+    let before = release.current.as_deref().filter(|current| stage == Stage::Shifting && *current != version);
+    let has_all = stage != Stage::Shifting || plan_shift::weight(stage, release) == 100;
+    sla::judge(&cluster.sla, observed.figures.as_ref(), version, before, has_all, now.as_second())
+}
+
+fn judged(stage: Stage, release: &ReleaseStatus) -> Option<&str> {
+    let on_its_way = matches!(stage, Stage::Shifting | Stage::Monitoring);
+    if on_its_way { release.target.as_deref() } else { release.current.as_deref() }
+}
+
+/// The condition SLAMet. Its words stay as long as its reason does: with figures that change each second the status would
+/// change each second as well.
+#[must_use]
+pub fn verdict(observed: &Observed, stage: Stage, release: &ReleaseStatus, judgement: &Judgement) -> Verdict {
+    let verdict = match (judged(stage, release), judgement) {
+        (Some(version), Judgement::Healthy) => Verdict::yes("Met", format!("release {version} keeps to its SLA")),
+        (Some(version), Judgement::Breached(Breach { figure, message, .. })) => {
+            Verdict::no(reason(figure), format!("release {version} breaks spec.sla: {figure}: {message}"))
+        }
+        (None, _) => Verdict::unknown("NothingToJudge", "no release takes payments yet"),
+        (Some(version), Judgement::Inconclusive(why)) => {
+            Verdict::unknown("Inconclusive", format!("release {version} cannot be judged: {why}"))
+        }
+    };
+    let before = observed.cluster.status.iter().flat_map(|status| &status.conditions);
+    let mut before = before.filter(|before| before.type_ == SLA_MET && before.reason == verdict.reason);
+    match (before.next(), judged(stage, release)) {
+        (Some(before), Some(version)) if before.message.contains(&format!("release {version} ")) => {
+            Verdict { message: before.message.clone(), ..verdict }
+        }
+        _ => verdict,
+    }
+}
+
+/// One word for a figure, as reasons are written.
+fn reason(figure: &str) -> &'static str {
+    match figure {
+        "successRate" => "SuccessRateTooLow",
+        "averageLatency" => "AverageLatencyTooHigh",
+        "p95Latency" => "P95LatencyTooHigh",
+        "p99Latency" => "P99LatencyTooHigh",
+        "fraudLatency" => "FraudLatencyTooHigh",
+        "tpsMin" => "TooFewPayments",
+        _ => "WorseThanBefore",
+    }
+}
