@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// How many took about so long: microseconds, as the recorder rounds them, and a count.
 pub type Times = BTreeMap<u64, u64>;
@@ -30,9 +31,17 @@ pub struct Counts {
     /// Payments that ended otherwise.
     pub failed: u64,
     /// From acceptance to the end, of all of these.
+    #[serde(deserialize_with = "times")]
     pub payment_us: Times,
     /// Fraud checks as the one who asked has seen them, those without an answer in time at their deadline.
+    #[serde(deserialize_with = "times")]
     pub fraud_us: Times,
+}
+
+/// Keys of JSON objects are text, and serde does not read numbers out of them in what is flattened, as in [`Slice`].
+fn times<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Times, D::Error> {
+    let read = |(us, count): (String, u64)| Ok((us.parse().map_err(D::Error::custom)?, count));
+    BTreeMap::<String, u64>::deserialize(deserializer)?.into_iter().map(read).collect()
 }
 
 /// The body of [`crate::paths::admin::RELEASES`], from a pod of the metrics workload.
@@ -104,3 +113,27 @@ pub struct Slice {
 pub const WINDOW: &str = "window_s";
 /// The longest window, in seconds.
 pub const WINDOW_S_MAX: u32 = 600;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_survive_the_way_through_json() {
+        let counts = Counts {
+            succeeded: 3,
+            failed: 1,
+            payment_us: [(10_047, 3), (50_175, 1)].into(),
+            fraud_us: [(4_031, 4)].into(),
+        };
+        let slice = Slice { second: 1_790_000_000, counts: counts.clone() };
+        let releases =
+            vec![ReleaseFigures { release: "0.1.0".into(), slices: vec![slice], ..ReleaseFigures::default() }];
+        let figures = Figures { until: 1_790_000_000, pods: 1, silent_pods: 0, releases };
+        let text = serde_json::to_string(&figures).unwrap();
+        assert!(text.contains(r#""paymentUs":{"10047":3,"50175":1}"#), "{text}");
+        assert_eq!(serde_json::from_str::<Figures>(&text).unwrap(), figures);
+        let pod = PodFigures { release: "0.1.0".into(), process: "one".into(), counts };
+        assert_eq!(serde_json::from_str::<PodFigures>(&serde_json::to_string(&pod).unwrap()).unwrap(), pod);
+    }
+}
