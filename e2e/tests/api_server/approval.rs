@@ -5,13 +5,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
+use super::fixture::quick_release;
 use super::operator::{Stage, condition};
 use super::trouble::has_event;
 
 #[tokio::test]
 async fn a_release_waits_for_its_approval_and_who_gave_it_is_kept() -> Result<()> {
     let (stage, _operator) = Stage::ready().await?;
-    let wanted = json!({"spec": {"version": "0.2.0", "rollout": {"approval": "Required"}}});
+    let mut wanted = quick_release("0.2.0");
+    wanted["spec"]["rollout"]["approval"] = json!("Required");
     stage.change("PaymentCluster", "payments", wanted).await?;
     stage.until("PaymentCluster", "payments", |resource| resource["status"]["stage"] == "AwaitingApproval").await?;
     tokio::time::sleep(Duration::from_secs(3)).await;

@@ -77,6 +77,15 @@ pub(crate) fn minimal_cluster(name: &str) -> Value {
     })
 }
 
+/// A change of version that is over soon, on a cluster where nobody can be asked for figures.
+pub(crate) fn quick_release(version: &str) -> Value {
+    json!({"spec": {
+        "version": version,
+        "rollout": {"retireAfter": "2s"},
+        "sla": {"window": "10s", "onInconclusive": "Proceed"},
+    }})
+}
+
 /// A PaymentProvider with only what has no default, selected by the PaymentCluster of that name.
 pub(crate) fn minimal_provider(name: &str, cluster: &str) -> Value {
     json!({

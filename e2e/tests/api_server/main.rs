@@ -7,6 +7,7 @@ mod operator;
 mod puppet;
 mod reconcile;
 mod refusals;
+mod release;
 mod survival;
 mod trouble;
 mod users_cluster;

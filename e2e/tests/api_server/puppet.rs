@@ -2,6 +2,7 @@
 //! Deployments included, is real.
 
 use std::collections::HashSet;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub(crate) struct Puppet {
     commands: Commands,
     /// Versions whose pods never become ready.
     unready: Arc<Mutex<HashSet<String>>>,
+    /// Where the metrics pods are, if they can be asked.
+    metrics_ip: Arc<Mutex<Option<Ipv4Addr>>>,
     task: JoinHandle<()>,
 }
 
@@ -29,9 +32,16 @@ impl Puppet {
     pub(crate) fn start(client: Client, namespace: &str) -> Self {
         let commands: Commands = Arc::new(Mutex::new(Box::new(succeeded)));
         let unready = Arc::new(Mutex::new(HashSet::new()));
+        let metrics_ip = Arc::new(Mutex::new(None));
         let pods: Api<Pod> = Api::namespaced(client, namespace);
-        let task = tokio::spawn(play(pods, Arc::clone(&commands), Arc::clone(&unready)));
-        Self { commands, unready, task }
+        let task = tokio::spawn(play(pods, Arc::clone(&commands), Arc::clone(&unready), Arc::clone(&metrics_ip)));
+        Self { commands, unready, metrics_ip, task }
+    }
+
+    /// From now on, metrics pods have this address.
+    pub(crate) fn metrics_are_at(&self, address: Ipv4Addr) -> Result<()> {
+        *self.metrics_ip.lock().map_err(|_| anyhow!("poisoned"))? = Some(address);
+        Ok(())
     }
 
     /// From now on, commands end so.
@@ -75,13 +85,20 @@ pub(crate) fn failed(outcome: Outcome, reason: Reason, message: &str) -> JobRepo
     JobReport { outcome, reason, message: message.to_owned(), schema_version: None, settings_revision: None }
 }
 
-async fn play(pods: Api<Pod>, commands: Commands, unready: Arc<Mutex<HashSet<String>>>) {
+async fn play(
+    pods: Api<Pod>,
+    commands: Commands,
+    unready: Arc<Mutex<HashSet<String>>>,
+    metrics_ip: Arc<Mutex<Option<Ipv4Addr>>>,
+) {
     loop {
         // The API server may be away: then there is nothing to play.
         if let Ok(list) = pods.list(&ListParams::default()).await {
             for pod in list.items {
-                let next = match (commands.lock(), unready.lock()) {
-                    (Ok(commands), Ok(unready)) => next_status(&pod, commands.as_ref(), &unready),
+                let next = match (commands.lock(), unready.lock(), metrics_ip.lock()) {
+                    (Ok(commands), Ok(unready), Ok(address)) => {
+                        next_status(&pod, commands.as_ref(), &unready).or_else(|| new_address(&pod, *address))
+                    }
                     _ => return,
                 };
                 if let Some(status) = next {
@@ -92,6 +109,15 @@ async fn play(pods: Api<Pod>, commands: Commands, unready: Arc<Mutex<HashSet<Str
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// The address of a metrics pod that runs without one.
+fn new_address(pod: &Pod, address: Option<Ipv4Addr>) -> Option<Value> {
+    let component = pod.labels().get(runtime_contract::labels::COMPONENT)?;
+    let status = pod.status.as_ref()?;
+    let lacks_it = component == "metrics" && status.phase.as_deref() == Some("Running") && status.pod_ip.is_none();
+    let address = address.filter(|_| lacks_it)?.to_string();
+    Some(json!({ "podIP": address, "podIPs": [{ "ip": address }] }))
 }
 
 /// What the pod's status becomes, if it is not that already.

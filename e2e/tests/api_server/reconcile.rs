@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use runtime_contract::{Outcome, Reason};
 use serde_json::{Value, json};
 
-use super::fixture::minimal_cluster;
+use super::fixture::{minimal_cluster, quick_release};
 use super::operator::{Stage, condition};
 use super::puppet::{failed, succeeded};
 
@@ -91,7 +91,7 @@ async fn what_a_hand_changes_or_deletes_is_put_right_within_seconds() -> Result<
 async fn a_new_version_starts_beside_the_old_one_and_takes_over_only_when_it_is_ready() -> Result<()> {
     let (stage, _operator) = Stage::ready().await?;
     stage.puppet.hold("0.2.0", true)?;
-    stage.change("PaymentCluster", "payments", json!({"spec": {"version": "0.2.0"}})).await?;
+    stage.change("PaymentCluster", "payments", quick_release("0.2.0")).await?;
     stage.until("PaymentCluster", "payments", |resource| resource["status"]["stage"] == "Deploying").await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     for release in ["0-1-0", "0-2-0"] {
