@@ -6,18 +6,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use futures::future::join_all;
 use http::{StatusCode, header};
+use runtime_contract::PodFigures;
 use runtime_contract::health::{Check, Health, names};
 use runtime_contract::paths::admin;
 use tokio::net::TcpListener;
 
 use crate::app::App;
-use crate::database;
+use crate::{database, figures};
 
 /// A probe waits a second at most; whatever takes longer does not answer.
 const CHECK_LIMIT: Duration = Duration::from_millis(800);
@@ -108,6 +109,8 @@ fn router(app: Arc<App>, checks: Vec<Readiness>) -> Router {
         .route(admin::LIVE, get(|| async { "alive\n" }))
         .route(admin::READY, get(ready))
         .route(admin::METRICS, get(metrics))
+        .route(admin::FIGURES, get(counted))
+        .route(admin::RELEASES, get(collected))
         .with_state((app, Arc::new(checks)))
 }
 
@@ -138,5 +141,19 @@ async fn metrics(State((app, _)): Shared) -> Response {
     match app.metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn counted(State((app, _)): Shared) -> Json<PodFigures> {
+    Json(app.figures.figures())
+}
+
+async fn collected(State((app, _)): Shared, RawQuery(query): RawQuery) -> Response {
+    if !app.collected.is_begun() {
+        return (StatusCode::NOT_FOUND, "only the metrics workload collects the figures of releases\n").into_response();
+    }
+    match figures::window_s(query.as_deref().unwrap_or_default()) {
+        Ok(window_s) => Json(app.collected.figures(window_s)).into_response(),
+        Err(sentence) => (StatusCode::BAD_REQUEST, sentence).into_response(),
     }
 }

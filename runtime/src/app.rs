@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cache::{Cache, CacheError, Copies};
 use crate::config::{ConfigError, Secrets};
 use crate::database::{self, DatabaseError, Notices, Pool};
+use crate::figures::{Collected, Recorder};
 use crate::live_settings::LiveSettings;
 use crate::metrics::Metrics;
 use crate::webhooks::Bell;
@@ -33,6 +34,10 @@ pub struct App {
     pub settings: LiveSettings,
     /// Prometheus metrics.
     pub metrics: Metrics,
+    /// What this process counts of payments, for whoever judges its release.
+    pub figures: Recorder,
+    /// What it has collected from all processes, if that is its work.
+    pub collected: Collected,
     /// Credentials of providers.
     pub secrets: Secrets,
     /// The release this process belongs to.
@@ -62,6 +67,9 @@ pub enum StartError {
     /// Its metrics.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// Its figures.
+    #[error("figures: {0}")]
+    Figures(#[from] hdrhistogram::CreationError),
 }
 
 impl App {
@@ -76,6 +84,7 @@ impl App {
         let cache = Cache::new(secrets.cache_url().as_ref())?;
         let settings = LiveSettings::follow(pool.clone(), &notices, shutdown.clone());
         let metrics = Metrics::new(&config.release)?;
+        let figures = Recorder::new(&config.release)?;
         let copies = Copies::new(pool.clone(), cache.clone(), settings.clone(), &metrics.cache_requests);
         copies.follow(&notices, shutdown.clone());
         let release = config.release.clone();
@@ -88,6 +97,8 @@ impl App {
             copies,
             settings,
             metrics,
+            figures,
+            collected: Collected::default(),
             secrets,
             release,
             shutdown,

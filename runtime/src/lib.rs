@@ -41,6 +41,7 @@ pub mod app;
 pub mod cache;
 pub mod config;
 pub mod database;
+pub mod figures;
 pub mod limits;
 pub mod live_settings;
 pub mod metrics;

@@ -10,7 +10,8 @@ use tokio::net::TcpListener;
 use crate::admin::{self, Readiness};
 use crate::app::App;
 use crate::processor::{self, ProcessorError};
-use crate::{fraud, gateway, rollup, webhooks};
+use crate::webhooks::resolver;
+use crate::{figures, fraud, gateway, rollup, webhooks};
 
 /// Where the roles of a process listen.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +55,9 @@ pub enum RoleError {
         #[source]
         source: std::io::Error,
     },
+    /// The figures of releases cannot be collected.
+    #[error("figures: {0}")]
+    Figures(#[source] reqwest::Error),
     /// The processor did not start.
     #[error(transparent)]
     Processor(#[from] ProcessorError),
@@ -85,7 +89,8 @@ async fn run_one(app: Arc<App>, role: Role, listen: Listen) -> Result<(), RoleEr
         Role::Fraud => fraud::serve_on(app, bind(listen.address, listen.fraud).await?).await.map_err(server),
         Role::Processor => process_and_tell(app).await,
         Role::Metrics => {
-            rollup::run(app).await;
+            let collector = figures::Collector::new(app.clone(), resolver::system()).map_err(RoleError::Figures)?;
+            tokio::join!(rollup::run(app), collector.run());
             Ok(())
         }
     }

@@ -83,6 +83,7 @@ pub(super) async fn begin(worker: &Worker, case: &mut Case) -> Begun {
 
 async fn check_fraud(worker: &Worker, case: &Case) -> (Judgement, NewCheck) {
     let check = worker.fraud.check(&case.check_request()).await;
+    worker.app.figures.fraud_check(check.duration);
     if check.verdict.is_none() {
         worker.app.metrics.fraud_deadline_missed.inc();
         tracing::warn!(payment = %case.payment.id, policy = %check.status, "no fraud verdict in time: the policy decides");
@@ -193,12 +194,13 @@ impl Round<'_> {
     }
 
     async fn settle(&mut self, answered: Option<Answered>, ended: Ended) -> Result<Progress, StepError> {
-        let status = ended.payment.status;
+        let (status, t_start, t_end) = (ended.payment.status, ended.payment.t_start, ended.payment.t_end);
         let seconds = f64::from(ended.payment.latency_ms.unwrap_or(0)) / 1000.0;
         let ended = Some(Box::new(ended));
         self.write(Record { answered, ended, item: Fate::Complete, ..self.record() }).await?;
         self.worker.app.metrics.payments.with_label_values(&[status.as_str()]).inc();
         self.worker.app.metrics.payment_seconds.with_label_values(&[status.as_str()]).observe(seconds);
+        self.worker.app.figures.payment(status, t_start, t_end);
         Ok(Progress::Settled(status))
     }
 
