@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result};
 
 use self::{
     buildah::buildah,
-    recipe::{Recipe, files_of, short_name},
+    recipe::{Recipe, file_name, files_of},
 };
 use crate::{
     cluster::{
@@ -62,6 +62,44 @@ pub async fn build(paths: &Paths) -> Result<Vec<Image>> {
             name: format!("{LIBRARY}/purser-{folder}:{tag}"),
             dockerfile: source.join("Dockerfile"),
             files: files_of(&source)?,
+            content: None,
+        };
+        images.push(recipe.build(paths).await?);
+    }
+    Ok(images)
+}
+
+/// Versions of releases for tests and the demo: one that is as good as the one that is shipped, and those that are slow.
+pub const GOOD_RELEASE: &str = "0.2.0";
+/// One whose database answers late.
+pub const SLOW_RELEASE: &str = "0.3.0";
+/// One whose fraud check answers late.
+pub const SLOW_FRAUD_RELEASE: &str = "0.4.0";
+
+/// Builds these.
+///
+/// # Errors
+/// As [`build`].
+pub async fn build_releases(paths: &Paths) -> Result<Vec<Image>> {
+    let programs = step("build purser and slow-release (release)", cargo_build(paths)).await?;
+    let good = Recipe {
+        name: format!("{LIBRARY}/purser:{GOOD_RELEASE}"),
+        dockerfile: paths.repository.join("Dockerfile"),
+        files: ["purser", "purser-operator"].map(|name| (name.to_owned(), programs.join(name))).into(),
+        content: None,
+    };
+    let mut images = vec![good.build(paths).await?];
+    for (version, fault) in [(SLOW_RELEASE, "database 100"), (SLOW_FRAUD_RELEASE, "fraud 80")] {
+        let file = paths.cache.join("images").join(format!("purser-fault-{version}"));
+        config_files::write(&file, fault)?;
+        let recipe = Recipe {
+            name: format!("{LIBRARY}/purser:{version}"),
+            dockerfile: paths.repository.join("e2e/releases/slow/Dockerfile"),
+            files: vec![
+                ("purser-real".to_owned(), programs.join("purser")),
+                ("slow-release".to_owned(), programs.join("slow-release")),
+                ("purser-fault".to_owned(), file),
+            ],
             content: None,
         };
         images.push(recipe.build(paths).await?);
@@ -122,8 +160,8 @@ pub(crate) async fn program(paths: &Paths, name: &str, program: &Path) -> Result
 
 /// Imports an image into the local cluster's containerd unless it is there. Returns whether it was not.
 pub(crate) async fn import(paths: &Paths, image: &Image) -> Result<bool> {
-    let name = short_name(&image.name);
-    let record = paths.state.join("images").join(name);
+    let name = file_name(&image.name);
+    let record = paths.state.join("images").join(&name);
     let archive = image.archive.display().to_string();
     if fs::read_to_string(&record).is_ok_and(|loaded| loaded == archive) {
         return Ok(false);

@@ -31,7 +31,11 @@ impl Recipe {
         let dockerfile = fs::read_to_string(&self.dockerfile);
         let dockerfile = dockerfile.with_context(|| format!("cannot read {}", self.dockerfile.display()))?;
         let folder = paths.cache.join("images");
-        let name = short_name(&self.name);
+        let mut name = file_name(&self.name);
+        if self.content.is_some() {
+            // The tag is the content, and older contents are of no use.
+            name.truncate(name.find('_').unwrap_or(name.len()));
+        }
         let archive = folder.join(format!("{name}-{}.tar", self.digest(&dockerfile)?));
         let image = Image { name: self.name.clone(), archive };
         if image.archive.exists() {
@@ -43,7 +47,7 @@ impl Recipe {
             base::ensure(paths).await?;
         }
         step(format!("build image {name}"), self.build_archive(paths, &image)).await?;
-        remove_older(&folder, name, &image.archive)?;
+        remove_older(&folder, &name, &image.archive)?;
         Ok(image)
     }
 
@@ -85,10 +89,9 @@ impl Recipe {
     }
 }
 
-/// `purser` for `docker.io/library/purser:0.1.0`.
-pub(super) fn short_name(name: &str) -> &str {
-    let last = name.rsplit('/').next().unwrap_or(name);
-    last.split(':').next().unwrap_or(last)
+/// `purser_0.1.0` for `docker.io/library/purser:0.1.0`: two versions are two files.
+pub(super) fn file_name(name: &str) -> String {
+    name.rsplit('/').next().unwrap_or(name).replace(':', "_")
 }
 
 /// The files of a folder, by name.
@@ -106,7 +109,7 @@ pub(super) fn files_of(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
 fn remove_older(folder: &Path, name: &str, current: &Path) -> Result<()> {
     for (file, path) in files_of(folder)? {
         let digest = file.strip_prefix(name).and_then(|rest| rest.strip_prefix('-'));
-        // Twelve digits and the extension: `purser-redis-…` is not an older `purser`.
+        // Twelve digits and the extension.
         if path != current && digest.is_some_and(|digest| digest.len() == 16 && digest.ends_with(".tar")) {
             fs::remove_file(path)?;
         }
@@ -126,16 +129,16 @@ mod tests {
             fs::write(&path, "").unwrap();
             path
         };
-        let current = file("purser-111111111111.tar");
-        let older = file("purser-222222222222.tar");
-        let other = file("purser-redis-333333333333.tar");
-        remove_older(folder.path(), "purser", &current).unwrap();
+        let current = file("purser_0.1.0-111111111111.tar");
+        let older = file("purser_0.1.0-222222222222.tar");
+        let other = file("purser_0.2.0-333333333333.tar");
+        remove_older(folder.path(), "purser_0.1.0", &current).unwrap();
         assert!(current.exists() && other.exists() && !older.exists());
     }
 
     #[test]
-    fn the_short_name_has_neither_registry_nor_tag() {
-        assert_eq!(short_name("docker.io/library/purser-redis:7"), "purser-redis");
+    fn the_name_of_a_file_has_no_registry_and_a_tag() {
+        assert_eq!(file_name("docker.io/library/purser-redis:7"), "purser-redis_7");
     }
 
     #[test]

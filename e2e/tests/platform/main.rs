@@ -9,6 +9,7 @@ mod first_payment;
 mod fixture;
 mod live_settings;
 mod money_path;
+mod releases;
 mod repair;
 mod taken_away;
 mod tls;
