@@ -3,6 +3,7 @@
 # make test    every check and every test
 # make bench   payments a second, and what each costs, beside pgbench on the same PostgreSQL
 # make torture N=10000 SEED=7   kill the real processes under load at random points, then compare what everybody knows
+# make verdicts HOURS=10000   judge simulated releases: hours of noise that must convict nobody, regressions that must be caught
 # make fuzz FUZZ_SECONDS=600   feed every parser of foreign bytes for so long each
 # make help    the rest
 
@@ -16,7 +17,7 @@ CLUSTER_TESTS := --test control_plane --test api_server --test platform
 # A failed test says what it saw; the stack below it is the test runner's.
 export RUST_BACKTRACE := 0
 
-.PHONY: help up down test bench torture fuzz build checkout lint unit generate status logs
+.PHONY: help up down test bench torture verdicts fuzz build checkout lint unit generate status logs
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -75,6 +76,10 @@ N := 200
 torture: build
 	$(E2E) torture --kills $(N) $(if $(SEED),--seed $(SEED))
 
+HOURS := 10000
+verdicts: build
+	$(E2E) verdicts --hours $(HOURS) $(if $(SEED),--seed $(SEED))
+
 FUZZ_SECONDS := 60
 fuzz: checkout
 	cargo run --release --locked -p fuzz -- --seconds $(FUZZ_SECONDS)
@@ -87,5 +92,6 @@ test: lint build
 	cargo build --workspace --bins --locked
 	cargo test --workspace --locked
 	$(E2E) torture --kills 200
+	$(E2E) verdicts --hours 500 --regressions 3000
 	cargo test --workspace --locked --test control_plane --test api_server -- --test-threads=6
 	cargo test --workspace --locked --test platform -- --test-threads=1 --show-output

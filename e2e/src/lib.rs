@@ -22,6 +22,7 @@ pub mod progress;
 pub mod testers;
 pub mod tools;
 pub mod torture;
+pub mod verdicts;
 
 pub use paths::Paths;
 

@@ -4,7 +4,9 @@ use std::{env, process::ExitCode, time::Instant};
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
-use e2e::{bench, cluster, images, packages, paths::Paths, platform, progress::seconds, testers, tools, torture};
+use e2e::{
+    bench, cluster, images, packages, paths::Paths, platform, progress::seconds, testers, tools, torture, verdicts,
+};
 
 /// The platform of the quickstart, the local Kubernetes cluster, and the images that run on it.
 ///
@@ -37,6 +39,8 @@ enum Command {
     Bench(bench::Options),
     /// Kill the real processes under load at random points, then compare what everybody knows.
     Torture(torture::Options),
+    /// Judge simulated releases: hours of noise that must convict nobody, regressions that must be caught.
+    Verdicts(verdicts::Options),
 }
 
 #[derive(Subcommand)]
@@ -100,6 +104,7 @@ async fn run(command: Command) -> Result<ExitCode> {
             packages::ensure(packages::TEST_SERVERS).await?;
             torture::run(options).await?;
         }
+        Command::Verdicts(options) => tokio::task::spawn_blocking(move || verdicts::run(options)).await??,
         Command::Tools => println!("{}", tools::ensure(&paths).await?.display()),
         Command::Images(command) => run_images(&paths, command).await.map(drop)?,
         Command::Cluster(command) if cluster::uses_current()? => run_current(&paths, &command).await?,
