@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`cluster`] is the pipeline observe → validate → plan → apply → report; [`workloads`],
 //! [`migration`] and [`settings`] build what it applies; [`provider`] is the small reconcile beside it;
-//! [`controllers`] wires both to watches.
+//! [`controllers`] wires both to watches. [`plugin`] is another program, `kubectl purser`.
 //!
 //! Invariants: nothing is remembered outside the cluster; the spec is never written; the operator opens no database
 //! connection, it runs Jobs of the runtime's image; at rest it writes nothing but its lease.
@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod migration;
 pub mod names;
 pub mod owned;
+pub mod plugin;
 pub mod provider;
 pub mod secrets;
 pub mod settings;

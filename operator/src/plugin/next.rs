@@ -1,0 +1,99 @@
+//! What a person can do next, as commands to copy. ★ Pure.
+
+use crds::{Stage, conditions};
+
+use super::subject::{Look, Subject};
+use super::{ages, pods};
+
+/// What to do next, a sentence each, the most important first.
+pub(super) fn steps(look: &Look, now: jiff::Timestamp) -> Vec<String> {
+    let subject = look.subject();
+    let Some(stage) = subject.stage() else {
+        return vec![
+            "start the operator, or look why it does not answer: kubectl get pods -A -l app.kubernetes.io/name=purser-operator"
+                .to_owned(),
+        ];
+    };
+    let mut steps = Vec::new();
+    if subject.is_paused() {
+        steps.push(format!("let it go on: {}", subject.command("resume", "")));
+    }
+    if subject.is_condition(conditions::STALLED, "True") {
+        steps.extend(stalled(subject, stage));
+        return steps;
+    }
+    if !subject.is_about_the_wanted() {
+        steps.push(format!("nothing: the operator will look at version {}", subject.wanted()));
+        return steps;
+    }
+    steps.extend(of_stage(look, stage, now));
+    steps
+}
+
+fn of_stage(look: &Look, stage: Stage, now: jiff::Timestamp) -> Vec<String> {
+    let subject = look.subject();
+    let give_up = || format!("to give it up: {}", subject.command("abort", ""));
+    match stage {
+        Stage::Validating => vec!["nothing: it goes on by itself".to_owned()],
+        Stage::AwaitingApproval => approval(subject),
+        Stage::Migrating => {
+            vec![format!("nothing, or look at the Job: {}", subject.command("logs", "--role migrate")), give_up()]
+        }
+        Stage::Deploying => match pods::first_in_trouble(look, now) {
+            Some(row) => {
+                let rest = format!("--role {} --release {}", row.role, row.release);
+                vec![format!("look at the pods in trouble: {}", subject.command("logs", &rest)), give_up()]
+            }
+            None => vec!["nothing: it goes on by itself".to_owned()],
+        },
+        Stage::Shifting | Stage::Monitoring => {
+            vec!["nothing: it goes on by itself, and back when it breaks its SLA".to_owned(), give_up()]
+        }
+        Stage::RollingBack => vec!["nothing: the release before comes back by itself".to_owned()],
+        Stage::RolledBack => vec![
+            "set spec.version to a version that is right".to_owned(),
+            format!("or try {} again: {}", subject.wanted(), subject.command("retry", "")),
+        ],
+        Stage::Finished => finished(subject, now),
+    }
+}
+
+fn approval(subject: Subject<'_>) -> Vec<String> {
+    let version = subject.wanted();
+    let rest = format!("--version {version}");
+    vec![
+        format!("agree: {}", subject.command("approve", &rest)),
+        format!("or in Git: spec.rollout.approvedVersion: {version}"),
+        format!("refuse: {}", subject.command("reject", &rest)),
+    ]
+}
+
+fn stalled(subject: Subject<'_>, stage: Stage) -> Vec<String> {
+    let migrates = stage == Stage::Migrating && subject.is_condition(conditions::cluster::SCHEMA_READY, "False");
+    if migrates {
+        return vec![
+            format!("look what failed: {}", subject.command("logs", "--role migrate")),
+            format!("put the cause right, then: {}", subject.command("retry", "")),
+            format!("to give it up: {}", subject.command("abort", "")),
+        ];
+    }
+    let message = subject.condition(conditions::STALLED).map(|stalled| stalled.message.as_str()).unwrap_or_default();
+    vec![format!("put this right, and it goes on by itself: {message}")]
+}
+
+fn finished(subject: Subject<'_>, now: jiff::Timestamp) -> Vec<String> {
+    let mut steps = Vec::new();
+    if subject.is_condition(conditions::READY, "False") {
+        let message = subject.condition(conditions::READY).map(|ready| ready.message.as_str()).unwrap_or_default();
+        steps.push(format!("put this right: {message}"));
+    }
+    if let Some(kept) = subject.kept() {
+        let until = kept.until.as_deref().and_then(|until| ages::until(until, now));
+        let within = until.map(|until| format!(" within {until}")).unwrap_or_default();
+        steps.push(format!("to take it back to {}{within}: {}", kept.version, subject.command("rollback", "")));
+    }
+    if steps.is_empty() {
+        steps.push("nothing: another version in spec.version begins a release".to_owned());
+    }
+    steps
+}

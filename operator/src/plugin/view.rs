@@ -1,0 +1,274 @@
+//! A PaymentCluster as a tree of text: its release stage by stage, and what is amiss. ★ Pure.
+
+use crds::payment_cluster::{ReleaseFiguresStatus, ReleaseStatus, Strategy};
+use crds::{Stage, annotations, conditions};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::subject::{Look, Subject};
+use super::tree::{Line, Mark};
+use super::{ages, next, pods};
+
+/// Everything there is to say.
+pub(super) fn tree(look: &Look, now: Timestamp) -> Line {
+    let subject = look.subject();
+    let root = Line::words(format!("{} (namespace {})", subject.name(), subject.namespace()));
+    let mut lines = vec![version(subject, now), ready(subject)];
+    lines.extend(decided(subject));
+    if let Some(stage) = subject.stage() {
+        lines.push(pipeline(subject, stage, now));
+    }
+    lines.extend(amiss(subject));
+    lines.extend(pods_of(look, now));
+    if let Some(release) = subject.release() {
+        lines.extend(past(release, now));
+    }
+    let steps = next::steps(look, now).into_iter().map(Line::words);
+    lines.push(Line::words("What to do next").with(steps));
+    root.with(lines)
+}
+
+/// The same in one line, for a log.
+pub(super) fn summary(look: &Look) -> String {
+    let subject = look.subject();
+    let stage = subject.stage().map_or("not looked at yet", Stage::as_str);
+    let mut parts = vec![format!("{} {} {stage}", subject.name(), subject.wanted())];
+    if !subject.is_about_the_wanted()
+        && let Some(target) = subject.target()
+    {
+        parts[0].push_str(&format!(" (of {target})"));
+    }
+    let status = subject.status();
+    if let Some(shift) = subject.release().and_then(|release| release.shift.as_ref()) {
+        parts.push(format!("step {}, {} % of the traffic", shift.step, shift.weight));
+    }
+    if let Some(ready) = status.and_then(|status| status.replicas.as_ref()) {
+        parts.push(format!("pods {}", ready.ready));
+    }
+    parts.extend(subject.is_paused().then(|| "paused".to_owned()));
+    parts.extend(status.and_then(|status| status.waiting_on.clone()));
+    let abandoned = subject.release().and_then(|release| release.abandoned.as_ref());
+    parts.extend(abandoned.filter(|found| found.version == subject.wanted()).map(|found| found.message.clone()));
+    parts.join("; ").replace(char::is_control, " ")
+}
+
+fn version(subject: Subject<'_>, now: Timestamp) -> Line {
+    let wanted = subject.wanted();
+    let rollout = &subject.0.spec.rollout;
+    let way = match subject.current() {
+        Some(current) if current != wanted => format!("{current} -> {wanted}"),
+        Some(_) => wanted.to_owned(),
+        None => format!("{wanted}, the first release"),
+    };
+    let strategy = match rollout.strategy {
+        Strategy::BlueGreen => "BlueGreen".to_owned(),
+        Strategy::Canary => {
+            let steps = rollout.steps.iter().map(|step| format!("{} % for {}", step.weight, step.duration.0));
+            format!("Canary ({})", steps.collect::<Vec<_>>().join(", "))
+        }
+    };
+    let started = subject.release().filter(|_| subject.is_about_the_wanted());
+    let begun = started.and_then(|release| ages::since(release.started_at.as_deref()?, now));
+    let begun = begun.map(|age| format!(", begun {age} ago")).unwrap_or_default();
+    Line::words(format!("Version {way}, {strategy}{begun}"))
+}
+
+fn ready(subject: Subject<'_>) -> Line {
+    match subject.condition(conditions::READY) {
+        Some(ready) => match ready.status.as_str() {
+            "True" => Line::new(Mark::Done, format!("Ready: {}", ready.message)),
+            "False" => Line::new(Mark::Failed, format!("Not ready ({}): {}", ready.reason, ready.message)),
+            _ => Line::new(Mark::ToCome, format!("Nobody knows whether it is ready: {}", ready.message)),
+        },
+        None => Line::new(Mark::ToCome, "Nobody knows whether it is ready: no operator has looked at it yet"),
+    }
+}
+
+/// What a person decided that shows nowhere else, or that the operator has not taken up yet.
+fn decided(subject: Subject<'_>) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if subject.is_paused() {
+        lines.push(Line::new(
+            Mark::Now,
+            "Paused: the release is held where it is, but a breach of its SLA rolls it back",
+        ));
+    }
+    let said = |key, words| {
+        let of_wanted = subject.annotation(key) == Some(subject.wanted());
+        of_wanted.then(|| format!("{} is {words}; the operator has not taken it up yet", subject.wanted()))
+    };
+    if subject.waits_for_approval().is_some() {
+        let words = said(annotations::APPROVED, "approved").or_else(|| said(annotations::REJECTED, "rejected"));
+        lines.extend(words.map(|words| Line::new(Mark::Now, words)));
+    }
+    lines
+}
+
+fn pipeline(subject: Subject<'_>, stage: Stage, now: Timestamp) -> Line {
+    let target = subject.target().unwrap_or_else(|| subject.wanted());
+    let title = Line::words(format!("Release {target}"));
+    let status = subject.status();
+    let waiting = status.and_then(|status| status.waiting_on.as_deref());
+    let detail = |at: Stage, mark| Line::new(mark, with_proof(subject, at, mark, now));
+    // Where it was when it turned back is told by its history, not by its stage.
+    let stages: &[Stage] = match stage {
+        Stage::RollingBack | Stage::RolledBack => &[Stage::RollingBack, Stage::RolledBack],
+        _ => &FORWARD,
+    };
+    let at = stages.iter().position(|found| *found == stage).unwrap_or(0);
+    let shown = stages.iter().enumerate().filter(|(_, found)| **found == stage || is_passed_through(subject, **found));
+    title.with(shown.map(|(index, found)| {
+        let mark = mark_of(subject, stage, index, at);
+        let line = detail(*found, mark);
+        match waiting.filter(|_| *found == stage) {
+            Some(waiting) => line.with([Line::words(format!("waits: {waiting}"))]),
+            None => line,
+        }
+    }))
+}
+
+const FORWARD: [Stage; 7] = [
+    Stage::Validating,
+    Stage::AwaitingApproval,
+    Stage::Migrating,
+    Stage::Deploying,
+    Stage::Shifting,
+    Stage::Monitoring,
+    Stage::Finished,
+];
+
+/// Whether a release of this PaymentCluster has this stage at all.
+fn is_passed_through(subject: Subject<'_>, stage: Stage) -> bool {
+    let is_first = subject.current().is_none();
+    match stage {
+        Stage::AwaitingApproval => subject.needs_approval(),
+        Stage::Monitoring => !is_first,
+        _ => true,
+    }
+}
+
+fn mark_of(subject: Subject<'_>, stage: Stage, index: usize, at: usize) -> Mark {
+    let stalled = subject.is_condition(conditions::STALLED, "True");
+    match index.cmp(&at) {
+        std::cmp::Ordering::Less => Mark::Done,
+        std::cmp::Ordering::Greater => Mark::ToCome,
+        std::cmp::Ordering::Equal if stalled || stage == Stage::RolledBack => Mark::Failed,
+        std::cmp::Ordering::Equal if stage == Stage::Finished => Mark::Done,
+        std::cmp::Ordering::Equal => Mark::Now,
+    }
+}
+
+/// A stage, and what the status has to show for it.
+fn with_proof(subject: Subject<'_>, stage: Stage, mark: Mark, now: Timestamp) -> String {
+    let name = stage.as_str();
+    let Some(release) = subject.release() else { return name.to_owned() };
+    let mut words = Vec::new();
+    let is_reached = mark != Mark::ToCome;
+    match stage {
+        Stage::AwaitingApproval => words.extend(release.approval.as_ref().filter(|_| is_reached).map(|given| {
+            let by = given.by.as_deref().unwrap_or("somebody");
+            format!("{by} agreed{}", ages::since(&given.at, now).map(|age| format!(" {age} ago")).unwrap_or_default())
+        })),
+        Stage::Migrating if mark == Mark::Done => {
+            words.extend(release.schema_version.map(|version| format!("the schema is at {version}")));
+        }
+        Stage::Shifting | Stage::RollingBack if matches!(mark, Mark::Now | Mark::Failed) => {
+            words.extend(release.shift.as_ref().map(|shift| {
+                let age = ages::since(&shift.since, now).map(|age| format!(" for {age}")).unwrap_or_default();
+                format!("step {}, {} % of the traffic{age}", shift.step, shift.weight)
+            }));
+        }
+        _ => {}
+    }
+    if subject.stage() == Some(stage) {
+        let since = release.stage_since.as_deref().and_then(|since| ages::since(since, now));
+        words.extend(since.map(|age| format!("since {age}")));
+    }
+    if words.is_empty() { name.to_owned() } else { format!("{name}: {}", words.join(", ")) }
+}
+
+/// The conditions that are not as they should be. While a release is on its way, what nobody knows yet is no news.
+fn amiss(subject: Subject<'_>) -> Option<Line> {
+    let at_rest = subject.stage().is_some_and(Stage::is_end);
+    let is_amiss = |condition: &&Condition| match condition.type_.as_str() {
+        conditions::READY => false,
+        conditions::RECONCILING => at_rest && condition.status == "True",
+        conditions::STALLED => condition.status == "True",
+        // It shows at its stage.
+        conditions::cluster::APPROVED => false,
+        _ => {
+            let status = condition.status.as_str();
+            status == "False" || condition.reason == "Degraded" || (at_rest && status != "True")
+        }
+    };
+    let told = subject.status()?.conditions.iter().filter(is_amiss).map(|condition| {
+        let Condition { type_, status, reason, message, .. } = condition;
+        Line::new(Mark::Failed, format!("{type_} is {status} ({reason}): {message}"))
+    });
+    let told: Vec<_> = told.collect();
+    (!told.is_empty()).then(|| Line::words("Not as it should be").with(told))
+}
+
+fn pods_of(look: &Look, now: Timestamp) -> Option<Line> {
+    if let Some(why) = &look.unseen {
+        return Some(Line::new(Mark::Failed, format!("Pods are not shown: {why}")));
+    }
+    let lines: Vec<_> = pods::rows(look, now)
+        .into_iter()
+        .map(|row| {
+            let mark = if row.is_complete() { Mark::Done } else { Mark::Now };
+            let mark = if row.trouble.is_some() { Mark::Failed } else { mark };
+            let wanted = row.wanted.map_or_else(|| " on their way out".to_owned(), |wanted| format!("/{wanted} ready"));
+            let restarts = if row.restarts > 0 { format!(", {} restarts", row.restarts) } else { String::new() };
+            let trouble = row.trouble.map(|trouble| format!(": {trouble}")).unwrap_or_default();
+            let role = row.role.as_str();
+            Line::new(mark, format!("{role:<9} {}  {}{wanted}{restarts}{trouble}", row.release, row.ready))
+        })
+        .collect();
+    (!lines.is_empty()).then(|| Line::words("Pods").with(lines))
+}
+
+/// What is left of releases before.
+fn past(release: &ReleaseStatus, now: Timestamp) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let last = release.history.iter().find_map(|record| Some((record, record.figures.as_ref()?)));
+    if let Some((record, figures)) = last {
+        let age = ages::since(&record.ended_at, now).map(|age| format!(", {age} ago")).unwrap_or_default();
+        let title = format!("Figures of {} when it ended{age}", record.version);
+        lines.push(Line::words(title).with([Line::words(figures_in_words(figures))]));
+    }
+    if let Some(kept) = &release.kept {
+        let until = kept.until.as_deref().and_then(|until| ages::until(until, now));
+        let until =
+            until.map_or_else(|| "as long as its successor is watched".to_owned(), |until| format!("for {until}"));
+        lines.push(Line::words(format!("Kept, ready to come back: {}, {until}", kept.version)));
+    }
+    if let Some(given_up) = &release.abandoned {
+        let age = ages::since(&given_up.at, now).map(|age| format!(", {age} ago")).unwrap_or_default();
+        let why = given_up.why.as_str();
+        let title = format!("Given up: {} ({why}{age}): {}", given_up.version, given_up.message);
+        lines.push(Line::new(Mark::Failed, title));
+    }
+    lines
+}
+
+fn figures_in_words(figures: &ReleaseFiguresStatus) -> String {
+    // Destructured, so that a new figure is shown or left out on purpose.
+    let ReleaseFiguresStatus { payments, tps, average_ms, p95_ms, p99_ms, success_rate, fraud_p99_ms } = figures;
+    let mut parts = vec![format!("{payments} payments"), format!("{tps}/s")];
+    let optional = [
+        ("mean ", average_ms, " ms"),
+        ("p95 ", p95_ms, " ms"),
+        ("p99 ", p99_ms, " ms"),
+        ("", success_rate, " % ended well"),
+        ("fraud p99 ", fraud_p99_ms, " ms"),
+    ];
+    parts.extend(
+        optional.into_iter().filter_map(|(before, value, unit)| Some(format!("{before}{}{unit}", value.as_ref()?))),
+    );
+    parts.join(", ")
+}
+
+#[cfg(test)]
+#[path = "view_tests.rs"]
+mod tests;
