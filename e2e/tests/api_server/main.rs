@@ -4,6 +4,7 @@ mod approval;
 mod chart;
 mod fixture;
 mod operator;
+mod plugin;
 mod puppet;
 mod reconcile;
 mod refusals;

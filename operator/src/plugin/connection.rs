@@ -196,7 +196,7 @@ async fn configuration(arguments: &ClusterArguments) -> Result<Config, Failure> 
 fn manager_of(user: Option<&str>) -> String {
     let mut manager = MANAGER.to_owned();
     let printable =
-        user.into_iter().flat_map(str::chars).filter(|c| !c.is_control() && !(c.is_whitespace() && *c != ' '));
+        user.into_iter().flat_map(str::chars).filter(|c| !(c.is_control() || c.is_whitespace() && *c != ' '));
     for (index, character) in printable.enumerate() {
         let colon = usize::from(index == 0);
         if manager.len() + colon + character.len_utf8() > MANAGER_MAX {
