@@ -3,6 +3,7 @@
 mod approval;
 mod chart;
 mod fixture;
+mod log_node;
 mod operator;
 mod plugin;
 mod puppet;

@@ -5,13 +5,16 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::core::v1::ServiceAccount;
+use e2e::progress::wait_for;
+use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use super::fixture::{minimal_cluster, untyped};
+use super::log_node::LogNode;
 use super::operator::Stage;
 
 /// Every command here answers within this time, or waits for something that a test has forgotten.
@@ -250,6 +253,51 @@ async fn what_cannot_be_done_is_told_in_one_sentence() -> Result<()> {
     let said = end_of(start(&nowhere, &space, &["status"])?).await?;
     let unreachable = format!("error: no cluster is reachable at https://127.0.0.1:{port}: ");
     assert!(said.code == Some(1) && said.err.starts_with(&unreachable), "{said:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn logs_are_those_of_the_pods_that_are_meant_and_of_pods_that_come_later() -> Result<()> {
+    let stage = by_hand("Deploying").await?;
+    let node = format!("node-of-{}", stage.namespace);
+    let _logs = LogNode::start(stage.plane, &stage.client, &node).await?;
+    is_refused(&stage, &["logs"], "payments has no such pods").await?;
+    for (name, role, release) in
+        [("a", "gateway", "0.1.0"), ("b", "gateway", "0.2.0"), ("c", "fraud", "0.2.0"), ("d", "migrate", "0.2.0")]
+    {
+        pod(&stage, &node, name, role, release).await?;
+    }
+    let path = |pod: &str| format!("[{pod}] asked for /containerLogs/{}/{pod}/purser", stage.namespace);
+    let all = succeeds(&stage, &["logs", "payments"]).await?;
+    assert_eq!(all, ["a", "b", "c"].map(|pod| format!("{}\n", path(pod))).concat());
+    let one = succeeds(&stage, &["logs", "--role", "gateway", "--release", "0.2.0", "--tail", "5"]).await?;
+    assert_eq!(one, format!("{}?tailLines=5\n", path("b")));
+    assert_eq!(succeeds(&stage, &["logs", "--role", "migrate"]).await?, format!("{}\n", path("d")));
+
+    let mut follows = start(&stage.plane.kubeconfig_path, &stage.namespace, &["logs", "--role", "fraud", "-f"])?;
+    let mut lines = BufReader::new(follows.stdout.take().context("no output")?).lines();
+    let mut next = async || tokio::time::timeout(LIMIT, lines.next_line()).await.context("no line came");
+    assert_eq!(next().await??, Some(format!("{}?follow=true", path("c"))));
+    pod(&stage, &node, "e", "fraud", "0.2.0").await?;
+    assert_eq!(next().await??, Some(format!("{}?follow=true", path("e"))));
+    Ok(())
+}
+
+/// Of the PaymentCluster, on the node that has logs.
+async fn pod(stage: &Stage, node: &str, name: &str, role: &str, release: &str) -> Result<()> {
+    // Any pod is refused until the controller manager has made the namespace's account.
+    let account = || async { Ok(stage.object("api/v1", "serviceaccounts/default").await?.map(drop)) };
+    wait_for(LIMIT, account).await?;
+    let labels = json!({
+        "app.kubernetes.io/name": "purser", "app.kubernetes.io/instance": "payments",
+        "app.kubernetes.io/component": role, "purser.dev/release": release,
+    });
+    let pod = json!({
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"nodeName": node, "containers": [{"name": "purser", "image": "purser"}]},
+    });
+    let api: Api<Pod> = Api::namespaced(stage.client.clone(), &stage.namespace);
+    api.create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
     Ok(())
 }
 
