@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use e2e::progress::wait_for;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
@@ -245,6 +246,23 @@ async fn what_cannot_be_done_is_told_in_one_sentence() -> Result<()> {
         format!("error: you are forbidden to get paymentclusters.purser.dev \"eins\" in namespace \"{space}\": ");
     assert!(said.code == Some(1) && said.err.starts_with(&forbidden), "{said:?}");
 
+    // With the right to decide and none to look at pods, the rest is shown, and the name stands for it.
+    let account = format!("system:serviceaccount:{space}:nobody");
+    may_decide(&stage, "nobody").await?;
+    let allowed = || async {
+        let said = end_of(start(&stranger, &space, &["status", "eins"])?).await?;
+        Ok((said.code == Some(0)).then_some(said.out))
+    };
+    let shown = wait_for(LIMIT, allowed).await?;
+    assert!(shown.contains("Pods are not shown: you are forbidden to list pods in namespace"), "{shown}");
+    let status = json!({"stage": "Finished", "release": {"current": "0.1.0", "target": "0.1.0"}, "conditions": []});
+    let clusters = untyped(&stage.client, &space, "PaymentCluster");
+    clusters.patch_status("eins", &PatchParams::default(), &Patch::Merge(json!({"status": status}))).await?;
+    let said = end_of(start(&stranger, &space, &["pause", "eins"])?).await?;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let managers = stage.resource("PaymentCluster", "eins").await?["metadata"]["managedFields"].take();
+    assert!(managers.to_string().contains(&format!("\"kubectl-purser:{account}\"")), "{managers}");
+
     // A port that nothing listens on: it was given to somebody, and given back.
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     document["clusters"][0]["cluster"]["server"] = json!(format!("https://127.0.0.1:{port}"));
@@ -298,6 +316,24 @@ async fn pod(stage: &Stage, node: &str, name: &str, role: &str, release: &str) -
     });
     let api: Api<Pod> = Api::namespaced(stage.client.clone(), &stage.namespace);
     api.create(&PostParams::default(), &serde_json::from_value(pod)?).await?;
+    Ok(())
+}
+
+/// Gives the rights that a decision needs.
+async fn may_decide(stage: &Stage, account: &str) -> Result<()> {
+    let role = json!({
+        "metadata": {"name": account},
+        "rules": [{"apiGroups": ["purser.dev"], "resources": ["paymentclusters"], "verbs": ["get", "list", "patch"]}],
+    });
+    let binding = json!({
+        "metadata": {"name": account},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": account},
+        "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": stage.namespace}],
+    });
+    let roles: Api<Role> = Api::namespaced(stage.client.clone(), &stage.namespace);
+    roles.create(&PostParams::default(), &serde_json::from_value(role)?).await?;
+    let bindings: Api<RoleBinding> = Api::namespaced(stage.client.clone(), &stage.namespace);
+    bindings.create(&PostParams::default(), &serde_json::from_value(binding)?).await?;
     Ok(())
 }
 

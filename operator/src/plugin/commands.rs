@@ -117,3 +117,7 @@ async fn history(at: &Connection, output: Output, told: &HistoryArguments) -> Re
     }
     Ok(ExitCode::SUCCESS)
 }
+
+#[cfg(test)]
+#[path = "commands_tests.rs"]
+mod tests;

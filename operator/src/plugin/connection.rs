@@ -40,12 +40,16 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) async fn open(arguments: &ClusterArguments) -> Result<Self, Failure> {
-        let mut config = configuration(arguments).await?;
+        let config = configuration(arguments).await?;
+        Self::with(config, arguments.namespace.as_deref())
+    }
+
+    pub(super) fn with(mut config: Config, namespace: Option<&str>) -> Result<Self, Failure> {
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(USER_AGENT)));
         // A person is told at once, and not after minutes of trying.
         config.default_retry = false;
-        let namespace = arguments.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let namespace = namespace.unwrap_or(&config.default_namespace).to_owned();
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let client =
             |config: Config| Client::try_from(config).map_err(|error| Failure::Configuration(error.to_string()));

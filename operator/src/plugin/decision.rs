@@ -59,12 +59,17 @@ impl Effect {
                 subject.target() == Some(version) && begun
             }
             Self::Abandoned(version) => {
-                stage == Stage::RolledBack && subject.target() == Some(version) && is_abandoned(subject, version)
+                stage.is_end() && is_abandoned(subject, version) && subject.current() != Some(version)
             }
             Self::TriedAgain => stage != Stage::RolledBack && !subject.is_condition(conditions::STALLED, "True"),
             Self::AtOnce => true,
         }
     }
+}
+
+/// Whether a wish makes sense now.
+pub(super) fn makes_sense(wish: &Wish, subject: Subject<'_>) -> bool {
+    decide(wish, subject).is_ok()
 }
 
 /// What follows from a wish, or why it makes no sense now.

@@ -2,6 +2,7 @@
 
 use crds::{Stage, conditions};
 
+use super::decision::{Wish, makes_sense};
 use super::subject::{Look, Subject};
 use super::{ages, pods};
 
@@ -32,23 +33,22 @@ pub(super) fn steps(look: &Look, now: jiff::Timestamp) -> Vec<String> {
 
 fn of_stage(look: &Look, stage: Stage, now: jiff::Timestamp) -> Vec<String> {
     let subject = look.subject();
-    let give_up = || format!("to give it up: {}", subject.command("abort", ""));
+    let by_itself = "nothing: it goes on by itself";
+    let with_way_out = |first: String| std::iter::once(first).chain(give_up(subject)).collect();
     match stage {
-        Stage::Validating => vec!["nothing: it goes on by itself".to_owned()],
+        Stage::Validating => vec![by_itself.to_owned()],
         Stage::AwaitingApproval => approval(subject),
         Stage::Migrating => {
-            vec![format!("nothing, or look at the Job: {}", subject.command("logs", "--role migrate")), give_up()]
+            with_way_out(format!("nothing, or look at the Job: {}", subject.command("logs", "--role migrate")))
         }
-        Stage::Deploying => match pods::first_in_trouble(look, now) {
+        Stage::Deploying => with_way_out(match pods::first_in_trouble(look, now) {
             Some(row) => {
                 let rest = format!("--role {} --release {}", row.role, row.release);
-                vec![format!("look at the pods in trouble: {}", subject.command("logs", &rest)), give_up()]
+                format!("look at the pods in trouble: {}", subject.command("logs", &rest))
             }
-            None => vec!["nothing: it goes on by itself".to_owned()],
-        },
-        Stage::Shifting | Stage::Monitoring => {
-            vec!["nothing: it goes on by itself, and back when it breaks its SLA".to_owned(), give_up()]
-        }
+            None => by_itself.to_owned(),
+        }),
+        Stage::Shifting | Stage::Monitoring => with_way_out(format!("{by_itself}, and back when it breaks its SLA")),
         Stage::RollingBack => vec!["nothing: the release before comes back by itself".to_owned()],
         Stage::RolledBack => vec![
             "set spec.version to a version that is right".to_owned(),
@@ -56,6 +56,11 @@ fn of_stage(look: &Look, stage: Stage, now: jiff::Timestamp) -> Vec<String> {
         ],
         Stage::Finished => finished(subject, now),
     }
+}
+
+/// A command that would be refused is no help.
+fn give_up(subject: Subject<'_>) -> Option<String> {
+    makes_sense(&Wish::Abort, subject).then(|| format!("to give it up: {}", subject.command("abort", "")))
 }
 
 fn approval(subject: Subject<'_>) -> Vec<String> {
@@ -71,11 +76,12 @@ fn approval(subject: Subject<'_>) -> Vec<String> {
 fn stalled(subject: Subject<'_>, stage: Stage) -> Vec<String> {
     let migrates = stage == Stage::Migrating && subject.is_condition(conditions::cluster::SCHEMA_READY, "False");
     if migrates {
-        return vec![
+        let mut steps = vec![
             format!("look what failed: {}", subject.command("logs", "--role migrate")),
             format!("put the cause right, then: {}", subject.command("retry", "")),
-            format!("to give it up: {}", subject.command("abort", "")),
         ];
+        steps.extend(give_up(subject));
+        return steps;
     }
     let message = subject.condition(conditions::STALLED).map(|stalled| stalled.message.as_str()).unwrap_or_default();
     vec![format!("put this right, and it goes on by itself: {message}")]

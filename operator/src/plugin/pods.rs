@@ -68,9 +68,9 @@ fn row(role: Role, release: &str, pods: &[&Pod], deployments: &[&Deployment], no
     }
 }
 
-/// The first pods that something keeps from serving.
+/// The first pods of the wanted release that something keeps from serving.
 pub(super) fn first_in_trouble(look: &Look, now: Timestamp) -> Option<Row> {
-    rows(look, now).into_iter().find(|row| row.trouble.is_some())
+    rows(look, now).into_iter().find(|row| row.trouble.is_some() && row.release == look.subject().wanted())
 }
 
 fn is_ready(pod: &Pod) -> bool {

@@ -18,13 +18,14 @@ pub(super) fn tree(look: &Look, now: Timestamp) -> Line {
     if let Some(stage) = subject.stage() {
         lines.push(pipeline(subject, stage, now));
     }
+    // Before what may be long: a terminal may have too few lines for all of it.
+    let steps = next::steps(look, now).into_iter().map(Line::words);
+    lines.push(Line::words("What to do next").with(steps));
     lines.extend(amiss(subject));
     lines.extend(pods_of(look, now));
     if let Some(release) = subject.release() {
         lines.extend(past(release, now));
     }
-    let steps = next::steps(look, now).into_iter().map(Line::words);
-    lines.push(Line::words("What to do next").with(steps));
     root.with(lines)
 }
 
@@ -139,12 +140,22 @@ const FORWARD: [Stage; 7] = [
 
 /// Whether a release of this PaymentCluster has this stage at all.
 fn is_passed_through(subject: Subject<'_>, stage: Stage) -> bool {
-    let is_first = subject.current().is_none();
     match stage {
         Stage::AwaitingApproval => subject.needs_approval(),
-        Stage::Monitoring => !is_first,
+        // The first release has nothing to go back to, and is not watched for it.
+        Stage::Monitoring => had_one_before(subject),
         _ => true,
     }
+}
+
+/// Whether a release serves, or served, that the wanted one takes the place of.
+fn had_one_before(subject: Subject<'_>) -> bool {
+    let Some(current) = subject.current() else { return false };
+    if current != subject.wanted() || subject.kept().is_some() {
+        return true;
+    }
+    let records = subject.release().map(|release| release.history.as_slice()).unwrap_or_default();
+    records.iter().find(|record| record.version == current).is_some_and(|record| record.from.is_some())
 }
 
 fn mark_of(subject: Subject<'_>, stage: Stage, index: usize, at: usize) -> Mark {
@@ -203,7 +214,8 @@ fn amiss(subject: Subject<'_>) -> Option<Line> {
     };
     let told = subject.status()?.conditions.iter().filter(is_amiss).map(|condition| {
         let Condition { type_, status, reason, message, .. } = condition;
-        Line::new(Mark::Failed, format!("{type_} is {status} ({reason}): {message}"))
+        let mark = if status == "Unknown" { Mark::ToCome } else { Mark::Failed };
+        Line::new(mark, format!("{type_} is {status} ({reason}): {message}"))
     });
     let told: Vec<_> = told.collect();
     (!told.is_empty()).then(|| Line::words("Not as it should be").with(told))

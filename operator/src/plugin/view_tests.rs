@@ -38,14 +38,14 @@ payments (namespace shop)
 │  ├─ ○ Shifting
 │  ├─ ○ Monitoring
 │  └─ ○ Finished
+├─ What to do next
+│  ├─ look at the pods in trouble: kubectl purser logs payments -n shop --role gateway --release 1.4.0
+│  └─ to give it up: kubectl purser abort payments -n shop
 ├─ Pods
 │  ├─ ✔ gateway   1.3.0  1/1 ready
 │  └─ ✖ gateway   1.4.0  0/2 ready, 3 restarts: image \"purser:1.4.0\" cannot be pulled: is the version published, is spec.image.repository right, and does the registry want a pull secret?
-├─ Figures of 1.3.0 when it ended, 10m ago
-│  └─ 1200 payments, 20.0/s, p99 180.5 ms, 99.1 % ended well
-└─ What to do next
-   ├─ look at the pods in trouble: kubectl purser logs payments -n shop --role gateway --release 1.4.0
-   └─ to give it up: kubectl purser abort payments -n shop
+└─ Figures of 1.3.0 when it ended, 10m ago
+   └─ 1200 payments, 20.0/s, p99 180.5 ms, 99.1 % ended well
 ";
     assert_eq!(tree(&look, now()).render(Screen::default()), expected);
 }
@@ -119,6 +119,21 @@ fn a_release_that_serves_says_how_long_it_can_be_taken_back() {
     );
     let text = shown(at("Finished", |whole| whole["status"]["release"]["current"] = json!("1.4.0")));
     has(&text, &["nothing: another version in spec.version begins a release"]);
+    assert!(!text.contains("Monitoring"), "nothing tells that there was a release before it: {text}");
+}
+
+#[test]
+fn no_command_is_proposed_that_would_be_refused() {
+    let settings = shown(at("Deploying", |whole| whole["status"]["release"]["current"] = json!("1.4.0")));
+    assert!(settings.contains("▶ Deploying") && !settings.contains("purser abort"), "{settings}");
+}
+
+#[test]
+fn without_the_right_to_see_pods_the_rest_is_shown() {
+    let mut look = look(awaiting());
+    look.unseen = Some("you are forbidden to list pods".into());
+    let text = tree(&look, now()).render(Screen::default());
+    has(&text, &["✖ Pods are not shown: you are forbidden to list pods", "▶ AwaitingApproval"]);
 }
 
 #[test]
@@ -163,7 +178,7 @@ fn a_platform_at_rest_tells_what_is_amiss() {
         &[
             "✖ Not ready (Unreachable): DatabaseReachable: connection refused",
             "✖ GatewayAvailable is True (Degraded): 1 of 2 pods serve",
-            "✖ CacheReachable is Unknown",
+            "○ CacheReachable is Unknown",
             "put this right: DatabaseReachable: connection refused",
         ],
     );
