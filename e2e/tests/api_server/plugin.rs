@@ -11,8 +11,8 @@ use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 use super::fixture::{minimal_cluster, untyped};
 use super::log_node::LogNode;
@@ -82,7 +82,10 @@ async fn annotations(stage: &Stage) -> Result<Value> {
 
 /// Without an operator: 0.1.0 serves, and 0.2.0 is in a stage.
 async fn by_hand(at: &str) -> Result<Stage> {
-    let stage = Stage::empty().await?;
+    on_stage_by_hand(Stage::empty().await?, at).await
+}
+
+async fn on_stage_by_hand(stage: Stage, at: &str) -> Result<Stage> {
     let mut manifest = minimal_cluster("payments");
     manifest["spec"]["version"] = json!("0.2.0");
     manifest["spec"]["rollout"] = json!({"approval": "Required"});
@@ -149,7 +152,7 @@ async fn each_decision_is_an_annotation_and_the_last_word_counts() -> Result<()>
     succeeds(&stage, &["pause"]).await?;
     assert_eq!(annotations(&stage).await?["purser.dev/paused"], "true");
     is_refused(&stage, &["pause"], "paused already").await?;
-    assert!(succeeds(&stage, &["status"]).await?.contains("▶ Shifting: step 1, 10 % of the traffic"));
+    assert!(succeeds(&stage, &["status"]).await?.contains("▶ Shifting: 10 % of the traffic"));
     succeeds(&stage, &["resume"]).await?;
     assert_eq!(annotations(&stage).await?, json!({"purser.dev/approved-version": "0.2.0"}));
     is_refused(&stage, &["rollback"], "gives it up").await?;
@@ -294,10 +297,29 @@ async fn logs_are_those_of_the_pods_that_are_meant_and_of_pods_that_come_later()
 
     let mut follows = start(&stage.plane.kubeconfig_path, &stage.namespace, &["logs", "--role", "fraud", "-f"])?;
     let mut lines = BufReader::new(follows.stdout.take().context("no output")?).lines();
-    let mut next = async || tokio::time::timeout(LIMIT, lines.next_line()).await.context("no line came");
-    assert_eq!(next().await??, Some(format!("{}?follow=true", path("c"))));
+    assert_eq!(line_of(&mut lines).await?, format!("{}?follow=true", path("c")));
     pod(&stage, &node, "e", "fraud", "0.2.0").await?;
-    assert_eq!(next().await??, Some(format!("{}?follow=true", path("e"))));
+    assert_eq!(line_of(&mut lines).await?, format!("{}?follow=true", path("e")));
+    Ok(())
+}
+
+async fn line_of(lines: &mut Lines<BufReader<ChildStdout>>) -> Result<String> {
+    let line = tokio::time::timeout(LIMIT, lines.next_line()).await.context("no line came")?;
+    line?.context("the command has ended")
+}
+
+#[tokio::test]
+async fn watching_outlives_the_api_server_and_says_when_it_sees_nothing() -> Result<()> {
+    let stage = on_stage_by_hand(Stage::empty_on_own_plane().await?, "Deploying").await?;
+    let mut watches = start(&stage.plane.kubeconfig_path, &stage.namespace, &["status", "--watch"])?;
+    let mut lines = BufReader::new(watches.stdout.take().context("no output")?).lines();
+    assert!(line_of(&mut lines).await?.ends_with("Z payments 0.2.0 Deploying"));
+    stage.plane.kill_apiserver()?;
+    let away = line_of(&mut lines).await?;
+    assert!(away.contains("payments 0.2.0 Deploying; not up to date: "), "{away}");
+    stage.plane.start_apiserver().await?;
+    set_status(&stage, json!({"stage": "Monitoring"})).await?;
+    while !line_of(&mut lines).await?.ends_with("Z payments 0.2.0 Monitoring") {}
     Ok(())
 }
 

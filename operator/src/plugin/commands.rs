@@ -11,7 +11,6 @@ use super::connection::Connection;
 use super::decision::{self, Decision, Wish};
 use super::failure::{self, CLUSTERS, Failure};
 use super::output::Output;
-use super::subject::Subject;
 use super::{follow, history, logs, view};
 
 pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -87,7 +86,7 @@ async fn write_down(at: &Connection, name: &str, wish: &Wish) -> Result<Decision
     let mut before: Option<Decision> = None;
     loop {
         let cluster = at.cluster(name).await?;
-        let decision = decision::decide(wish, Subject(&cluster)).map_err(Failure::Refused)?;
+        let decision = decision::decide(wish, at.subject(&cluster)).map_err(Failure::Refused)?;
         if before.as_ref().is_some_and(|before| before.effect != decision.effect) {
             let is =
                 format!("{name} was changed meanwhile, and another release is meant now: look at it, and decide again");
@@ -111,7 +110,7 @@ async fn history(at: &Connection, output: Output, told: &HistoryArguments) -> Re
         return Ok(ExitCode::SUCCESS);
     }
     let cluster = at.cluster(&name).await?;
-    match Subject(&cluster).release().map(|release| release.history.as_slice()).unwrap_or_default() {
+    match at.subject(&cluster).release().map(|release| release.history.as_slice()).unwrap_or_default() {
         [] => output.line(&format!("no release of {name} has ended yet"))?,
         ended => output.text(&history::table(ended, Timestamp::now()))?,
     }

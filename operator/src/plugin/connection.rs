@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::arguments::ClusterArguments;
 use super::decision::Annotations;
 use super::failure::{ApiFailure, Asked, CLUSTERS, Failure};
-use super::subject::Look;
+use super::subject::{Look, Subject};
 
 /// A request that is not answered in this time failed.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -36,12 +36,15 @@ pub(super) struct Connection {
     pub(super) watches: Client,
     pub(super) namespace: String,
     server: String,
+    /// What the next command has to be given to reach the same cluster.
+    flags: String,
 }
 
 impl Connection {
     pub(super) async fn open(arguments: &ClusterArguments) -> Result<Self, Failure> {
         let config = configuration(arguments).await?;
-        Self::with(config, arguments.namespace.as_deref())
+        let flags = flags_of(arguments);
+        Ok(Self { flags, ..Self::with(config, arguments.namespace.as_deref())? })
     }
 
     pub(super) fn with(mut config: Config, namespace: Option<&str>) -> Result<Self, Failure> {
@@ -56,7 +59,7 @@ impl Connection {
         let watches = client(config.clone())?;
         config.reset_reader_on_write = true;
         config.read_timeout = Some(REQUEST_TIMEOUT);
-        Ok(Self { requests: client(config)?, watches, namespace, server })
+        Ok(Self { requests: client(config)?, watches, namespace, server, flags: String::new() })
     }
 
     fn clusters(&self) -> Api<PaymentCluster> {
@@ -137,7 +140,14 @@ impl Connection {
             pods: pods.map(|list| list.items).unwrap_or_default(),
             deployments: deployments.map(|list| list.items).unwrap_or_default(),
             unseen,
+            stale: None,
+            flags: self.flags.clone(),
         }
+    }
+
+    /// A PaymentCluster alone.
+    pub(super) fn subject<'a>(&'a self, cluster: &'a PaymentCluster) -> Subject<'a> {
+        Subject { cluster, flags: &self.flags }
     }
 
     /// Sets and removes annotations of what was looked at, and of nothing else: it fails when somebody has changed it since.
@@ -196,6 +206,23 @@ async fn configuration(arguments: &ClusterArguments) -> Result<Config, Failure> 
     }
 }
 
+/// In another kubeconfig or context, the next command is meant there as well.
+fn flags_of(arguments: &ClusterArguments) -> String {
+    let kubeconfig = arguments.kubeconfig.as_ref().map(|path| path.display().to_string());
+    let given = [("--context", arguments.context.clone()), ("--kubeconfig", kubeconfig)];
+    let given = given.into_iter().filter_map(|(flag, value)| Some(format!(" {flag} {}", quoted(&value?))));
+    given.collect()
+}
+
+/// For a shell.
+fn quoted(value: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "@:/._-".contains(c);
+    if !value.is_empty() && value.chars().all(is_plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\'', r"'\''"))
+}
+
 /// At most so long, and printable, as the API server demands.
 fn manager_of(user: Option<&str>) -> String {
     let mut manager = MANAGER.to_owned();
@@ -217,6 +244,15 @@ fn manager_of(user: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_next_command_reaches_the_same_cluster() {
+        let mut arguments = ClusterArguments { namespace: None, context: None, kubeconfig: None };
+        assert_eq!(flags_of(&arguments), "");
+        arguments.context = Some("user@prod:6443/eu".into());
+        arguments.kubeconfig = Some("/home/anna/it's mine".into());
+        assert_eq!(flags_of(&arguments), r" --context user@prod:6443/eu --kubeconfig '/home/anna/it'\''s mine'");
+    }
 
     #[test]
     fn a_field_manager_names_the_person_within_its_bounds() {

@@ -7,11 +7,11 @@ use super::*;
 use crate::plugin::test_data::{at, awaiting, cluster, condition, finished, rolled_back};
 
 fn decided(wish: &Wish, cluster: &PaymentCluster) -> Decision {
-    decide(wish, Subject(cluster)).unwrap()
+    decide(wish, Subject { cluster, flags: "" }).unwrap()
 }
 
 fn refused(wish: &Wish, cluster: &PaymentCluster) -> String {
-    decide(wish, Subject(cluster)).unwrap_err()
+    decide(wish, Subject { cluster, flags: "" }).unwrap_err()
 }
 
 fn annotated(mut cluster: PaymentCluster, key: &str, value: &str) -> PaymentCluster {
@@ -155,7 +155,7 @@ fn pause_and_resume_are_each_other_s_end() {
 
 #[test]
 fn a_decision_has_taken_effect_when_the_status_says_so() {
-    let has_come = |effect: &Effect, cluster: &PaymentCluster| effect.has_come(Subject(cluster));
+    let has_come = |effect: &Effect, cluster: &PaymentCluster| effect.has_come(Subject { cluster, flags: "" });
     let begun = Effect::Begun("1.4.0".into());
     assert!(!has_come(&begun, &awaiting()));
     assert!(has_come(&begun, &at("Migrating", |_| {})));

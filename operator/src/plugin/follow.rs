@@ -66,7 +66,7 @@ pub(super) async fn show(at: &Connection, output: Output, look: Look, until_done
 /// Waits until a decision has taken effect.
 pub(super) async fn until(at: &Connection, name: &str, effect: &Effect, limit: Duration) -> Result<(), Failure> {
     let mut seen = String::new();
-    let look = Look { cluster: at.cluster(name).await?, pods: Vec::new(), deployments: Vec::new(), unseen: None };
+    let look = at.look(at.cluster(name).await?).await;
     let waited = each_change(at, look, |look: &Look| {
         seen = view::summary(look);
         Ok(if effect.has_come(look.subject()) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
@@ -95,11 +95,11 @@ async fn each_change<T>(
         tokio::select! {
             Some(change) = changes.next() => {
                 if let Change::Failed(error) = change {
-                    give_up_on(at, &name, error)?;
+                    world.look.stale = Some(stale(at, &name, error)?);
                 } else {
                     world.apply(change);
-                    is_new = true;
                 }
+                is_new = true;
             }
             _ = pause.tick() => {
                 pauses += 1;
@@ -117,13 +117,17 @@ async fn each_change<T>(
     }
 }
 
-/// A right that is missing does not come by waiting; an API server that is away does.
-fn give_up_on(at: &Connection, name: &str, error: watcher::Error) -> Result<(), Failure> {
+/// A right that is missing does not come by waiting; an API server that is away does, and meanwhile it is said so.
+fn stale(at: &Connection, name: &str, error: watcher::Error) -> Result<String, Failure> {
     match error {
-        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) if matches!(&error, kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404)) => {
-            Err(at.failed("watch", CLUSTERS, Some(name), error))
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => {
+            let is_final = matches!(&error, kube::Error::Api(status) if matches!(status.code, 401 | 403 | 404));
+            let failure = at.failed("watch", CLUSTERS, Some(name), error);
+            if is_final { Err(failure) } else { Ok(failure.to_string()) }
         }
-        _ => Ok(()),
+        other => Ok(other.to_string()),
     }
 }
 
@@ -164,7 +168,11 @@ impl World {
 
     fn apply(&mut self, change: Change) {
         match change {
-            Change::Cluster(event) => self.clusters.apply(event),
+            Change::Cluster(event) => {
+                // Where the watch begins anew, the list is still to come.
+                self.look.stale.take_if(|_| !matches!(event, watcher::Event::Init));
+                self.clusters.apply(event);
+            }
             Change::Pod(event) => self.pods.apply(event),
             Change::Deployment(event) => self.deployments.apply(event),
             Change::Failed(_) | Change::Unseen => return,

@@ -1,6 +1,6 @@
 //! `kubectl purser`: what a person sees of a release, and says to it.
 //!
-//! What is shown ([`view`], [`next`], [`history`]) and what may be decided ([`decision`]) are functions of values; the
+//! What is shown ([`view`], [`pipeline`], [`next`], [`history`]) and what may be decided ([`decision`]) are functions of values; the
 //! commands ([`commands`], [`follow`], [`logs`]) read and write through [`connection`]. It writes nothing but the annotations
 //! of [`crds::annotations`], and never the spec.
 
@@ -15,6 +15,7 @@ mod history;
 mod logs;
 mod next;
 mod output;
+mod pipeline;
 mod pods;
 mod subject;
 #[cfg(test)]

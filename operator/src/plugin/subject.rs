@@ -15,30 +15,38 @@ pub(super) struct Look {
     pub(super) deployments: Vec<Deployment>,
     /// Why pods or Deployments could not be read.
     pub(super) unseen: Option<String>,
+    /// Why this may not be how it is now.
+    pub(super) stale: Option<String>,
+    /// What a command needs to reach the same cluster.
+    pub(super) flags: String,
 }
 
 impl Look {
     pub(super) fn subject(&self) -> Subject<'_> {
-        Subject(&self.cluster)
+        Subject { cluster: &self.cluster, flags: &self.flags }
     }
 }
 
 /// A PaymentCluster, asked about its release.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Subject<'a>(pub(super) &'a PaymentCluster);
+pub(super) struct Subject<'a> {
+    pub(super) cluster: &'a PaymentCluster,
+    /// As in [`Look`].
+    pub(super) flags: &'a str,
+}
 
 impl<'a> Subject<'a> {
     pub(super) fn name(self) -> &'a str {
-        self.0.metadata.name.as_deref().unwrap_or_default()
+        self.cluster.metadata.name.as_deref().unwrap_or_default()
     }
 
     pub(super) fn namespace(self) -> &'a str {
-        self.0.metadata.namespace.as_deref().unwrap_or_default()
+        self.cluster.metadata.namespace.as_deref().unwrap_or_default()
     }
 
     /// `None` when no operator has looked at it yet.
     pub(super) fn status(self) -> Option<&'a PaymentClusterStatus> {
-        self.0.status.as_ref().filter(|status| status.stage.is_some())
+        self.cluster.status.as_ref().filter(|status| status.stage.is_some())
     }
 
     pub(super) fn release(self) -> Option<&'a ReleaseStatus> {
@@ -51,7 +59,7 @@ impl<'a> Subject<'a> {
 
     /// The version that the spec asks for.
     pub(super) fn wanted(self) -> &'a str {
-        &self.0.spec.version
+        &self.cluster.spec.version
     }
 
     /// The version that the stage is about.
@@ -70,7 +78,7 @@ impl<'a> Subject<'a> {
 
     /// Whether the status speaks of the spec as it is now.
     pub(super) fn is_up_to_date(self) -> bool {
-        let generation = self.0.metadata.generation.unwrap_or(0);
+        let generation = self.cluster.metadata.generation.unwrap_or(0);
         self.status().is_some_and(|status| status.observed_generation >= generation) && self.is_about_the_wanted()
     }
 
@@ -97,7 +105,7 @@ impl<'a> Subject<'a> {
     }
 
     pub(super) fn annotation(self, key: &str) -> Option<&'a str> {
-        self.0.annotations().get(key).map(String::as_str)
+        self.cluster.annotations().get(key).map(String::as_str)
     }
 
     pub(super) fn is_paused(self) -> bool {
@@ -105,7 +113,7 @@ impl<'a> Subject<'a> {
     }
 
     pub(super) fn needs_approval(self) -> bool {
-        self.0.spec.rollout.approval == Approval::Required
+        self.cluster.spec.rollout.approval == Approval::Required
     }
 
     /// The version that waits for somebody to agree to it.
@@ -115,7 +123,7 @@ impl<'a> Subject<'a> {
 
     /// `kubectl purser COMMAND NAME -n NAMESPACE`, to be copied.
     pub(super) fn command(self, command: &str, rest: &str) -> String {
-        let line = format!("kubectl purser {command} {} -n {}", self.name(), self.namespace());
+        let line = format!("kubectl purser {command} {} -n {}{}", self.name(), self.namespace(), self.flags);
         if rest.is_empty() { line } else { format!("{line} {rest}") }
     }
 }

@@ -88,7 +88,7 @@ pub(super) fn condition(name: &str, status: &str, reason: &str, message: &str) -
 
 /// With nothing that runs.
 pub(super) fn look(cluster: PaymentCluster) -> Look {
-    Look { cluster, pods: Vec::new(), deployments: Vec::new(), unseen: None }
+    Look { cluster, pods: Vec::new(), deployments: Vec::new(), unseen: None, stale: None, flags: String::new() }
 }
 
 pub(super) fn pod(role: &str, release: &str, ready: bool, restarts: i32) -> Pod {

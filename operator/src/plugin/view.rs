@@ -7,16 +7,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::subject::{Look, Subject};
 use super::tree::{Line, Mark};
-use super::{ages, next, pods};
+use super::{ages, next, pipeline, pods};
 
 /// Everything there is to say.
 pub(super) fn tree(look: &Look, now: Timestamp) -> Line {
     let subject = look.subject();
     let root = Line::words(format!("{} (namespace {})", subject.name(), subject.namespace()));
-    let mut lines = vec![version(subject, now), ready(subject)];
+    let stale = look.stale.as_ref().map(|why| Line::new(Mark::Failed, format!("Not up to date: {why}")));
+    let mut lines: Vec<_> = stale.into_iter().chain([version(subject, now), ready(subject)]).collect();
     lines.extend(decided(subject));
     if let Some(stage) = subject.stage() {
-        lines.push(pipeline(subject, stage, now));
+        lines.push(pipeline::of(subject, stage, now));
     }
     // Before what may be long: a terminal may have too few lines for all of it.
     let steps = next::steps(look, now).into_iter().map(Line::words);
@@ -40,9 +41,9 @@ pub(super) fn summary(look: &Look) -> String {
         parts[0].push_str(&format!(" (of {target})"));
     }
     let status = subject.status();
-    if let Some(shift) = subject.release().and_then(|release| release.shift.as_ref()) {
-        parts.push(format!("step {}, {} % of the traffic", shift.step, shift.weight));
-    }
+    parts.extend(
+        subject.release().and_then(|release| release.shift.as_ref()).map(|shift| pipeline::share(subject, shift)),
+    );
     if let Some(ready) = status.and_then(|status| status.replicas.as_ref()) {
         parts.push(format!("pods {}", ready.ready));
     }
@@ -50,12 +51,13 @@ pub(super) fn summary(look: &Look) -> String {
     parts.extend(status.and_then(|status| status.waiting_on.clone()));
     let abandoned = subject.release().and_then(|release| release.abandoned.as_ref());
     parts.extend(abandoned.filter(|found| found.version == subject.wanted()).map(|found| found.message.clone()));
+    parts.extend(look.stale.as_ref().map(|why| format!("not up to date: {why}")));
     parts.join("; ").replace(char::is_control, " ")
 }
 
 fn version(subject: Subject<'_>, now: Timestamp) -> Line {
     let wanted = subject.wanted();
-    let rollout = &subject.0.spec.rollout;
+    let rollout = &subject.cluster.spec.rollout;
     let way = match subject.current() {
         Some(current) if current != wanted => format!("{current} -> {wanted}"),
         Some(_) => wanted.to_owned(),
@@ -103,99 +105,6 @@ fn decided(subject: Subject<'_>) -> Vec<Line> {
         lines.extend(words.map(|words| Line::new(Mark::Now, words)));
     }
     lines
-}
-
-fn pipeline(subject: Subject<'_>, stage: Stage, now: Timestamp) -> Line {
-    let target = subject.target().unwrap_or_else(|| subject.wanted());
-    let title = Line::words(format!("Release {target}"));
-    let status = subject.status();
-    let waiting = status.and_then(|status| status.waiting_on.as_deref());
-    let detail = |at: Stage, mark| Line::new(mark, with_proof(subject, at, mark, now));
-    // Where it was when it turned back is told by its history, not by its stage.
-    let stages: &[Stage] = match stage {
-        Stage::RollingBack | Stage::RolledBack => &[Stage::RollingBack, Stage::RolledBack],
-        _ => &FORWARD,
-    };
-    let at = stages.iter().position(|found| *found == stage).unwrap_or(0);
-    let shown = stages.iter().enumerate().filter(|(_, found)| **found == stage || is_passed_through(subject, **found));
-    title.with(shown.map(|(index, found)| {
-        let mark = mark_of(subject, stage, index, at);
-        let line = detail(*found, mark);
-        match waiting.filter(|_| *found == stage) {
-            Some(waiting) => line.with([Line::words(format!("waits: {waiting}"))]),
-            None => line,
-        }
-    }))
-}
-
-const FORWARD: [Stage; 7] = [
-    Stage::Validating,
-    Stage::AwaitingApproval,
-    Stage::Migrating,
-    Stage::Deploying,
-    Stage::Shifting,
-    Stage::Monitoring,
-    Stage::Finished,
-];
-
-/// Whether a release of this PaymentCluster has this stage at all.
-fn is_passed_through(subject: Subject<'_>, stage: Stage) -> bool {
-    match stage {
-        Stage::AwaitingApproval => subject.needs_approval(),
-        // The first release has nothing to go back to, and is not watched for it.
-        Stage::Monitoring => had_one_before(subject),
-        _ => true,
-    }
-}
-
-/// Whether a release serves, or served, that the wanted one takes the place of.
-fn had_one_before(subject: Subject<'_>) -> bool {
-    let Some(current) = subject.current() else { return false };
-    if current != subject.wanted() || subject.kept().is_some() {
-        return true;
-    }
-    let records = subject.release().map(|release| release.history.as_slice()).unwrap_or_default();
-    records.iter().find(|record| record.version == current).is_some_and(|record| record.from.is_some())
-}
-
-fn mark_of(subject: Subject<'_>, stage: Stage, index: usize, at: usize) -> Mark {
-    let stalled = subject.is_condition(conditions::STALLED, "True");
-    match index.cmp(&at) {
-        std::cmp::Ordering::Less => Mark::Done,
-        std::cmp::Ordering::Greater => Mark::ToCome,
-        std::cmp::Ordering::Equal if stalled || stage == Stage::RolledBack => Mark::Failed,
-        std::cmp::Ordering::Equal if stage == Stage::Finished => Mark::Done,
-        std::cmp::Ordering::Equal => Mark::Now,
-    }
-}
-
-/// A stage, and what the status has to show for it.
-fn with_proof(subject: Subject<'_>, stage: Stage, mark: Mark, now: Timestamp) -> String {
-    let name = stage.as_str();
-    let Some(release) = subject.release() else { return name.to_owned() };
-    let mut words = Vec::new();
-    let is_reached = mark != Mark::ToCome;
-    match stage {
-        Stage::AwaitingApproval => words.extend(release.approval.as_ref().filter(|_| is_reached).map(|given| {
-            let by = given.by.as_deref().unwrap_or("somebody");
-            format!("{by} agreed{}", ages::since(&given.at, now).map(|age| format!(" {age} ago")).unwrap_or_default())
-        })),
-        Stage::Migrating if mark == Mark::Done => {
-            words.extend(release.schema_version.map(|version| format!("the schema is at {version}")));
-        }
-        Stage::Shifting | Stage::RollingBack if matches!(mark, Mark::Now | Mark::Failed) => {
-            words.extend(release.shift.as_ref().map(|shift| {
-                let age = ages::since(&shift.since, now).map(|age| format!(" for {age}")).unwrap_or_default();
-                format!("step {}, {} % of the traffic{age}", shift.step, shift.weight)
-            }));
-        }
-        _ => {}
-    }
-    if subject.stage() == Some(stage) {
-        let since = release.stage_since.as_deref().and_then(|since| ages::since(since, now));
-        words.extend(since.map(|age| format!("since {age}")));
-    }
-    if words.is_empty() { name.to_owned() } else { format!("{name}: {}", words.join(", ")) }
 }
 
 /// The conditions that are not as they should be. While a release is on its way, what nobody knows yet is no news.

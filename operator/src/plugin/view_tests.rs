@@ -84,10 +84,10 @@ fn the_traffic_and_the_way_back_are_shown() {
         whole["status"]["release"]["shift"] = json!({ "step": 1, "weight": 10, "since": "2026-11-24T12:09:20Z" });
     };
     let text = shown(at("Shifting", shift));
-    has(&text, &["▶ Shifting: step 1, 10 % of the traffic for 40s, since 60s", "✔ Deploying", "○ Monitoring"]);
+    has(&text, &["▶ Shifting: step 1 of 3, 10 % of the traffic for 40s, since 60s", "✔ Deploying", "○ Monitoring"]);
     has(&text, &["back when it breaks its SLA", "kubectl purser abort payments -n shop"]);
     let text = shown(at("RollingBack", shift));
-    has(&text, &["▶ RollingBack: step 1, 10 % of the traffic", "○ RolledBack", "comes back by itself"]);
+    has(&text, &["▶ RollingBack: step 1 of 3, 10 % of the traffic", "○ RolledBack", "comes back by itself"]);
     assert!(!text.contains("✔ Deploying"), "how far it came is not known: {text}");
 }
 
@@ -216,13 +216,31 @@ fn the_end_of_a_release_is_told_apart() {
 }
 
 #[test]
+fn a_wrong_spec_does_not_undo_the_release_that_serves() {
+    let text = shown(at("Finished", |whole| {
+        whole["spec"]["version"] = json!("1.5.0");
+        whole["status"]["release"]["current"] = json!("1.4.0");
+        whole["status"]["conditions"] = json!([condition("Stalled", "True", "SecretMissing", "create it")]);
+    }));
+    has(&text, &["Version 1.4.0 -> 1.5.0", "Release 1.4.0\n", "✔ Finished", "put this right", "✖ Stalled is True"]);
+}
+
+#[test]
+fn an_api_server_that_is_away_is_told_beside_what_was_seen_last() {
+    let mut look = look(awaiting());
+    look.stale = Some("no cluster is reachable".into());
+    has(&tree(&look, now()).render(Screen::default()), &["├─ ✖ Not up to date: no cluster is reachable\n"]);
+    has(&summary(&look), &["; not up to date: no cluster is reachable"]);
+}
+
+#[test]
 fn a_summary_is_one_line() {
     let cluster = at("Shifting", |whole| {
         whole["status"]["release"]["shift"] = json!({ "step": 2, "weight": 50, "since": "2026-11-24T12:09:20Z" });
         whole["status"]["replicas"] = json!({ "ready": "3/4", "gateway": 1, "fraud": 1, "processor": 1, "metrics": 0 });
         whole["status"]["waitingOn"] = json!("the step\nlasts");
     });
-    let expected = "payments 1.4.0 Shifting; step 2, 50 % of the traffic; pods 3/4; the step lasts";
+    let expected = "payments 1.4.0 Shifting; step 2 of 3, 50 % of the traffic; pods 3/4; the step lasts";
     assert_eq!(summary(&look(cluster)), expected);
     has(&summary(&look(rolled_back("SlaBreached"))), &["RolledBack; p99 was 900 ms"]);
 }

@@ -1,0 +1,117 @@
+//! A release, stage by stage. ★ Pure.
+
+use std::cmp::Ordering;
+
+use crds::payment_cluster::{ShiftStatus, Strategy};
+use crds::{Stage, conditions};
+use jiff::Timestamp;
+
+use super::ages;
+use super::subject::Subject;
+use super::tree::{Line, Mark};
+
+/// A release stage by stage, each with what the status has to show for it.
+pub(super) fn of(subject: Subject<'_>, stage: Stage, now: Timestamp) -> Line {
+    let target = subject.target().unwrap_or_else(|| subject.wanted());
+    let title = Line::words(format!("Release {target}"));
+    let status = subject.status();
+    let waiting = status.and_then(|status| status.waiting_on.as_deref());
+    let detail = |at: Stage, mark| Line::new(mark, with_proof(subject, at, mark, now));
+    // Where it was when it turned back is told by its history, not by its stage.
+    let stages: &[Stage] = match stage {
+        Stage::RollingBack | Stage::RolledBack => &[Stage::RollingBack, Stage::RolledBack],
+        _ => &FORWARD,
+    };
+    let at = stages.iter().position(|found| *found == stage).unwrap_or(0);
+    let shown = stages.iter().enumerate().filter(|(_, found)| **found == stage || is_passed_through(subject, **found));
+    title.with(shown.map(|(index, found)| {
+        let mark = mark_of(subject, stage, index, at);
+        let line = detail(*found, mark);
+        match waiting.filter(|_| *found == stage) {
+            Some(waiting) => line.with([Line::words(format!("waits: {waiting}"))]),
+            None => line,
+        }
+    }))
+}
+
+const FORWARD: [Stage; 7] = [
+    Stage::Validating,
+    Stage::AwaitingApproval,
+    Stage::Migrating,
+    Stage::Deploying,
+    Stage::Shifting,
+    Stage::Monitoring,
+    Stage::Finished,
+];
+
+/// Whether a release of this PaymentCluster has this stage at all.
+fn is_passed_through(subject: Subject<'_>, stage: Stage) -> bool {
+    match stage {
+        Stage::AwaitingApproval => subject.needs_approval(),
+        // The first release has nothing to go back to, and is not watched for it.
+        Stage::Monitoring => had_one_before(subject),
+        _ => true,
+    }
+}
+
+/// Whether a release serves, or served, that the wanted one takes the place of.
+fn had_one_before(subject: Subject<'_>) -> bool {
+    let Some(current) = subject.current() else { return false };
+    if current != subject.wanted() || subject.kept().is_some() {
+        return true;
+    }
+    let records = subject.release().map(|release| release.history.as_slice()).unwrap_or_default();
+    records.iter().find(|record| record.version == current).is_some_and(|record| record.from.is_some())
+}
+
+fn mark_of(subject: Subject<'_>, stage: Stage, index: usize, at: usize) -> Mark {
+    let stalled = subject.is_condition(conditions::STALLED, "True");
+    match index.cmp(&at) {
+        Ordering::Less => Mark::Done,
+        Ordering::Greater => Mark::ToCome,
+        // What stalls then is the next one.
+        Ordering::Equal if stage == Stage::Finished => Mark::Done,
+        Ordering::Equal if stalled || stage == Stage::RolledBack => Mark::Failed,
+        Ordering::Equal => Mark::Now,
+    }
+}
+
+/// A stage, and what the status has to show for it.
+fn with_proof(subject: Subject<'_>, stage: Stage, mark: Mark, now: Timestamp) -> String {
+    let name = stage.as_str();
+    let Some(release) = subject.release() else { return name.to_owned() };
+    let mut words = Vec::new();
+    let is_reached = mark != Mark::ToCome;
+    match stage {
+        Stage::AwaitingApproval => words.extend(release.approval.as_ref().filter(|_| is_reached).map(|given| {
+            let by = given.by.as_deref().unwrap_or("somebody");
+            format!("{by} agreed{}", ages::since(&given.at, now).map(|age| format!(" {age} ago")).unwrap_or_default())
+        })),
+        Stage::Migrating if mark == Mark::Done => {
+            words.extend(release.schema_version.map(|version| format!("the schema is at {version}")));
+        }
+        Stage::Shifting | Stage::RollingBack if matches!(mark, Mark::Now | Mark::Failed) => {
+            words.extend(release.shift.as_ref().map(|shift| {
+                let age = ages::since(&shift.since, now).map(|age| format!(" for {age}")).unwrap_or_default();
+                format!("{}{age}", share(subject, shift))
+            }));
+        }
+        _ => {}
+    }
+    if subject.stage() == Some(stage) {
+        let since = release.stage_since.as_deref().and_then(|since| ages::since(since, now));
+        words.extend(since.map(|age| format!("since {age}")));
+    }
+    if words.is_empty() { name.to_owned() } else { format!("{name}: {}", words.join(", ")) }
+}
+
+/// How much of the traffic the release has, and at which of its steps.
+pub(super) fn share(subject: Subject<'_>, shift: &ShiftStatus) -> String {
+    let rollout = &subject.cluster.spec.rollout;
+    let traffic = format!("{} % of the traffic", shift.weight);
+    match rollout.strategy {
+        Strategy::BlueGreen => traffic,
+        // All of the traffic is a step of its own.
+        Strategy::Canary => format!("step {} of {}, {traffic}", shift.step, rollout.steps.len() + 1),
+    }
+}
