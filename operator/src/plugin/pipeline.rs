@@ -92,7 +92,10 @@ fn with_proof(subject: Subject<'_>, stage: Stage, mark: Mark, now: Timestamp) ->
         }
         Stage::Shifting | Stage::RollingBack if matches!(mark, Mark::Now | Mark::Failed) => {
             words.extend(release.shift.as_ref().map(|shift| {
-                let age = ages::since(&shift.since, now).map(|age| format!(" for {age}")).unwrap_or_default();
+                let since = shift.since.as_deref();
+                // Before that, the pods for it are on their way.
+                let age = since.and_then(|since| ages::since(since, now)).map(|age| format!(" for {age}"));
+                let age = age.unwrap_or_default();
                 format!("{}{age}", share(subject, shift))
             }));
         }
