@@ -6,6 +6,7 @@ mod fixture;
 mod log_node;
 mod operator;
 mod plugin;
+mod plugin_process;
 mod puppet;
 mod reconcile;
 mod refusals;

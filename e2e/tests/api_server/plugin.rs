@@ -1,72 +1,18 @@
 //! `kubectl purser` as a process against the real API server.
 
-use std::path::Path;
-use std::process::{Output, Stdio};
-use std::time::Duration;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use e2e::progress::wait_for;
 use k8s_openapi::api::core::v1::{Pod, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::fixture::{minimal_cluster, untyped};
 use super::log_node::LogNode;
 use super::operator::Stage;
-
-/// Every command here answers within this time, or waits for something that a test has forgotten.
-const LIMIT: Duration = Duration::from_secs(60);
-
-/// What a command said, and its exit code.
-#[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Said {
-    fn of(output: Output) -> Result<Self> {
-        let Output { status, stdout, stderr } = output;
-        Ok(Self { code: status.code(), out: String::from_utf8(stdout)?, err: String::from_utf8(stderr)? })
-    }
-}
-
-/// Starts the program that cargo built beside this test.
-fn start(kubeconfig: &Path, namespace: &str, arguments: &[&str]) -> Result<Child> {
-    let program = std::env::current_exe()?.ancestors().nth(2).context("no target folder")?.join("kubectl-purser");
-    let mut command = Command::new(&program);
-    command.args(arguments).args(["-n", namespace]).env("KUBECONFIG", kubeconfig);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    command.spawn().with_context(|| format!("cannot start {}: cargo build --workspace --bins", program.display()))
-}
-
-async fn end_of(child: Child) -> Result<Said> {
-    Said::of(tokio::time::timeout(LIMIT, child.wait_with_output()).await.context("the command does not end")??)
-}
-
-/// Runs a command to its end, as the administrator.
-async fn purser(stage: &Stage, arguments: &[&str]) -> Result<Said> {
-    end_of(start(&stage.plane.kubeconfig_path, &stage.namespace, arguments)?).await
-}
-
-async fn succeeds(stage: &Stage, arguments: &[&str]) -> Result<String> {
-    let said = purser(stage, arguments).await?;
-    ensure!(said.code == Some(0) && said.err.is_empty(), "{arguments:?}: {said:?}");
-    Ok(said.out)
-}
-
-/// It is refused, in one sentence with these words, and with nothing on standard output.
-async fn is_refused(stage: &Stage, arguments: &[&str], words: &str) -> Result<()> {
-    let said = purser(stage, arguments).await?;
-    let is_sentence = said.err.lines().count() == 1 && said.err.starts_with("error: ") && said.out.is_empty();
-    ensure!(said.code == Some(1) && is_sentence && said.err.contains(words), "{arguments:?}, {words:?}: {said:?}");
-    Ok(())
-}
+use super::plugin_process::{LIMIT, end_of, is_refused, line_of, purser, start, succeeds};
 
 /// What the operator would write, in a namespace that has none.
 async fn set_status(stage: &Stage, status: Value) -> Result<()> {
@@ -103,7 +49,9 @@ async fn a_release_that_waits_is_shown_and_approved_in_a_person_s_name_and_follo
     is_refused(&stage, &["approve"], "nothing waits for approval: spec.rollout.approval of payments is NotRequired")
         .await?;
 
-    let wanted = json!({"spec": {"version": "0.2.0", "rollout": {"approval": "Required"}}});
+    // The shortest time that a release is watched before it counts as finished.
+    let sla = json!({"window": "10s"});
+    let wanted = json!({"spec": {"version": "0.2.0", "rollout": {"approval": "Required"}, "sla": sla}});
     stage.change("PaymentCluster", "payments", wanted).await?;
     stage.until("PaymentCluster", "payments", |resource| resource["status"]["stage"] == "AwaitingApproval").await?;
     let shown = succeeds(&stage, &["status", "payments"]).await?;
@@ -301,11 +249,6 @@ async fn logs_are_those_of_the_pods_that_are_meant_and_of_pods_that_come_later()
     pod(&stage, &node, "e", "fraud", "0.2.0").await?;
     assert_eq!(line_of(&mut lines).await?, format!("{}?follow=true", path("e")));
     Ok(())
-}
-
-async fn line_of(lines: &mut Lines<BufReader<ChildStdout>>) -> Result<String> {
-    let line = tokio::time::timeout(LIMIT, lines.next_line()).await.context("no line came")?;
-    line?.context("the command has ended")
 }
 
 #[tokio::test]

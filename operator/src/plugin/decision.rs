@@ -101,7 +101,7 @@ fn reject(subject: Subject<'_>, stage: Stage, meant: Option<&str>) -> Result<Dec
     let mut annotations = set(annotations::REJECTED, version);
     withdraw(&mut annotations, subject, annotations::APPROVED, version);
     let told = format!(
-        "release {version} of {} is rejected; it is asked about again when another version is wanted, or by `{}`",
+        "release {version} of {} is rejected; it is not tried until another version was wanted in between, or by `{}`",
         subject.name(),
         subject.command("retry", "")
     );
