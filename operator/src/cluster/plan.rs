@@ -27,7 +27,7 @@ use crate::workloads::{self, Traffic};
 /// How soon to look again while something moves.
 pub const NEXT_LOOK_MOVING: Duration = Duration::from_secs(2);
 /// How soon to look again while a release is watched: a breach has to end within seconds.
-pub const NEXT_LOOK_WATCHING: Duration = Duration::from_secs(1);
+pub const NEXT_LOOK_WATCHING: Duration = Duration::from_millis(500);
 /// How soon to look again at rest: Secrets are not watched, and pods fall silent without an event.
 pub const NEXT_LOOK_AT_REST: Duration = Duration::from_secs(15);
 /// How soon to look again when there is nothing to wait for.

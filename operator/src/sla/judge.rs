@@ -4,7 +4,7 @@ use runtime_contract::{Figures, ReleaseFigures, Slice};
 
 use super::compare::{self, Baseline};
 use super::limits::Limits;
-use super::suspicion::{Finding, broken, count};
+use super::suspicion::{Finding, Patience, broken, count};
 use super::tally;
 
 /// Figures that ended longer ago say nothing of now.
@@ -67,9 +67,17 @@ pub fn judge(
     let of = |version: &str| figures.releases.iter().find(|found| found.release == version);
     let slices = of(release).map(|found| found.slices.as_slice()).unwrap_or_default();
     let payments = tally::payments(slices);
-    let baseline = before.and_then(of).and_then(compare::baseline);
+    let before = before.and_then(of);
+    let baseline = before.and_then(compare::baseline);
+    let patience = match (before, baseline) {
+        // What both stand on has no hiccup now.
+        (Some(before), Some(_)) if breach(limits, &before.slices, None, Patience::Beside, false).is_none() => {
+            Patience::Beside
+        }
+        _ => Patience::Alone,
+    };
     if payments >= limits.payments_min
-        && let Some(breach) = breach(limits, slices, baseline, has_all_traffic)
+        && let Some(breach) = breach(limits, slices, baseline, patience, has_all_traffic)
     {
         return Judgement::Breached(breach);
     }
@@ -97,22 +105,30 @@ fn usable(figures: Option<&Figures>, now_s: i64) -> Result<&Figures, String> {
     Ok(figures)
 }
 
-fn breach(limits: &Limits, slices: &[Slice], baseline: Option<Baseline>, has_all_traffic: bool) -> Option<Breach> {
+fn breach(
+    limits: &Limits,
+    slices: &[Slice],
+    baseline: Option<Baseline>,
+    patience: Patience,
+    has_all_traffic: bool,
+) -> Option<Breach> {
     let payments_over = |us: u64| tally::payments_over(slices, us);
     let slow = |figure, us: u64, allowed: f64, share: &str| {
-        let found = broken(&payments_over(us), allowed)?;
+        let found = broken(&payments_over(us), allowed, patience)?;
         Some(gradual(figure, slower(found, "payments", us, share)))
     };
-    let failures = || limits.failures.and_then(|allowed| too_many_fail("successRate", slices, allowed, "spec.sla"));
+    let failing = |figure, allowed, by| {
+        let found = broken(&tally::failures(slices), allowed, patience)?;
+        Some(too_many_fail(figure, found, allowed, by))
+    };
+    let failures = || limits.failures.and_then(|allowed| failing("successRate", allowed, "spec.sla"));
     let fraud = || {
-        let found = broken(&tally::fraud_over(slices, limits.fraud_us), 0.01)?;
+        let found = broken(&tally::fraud_over(slices, limits.fraud_us), 0.01, patience)?;
         Some(gradual("fraudLatency", slower(found, "fraud checks", limits.fraud_us, "1 %")))
     };
     // Those that cost a merchant most come first.
     failures()
-        .or_else(|| {
-            baseline.and_then(|found| too_many_fail("comparison", slices, found.failures, "the release before"))
-        })
+        .or_else(|| baseline.and_then(|found| failing("comparison", found.failures, "the release before")))
         .or_else(fraud)
         .or_else(|| limits.p95_us.and_then(|us| slow("p95Latency", us, 0.05, "5 %")))
         .or_else(|| limits.p99_us.and_then(|us| slow("p99Latency", us, 0.01, "1 %")))
@@ -132,14 +148,13 @@ fn slower(found: Finding, what: &str, us: u64, allowed: &str) -> String {
     format!("{percent:.1} % of {cases} {what} in {seconds} s took longer than {limit} ms (allowed: {allowed})")
 }
 
-fn too_many_fail(figure: &'static str, slices: &[Slice], allowed: f64, by: &str) -> Option<Breach> {
-    let found = broken(&tally::failures(slices), allowed)?;
+fn too_many_fail(figure: &'static str, found: Finding, allowed: f64, by: &str) -> Breach {
     let (percent, Finding { cases, seconds, .. }) = (found.bad_percent(), found);
     let severity = if percent >= EMERGENCY_PERCENT { Severity::Emergency } else { Severity::Gradual };
     let allowed = allowed * 100.0;
     let message =
         format!("{percent:.1} % of {cases} payments in {seconds} s did not succeed (allowed by {by}: {allowed:.1} %)");
-    Some(Breach { figure, message, severity })
+    Breach { figure, message, severity }
 }
 
 /// Seconds are the cases here: their means scatter around the mean of all, and by that one knows how well it is known.

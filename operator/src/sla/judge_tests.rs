@@ -139,3 +139,16 @@ fn throughput_is_judged_by_whole_windows_with_all_of_the_traffic() {
     let low = one(|second| slice(second, 10, 0, 80, 5));
     assert_eq!(judge(&limits, Some(&low), "0.2.0", None, false, NOW), Judgement::Healthy);
 }
+
+#[test]
+fn a_hiccup_of_what_both_releases_stand_on_convicts_neither_and_one_of_the_canary_alone_does() {
+    let limits = limits(|sla| sla.p95_latency = Some("200ms".into()));
+    let hiccup = |second: i64| slice(second, 50, 0, if second > NOW - 4 { 900 } else { 20 }, 5);
+    let well = |second: i64| slice(second, 50, 0, 20, 5);
+    let compared = |before: ReleaseFigures| {
+        let both = figures(vec![before, release("0.2.0", hiccup)]);
+        judge(&limits, Some(&both), "0.2.0", Some("0.1.0"), false, NOW)
+    };
+    assert_eq!(compared(release("0.1.0", hiccup)), Judgement::Healthy);
+    assert_eq!(broken_figure(&compared(release("0.1.0", well))), Some("p95Latency"));
+}

@@ -5,21 +5,38 @@
 //! lies more than [`SURE`] deviations above its mean is a breach. Short sums catch what is grave within seconds, long ones catch
 //! what is slight.
 //!
-//! A hiccup must convict nobody, however bad: a second counts for [`SECOND_MAX`] deviations at most, so that five bad seconds in a
-//! row are the least that is a breach. And one good second among bad ones must acquit nobody: it counts for [`SECOND_MIN`] at least.
+//! A hiccup must convict nobody, however bad, so a second counts for so many deviations at most ([`Patience`]). And one good second
+//! among bad ones must acquit nobody: it counts for [`SECOND_MIN`] at least.
 
 use super::tally::Second;
 
 /// Deviations that are no bad luck any more: at the very limit, one in three million sums exceeds this.
 const SURE: f64 = 5.0;
-/// Most deviations that one second counts for.
-const SECOND_MAX: f64 = 2.5;
-/// Fewest.
+/// Fewest deviations that one second counts for.
 const SECOND_MIN: f64 = -1.0;
 /// Fewer bad cases convict nobody, whatever their share.
 const BAD_MIN: u64 = 5;
 /// The shortest sum, in seconds; each further one is twice as long.
 const SHORTEST: usize = 5;
+
+/// How long bad seconds are borne.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Five in a row are the least that is a breach: whatever the release stands on may have hiccups.
+    Alone,
+    /// Three out of five are: another release stands on the same, and does well.
+    Beside,
+}
+
+impl Patience {
+    /// Most deviations that one second counts for.
+    const fn second_max(self) -> f64 {
+        match self {
+            Self::Alone => 2.5,
+            Self::Beside => 5.0,
+        }
+    }
+}
 
 /// The sum that tells most clearly that a limit is broken.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,7 +57,7 @@ impl Finding {
 }
 
 /// The shortest of the sums by which the share `allowed` is broken; `None` when it may well be kept. `seconds` has the newest last.
-pub(super) fn broken(seconds: &[Second], allowed: f64) -> Option<Finding> {
+pub(super) fn broken(seconds: &[Second], allowed: f64, patience: Patience) -> Option<Finding> {
     let scatter = allowed * (1.0 - allowed);
     let (mut excess, mut variance) = (0.0_f64, 0.0_f64);
     let (mut cases, mut bad) = (0_u64, 0_u64);
@@ -49,7 +66,7 @@ pub(super) fn broken(seconds: &[Second], allowed: f64) -> Option<Finding> {
         let of_second = count(second.cases) * scatter;
         let above = count(second.bad) - count(second.cases) * allowed;
         let deviation = of_second.sqrt();
-        excess += above.clamp(SECOND_MIN * deviation, SECOND_MAX * deviation);
+        excess += above.clamp(SECOND_MIN * deviation, patience.second_max() * deviation);
         variance += of_second;
         cases += second.cases;
         bad += second.bad;
@@ -78,6 +95,10 @@ mod tests {
         of.iter().map(|&(cases, bad)| Second { cases, bad }).collect()
     }
 
+    fn broken(seconds: &[Second], allowed: f64) -> Option<Finding> {
+        super::broken(seconds, allowed, Patience::Alone)
+    }
+
     fn steady(length: usize, cases: u64, bad: u64) -> Vec<Second> {
         vec![Second { cases, bad }; length]
     }
@@ -90,11 +111,12 @@ mod tests {
     }
 
     #[test]
-    fn a_grave_breach_is_seen_after_five_seconds() {
+    fn a_grave_breach_is_seen_after_five_seconds_and_beside_another_release_after_three() {
         for bad in 0..=8 {
             let mut all = steady(60, 50, 0);
             all.extend(steady(bad, 50, 50));
             assert_eq!(broken(&all, 0.05).is_some(), bad >= 5, "{bad}");
+            assert_eq!(super::broken(&all, 0.05, Patience::Beside).is_some(), bad >= 3, "{bad}");
         }
     }
 
