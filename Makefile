@@ -1,8 +1,10 @@
 # make up      the whole platform on this machine, and a first payment
 # make down    all of it away again
+# make demo    on that platform, under a load of payments: a good release, and a bad one that rolls itself back
 # make test    every check and every test
 # make bench   payments a second, and what each costs, beside pgbench on the same PostgreSQL
 # make torture N=10000 SEED=7   kill the real processes under load at random points, then compare what everybody knows
+# make bench-release   how fast a bad release loses its traffic (20 runs, on the platform of make up)
 # make verdicts HOURS=10000   judge simulated releases: hours of noise that must convict nobody, regressions that must be caught
 # make fuzz FUZZ_SECONDS=600   feed every parser of foreign bytes for so long each
 # make help    the rest
@@ -17,7 +19,7 @@ CLUSTER_TESTS := --test control_plane --test api_server --test platform
 # A failed test says what it saw; the stack below it is the test runner's.
 export RUST_BACKTRACE := 0
 
-.PHONY: help up down test bench torture verdicts fuzz build checkout lint unit generate status logs
+.PHONY: help up down demo test bench bench-release torture verdicts fuzz build checkout lint unit generate status logs
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -32,6 +34,9 @@ up: build
 
 down: build
 	$(E2E) down
+
+demo: build
+	$(E2E) demo
 
 status: build
 	$(E2E) cluster status
@@ -71,6 +76,10 @@ unit: build
 # Takes five minutes, and wants the machine for itself. BENCH="--long --rows 10000000" for all of it.
 bench: build
 	$(E2E) bench $(BENCH)
+
+RUNS := 20
+bench-release: build
+	$(E2E) bench-release --runs $(RUNS)
 
 N := 200
 torture: build

@@ -19,6 +19,7 @@ pub mod paths;
 pub mod platform;
 pub mod processes;
 pub mod progress;
+pub mod releases;
 pub mod testers;
 pub mod tools;
 pub mod torture;

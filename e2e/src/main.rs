@@ -5,7 +5,8 @@ use std::{env, process::ExitCode, time::Instant};
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use e2e::{
-    bench, cluster, images, packages, paths::Paths, platform, progress::seconds, testers, tools, torture, verdicts,
+    bench, cluster, images, packages, paths::Paths, platform, progress::seconds, releases, testers, tools, torture,
+    verdicts,
 };
 
 /// The platform of the quickstart, the local Kubernetes cluster, and the images that run on it.
@@ -39,6 +40,10 @@ enum Command {
     Bench(bench::Options),
     /// Kill the real processes under load at random points, then compare what everybody knows.
     Torture(torture::Options),
+    /// On the platform of `up`, under a load of payments: a good release, and a bad one that rolls itself back.
+    Demo,
+    /// Measure how fast a bad release loses its traffic, on the platform of `up`.
+    BenchRelease(releases::BenchOptions),
     /// Judge simulated releases: hours of noise that must convict nobody, regressions that must be caught.
     Verdicts(verdicts::Options),
 }
@@ -104,6 +109,8 @@ async fn run(command: Command) -> Result<ExitCode> {
             packages::ensure(packages::TEST_SERVERS).await?;
             torture::run(options).await?;
         }
+        Command::Demo => releases::demo(&paths).await?,
+        Command::BenchRelease(options) => releases::bench(&paths, options).await?,
         Command::Verdicts(options) => tokio::task::spawn_blocking(move || verdicts::run(options)).await??,
         Command::Tools => println!("{}", tools::ensure(&paths).await?.display()),
         Command::Images(command) => run_images(&paths, command).await.map(drop)?,

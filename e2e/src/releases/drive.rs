@@ -1,0 +1,89 @@
+//! What a person does to have another release of the quickstart, and waiting for it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+
+use crate::Paths;
+use crate::images;
+use crate::platform::{CLUSTER, Kubectl, NAMESPACE};
+
+/// The version of the quickstart.
+pub const FIRST: &str = "0.1.0";
+/// How long anything may take on a busy machine.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// Gives the images of all releases to the local cluster.
+///
+/// # Errors
+/// When they cannot be built or loaded.
+pub async fn load_images(paths: &Paths) -> Result<()> {
+    let images = images::build_releases(paths).await?;
+    images::load(paths, &images, None).await.map(drop)
+}
+
+/// A canary of one step.
+#[must_use]
+pub fn canary() -> Value {
+    json!({"strategy": "Canary", "steps": [{"weight": 50, "duration": "5s"}], "retireAfter": "5s"})
+}
+
+/// All of the traffic at once.
+#[must_use]
+pub fn blue_green() -> Value {
+    json!({"strategy": "BlueGreen", "retireAfter": "5s"})
+}
+
+/// Wants a version, to be rolled out so.
+///
+/// # Errors
+/// When the API server refuses it.
+pub async fn want(kubectl: &Kubectl, version: &str, rollout: &Value) -> Result<()> {
+    let sla = json!({"window": "10s", "minSamples": 20, "p95Latency": "250ms", "successRate": "95"});
+    patch(kubectl, &json!({"spec": {"version": version, "rollout": rollout, "sla": sla}})).await
+}
+
+/// Wants the quickstart as it is in its manifest, and waits for it.
+///
+/// # Errors
+/// When it does not come.
+pub async fn as_before(kubectl: &Kubectl) -> Result<()> {
+    patch(kubectl, &json!({"spec": {"version": FIRST, "rollout": null, "sla": null}})).await?;
+    until_stage(kubectl, FIRST, &["Finished"]).await.map(drop)
+}
+
+async fn patch(kubectl: &Kubectl, change: &Value) -> Result<()> {
+    let (resource, change) = (format!("pcl/{CLUSTER}"), change.to_string());
+    kubectl.run(&["-n", NAMESPACE, "patch", &resource, "--type=merge", "-p", &change]).await.map(drop)
+}
+
+/// The status of the quickstart's PaymentCluster.
+///
+/// # Errors
+/// When it is not there.
+pub async fn status(kubectl: &Kubectl) -> Result<Value> {
+    let resource = kubectl.get(&["-n", NAMESPACE, "pcl", CLUSTER]).await?;
+    Ok(resource.context("no PaymentCluster")?["status"].clone())
+}
+
+/// Waits until a version is in one of these stages; its status then.
+///
+/// # Errors
+/// When it ends in another one, or takes too long.
+pub async fn until_stage(kubectl: &Kubectl, version: &str, stages: &[&str]) -> Result<Value> {
+    let begun = Instant::now();
+    loop {
+        let status = status(kubectl).await?;
+        let stage = status["stage"].as_str().unwrap_or_default().to_owned();
+        let is_its_own = status["release"]["target"] == version;
+        if is_its_own && stages.contains(&stage.as_str()) {
+            return Ok(status);
+        }
+        let has_ended = is_its_own && stage == "RolledBack";
+        if has_ended || begun.elapsed() > LIMIT {
+            bail!("release {version} is {stage} and not {stages:?}: {} {:#}", status["waitingOn"], status["release"]);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}

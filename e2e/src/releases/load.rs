@@ -1,0 +1,120 @@
+//! Merchants that pay and pay.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+use crate::platform::Merchant;
+
+/// Payments that are on their way at the same time, and the pause of each before its next one.
+const PAYERS: usize = 4;
+const PAUSE: Duration = Duration::from_millis(150);
+/// What a merchant is ready to wait for an answer.
+const WAIT_S: u32 = 10;
+
+/// Merchants that pay and pay.
+pub struct Load {
+    stop: Arc<AtomicBool>,
+    seen: Arc<Mutex<Seen>>,
+    payers: Vec<JoinHandle<()>>,
+}
+
+/// What became of the payments.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// When each that was answered was asked for, and how long its answer took.
+    pub answered: Vec<(Instant, Duration)>,
+    /// Why each other one was not.
+    pub failed: Vec<String>,
+}
+
+impl Load {
+    /// Begins, each payer with a connection of its own, which it keeps.
+    ///
+    /// # Errors
+    /// When there is no payment method to be had.
+    pub async fn start(merchant: &Merchant) -> Result<Self> {
+        let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Seen::default())));
+        let unique = jiff::Timestamp::now().as_millisecond();
+        let method = merchant.payment_method(&format!("load-{unique}"), "pm_card_visa").await?;
+        let mut payers = Vec::new();
+        for payer in 0..PAYERS {
+            let merchant = Merchant::new(&merchant.base_url, &merchant.api_key)?;
+            let (stop, seen, method) = (Arc::clone(&stop), Arc::clone(&seen), method.clone());
+            let key = format!("load-{unique}-{payer}");
+            payers.push(tokio::spawn(async move {
+                for number in 0.. {
+                    if stop.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let asked = Instant::now();
+                    let outcome = pay(&merchant, &format!("{key}-{number}"), &method).await;
+                    if let Ok(mut seen) = seen.lock() {
+                        match outcome {
+                            Ok(()) => seen.answered.push((asked, asked.elapsed())),
+                            Err(error) => seen.failed.push(format!("{error:#}")),
+                        }
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }));
+        }
+        Ok(Self { stop, seen, payers })
+    }
+
+    /// When the payments answered since `since` that took at least `slow` were asked for and answered.
+    #[must_use]
+    pub fn slow_since(&self, since: Instant, slow: Duration) -> Vec<(Instant, Instant)> {
+        let Ok(seen) = self.seen.lock() else { return Vec::new() };
+        let slow = seen.answered.iter().filter(|(asked, took)| *asked >= since && *took >= slow);
+        slow.map(|(asked, took)| (*asked, *asked + *took)).collect()
+    }
+
+    /// Ends, once what is on its way is answered.
+    ///
+    /// # Errors
+    /// When a payer panicked.
+    pub async fn stop(self) -> Result<Seen> {
+        self.stop.store(true, Ordering::Relaxed);
+        for payer in self.payers {
+            payer.await?;
+        }
+        let seen = Arc::into_inner(self.seen).context("a payer is left")?;
+        seen.into_inner().map_err(|_| anyhow!("a payer panicked"))
+    }
+}
+
+impl Seen {
+    /// In a sentence.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let mut times: Vec<_> = self.answered.iter().map(|(_, took)| *took).collect();
+        times.sort_unstable();
+        let at = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or_default().as_millis();
+        let (answered, failed) = (self.answered.len(), self.failed.len());
+        format!(
+            "{answered} payments answered, {failed} not; {} ms in the middle, {} ms for the slowest hundredth",
+            at(50),
+            at(99)
+        )
+    }
+}
+
+/// One payment, taken to its end. Whatever is not a payment that succeeded is a failure.
+async fn pay(merchant: &Merchant, key: &str, method: &str) -> Result<()> {
+    let body = json!({"amount": "1.00", "currency": "USD", "payment_method_id": method});
+    let accepted = merchant.post("/v1/payments", key, &body).await?;
+    ensure!(matches!(accepted.status, 201 | 202), "{}: {}", accepted.status, accepted.body);
+    let path = format!("/v1/payments/{}", accepted.body["id"].as_str().unwrap_or_default());
+    let (begun, mut payment) = (Instant::now(), accepted.body);
+    while payment["status"] == "PENDING" && begun.elapsed() < Duration::from_secs(WAIT_S.into()) {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        payment = merchant.get(&path).await?.expect(200)?;
+    }
+    ensure!(payment["status"] == "SUCCESS", "a payment is {}", payment["status"]);
+    Ok(())
+}
