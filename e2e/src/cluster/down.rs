@@ -30,8 +30,8 @@ use crate::{
     progress::{step, wait_for},
 };
 
-/// Pods get this long to end by themselves.
-const POD_GRACE: Duration = Duration::from_secs(5);
+/// Pods get this long to end by themselves; those that are called go on serving for 4 s.
+const POD_GRACE: Duration = Duration::from_secs(8);
 /// Components get this long; the API server would wait for its watchers.
 const GRACE: Duration = Duration::from_secs(3);
 /// Stops the cluster and removes all of it but the cache of built programs.

@@ -7,9 +7,8 @@ use super::{pod, resources};
 use crate::cluster::validate::Validated;
 use crate::owned::{Desired, Kind, hash_of};
 
-/// Long enough for endpoints to be forgotten everywhere before the process stops to accept.
-const PRE_STOP_SECONDS: u32 = 4;
-/// The whole of a graceful end: the wait above, 10 s to drain, and room.
+/// The whole of a graceful end, which the process sees to by itself: 4 s in which it is called no more, 10 s to drain, and
+/// room.
 const TERMINATION_GRACE_SECONDS: u32 = 30;
 
 /// Annotation: which versions of the Secrets the pods started with. A changed password rolls the pods.
@@ -88,9 +87,6 @@ fn container(cluster: &Validated, role: Role) -> Value {
     container["startupProbe"] = probe(paths::admin::LIVE, 1, 60);
     container["readinessProbe"] = probe(paths::admin::READY, 2, 2);
     container["livenessProbe"] = probe(paths::admin::LIVE, 10, 3);
-    if matches!(role, Role::Gateway | Role::Fraud) {
-        container["lifecycle"] = json!({ "preStop": { "sleep": { "seconds": PRE_STOP_SECONDS } } });
-    }
     container
 }
 
