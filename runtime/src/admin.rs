@@ -118,7 +118,7 @@ type Shared = State<(Arc<App>, Arc<Vec<Readiness>>)>;
 
 async fn ready(State((app, checks)): Shared) -> Response {
     let checks: Vec<Check> = join_all(checks.iter().map(|readiness| ask(&app, readiness))).await;
-    let ready = !app.shutdown.is_cancelled() && checks.iter().all(|check| check.ok || check.optional);
+    let ready = !app.leaving.is_cancelled() && checks.iter().all(|check| check.ok || check.optional);
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let settings_revision = app.settings.current().revision;
     (status, Json(Health { ready, release: app.release.clone(), settings_revision, checks })).into_response()

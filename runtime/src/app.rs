@@ -42,6 +42,8 @@ pub struct App {
     pub secrets: Secrets,
     /// The release this process belongs to.
     pub release: String,
+    /// Cancelled when this process is to be called no more: before it ends, or with it.
+    pub leaving: CancellationToken,
     /// Cancelled when the process is to end.
     pub shutdown: CancellationToken,
     /// Rung after commits that wrote events.
@@ -101,6 +103,7 @@ impl App {
             collected: Collected::default(),
             secrets,
             release,
+            leaving: shutdown.child_token(),
             shutdown,
             deliveries: Bell::default(),
             fraud_warm,

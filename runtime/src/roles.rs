@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::try_join_all;
 use runtime_contract::{Role, ports};
@@ -10,6 +11,7 @@ use tokio::net::TcpListener;
 use crate::admin::{self, Readiness};
 use crate::app::App;
 use crate::processor::{self, ProcessorError};
+use crate::shutdown::LEAVE;
 use crate::webhooks::resolver;
 use crate::{figures, fraud, gateway, rollup, webhooks};
 
@@ -61,6 +63,16 @@ pub enum RoleError {
     /// The processor did not start.
     #[error(transparent)]
     Processor(#[from] ProcessorError),
+}
+
+/// How long a process of these roles goes on serving after it was told to stop: as long as somebody may call it still.
+#[must_use]
+pub fn leave(roles: &[Role]) -> Duration {
+    let has_callers = |role: &Role| match role {
+        Role::Gateway | Role::Fraud => true,
+        Role::Processor | Role::Metrics => false,
+    };
+    if roles.iter().any(has_callers) { LEAVE } else { Duration::ZERO }
 }
 
 /// Runs roles in one process until it is told to stop, or until one of them breaks; then all end.

@@ -9,6 +9,7 @@ use runtime::app::App;
 use runtime::roles::{self, Listen};
 use runtime::{config, shutdown};
 use runtime_contract::{Role, paths, ports};
+use tokio_util::sync::CancellationToken;
 
 use super::SecretArgs;
 
@@ -37,7 +38,8 @@ pub(crate) struct RoleArgs {
 /// Runs these roles until the process is told to stop.
 pub(crate) async fn serve(roles: &[Role], args: RoleArgs) -> anyhow::Result<ExitCode> {
     let config = config::load(&args.config)?;
-    let app = App::new(config, args.secrets.secrets(), shutdown::on_signal()?)?;
+    let app = App::new(config, args.secrets.secrets(), CancellationToken::new())?;
+    shutdown::in_phases(roles::leave(roles), app.leaving.clone(), app.shutdown.clone())?;
     let listen =
         Listen { address: args.address, gateway: args.gateway_port, fraud: args.fraud_port, admin: args.admin_port };
     roles::run(app, roles, listen).await?;

@@ -37,7 +37,8 @@ struct Fraud {
 
 type Refusal = (StatusCode, Json<Value>);
 
-/// Serves checks on this port until the process is to end.
+/// Serves checks on this port until the process is to end; as before while it leaves, since processors find another pod
+/// by themselves.
 ///
 /// # Errors
 /// When the port fails.

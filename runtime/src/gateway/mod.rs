@@ -78,7 +78,8 @@ impl Gateway {
     }
 }
 
-/// Serves the API until the process is told to stop, then finishes what is in flight.
+/// Serves the API until the process is to end, then finishes what is in flight. While it leaves, every connection ends
+/// with its next answer.
 ///
 /// # Errors
 /// When the port breaks.
@@ -87,11 +88,11 @@ pub async fn serve_on(app: Arc<App>, listener: TcpListener) -> std::io::Result<(
     let (express, hand_in, mut taken) = Express::start(app.clone(), waiters.ended()).map_err(std::io::Error::other)?;
     let gateway = Gateway::new(app.clone(), express.clone(), waiters.clone());
     let (intake, bell) = (gateway.intake.clone(), gateway.bell.clone());
-    let stop = app.shutdown.clone();
-    let tls = tls::Tls::start(&app.secrets, stop.clone())?;
+    let end = connections::End { leaving: app.leaving.clone(), stop: app.shutdown.clone() };
+    let tls = tls::Tls::start(&app.secrets, end.stop.clone())?;
     tracing::info!(address = %listener.local_addr()?, tls = tls.is_some(), "taking payments");
     let serving =
-        connections::serve(listener, router::router(gateway.clone()), stop, connections::Limits::default(), tls);
+        connections::serve(listener, router::router(gateway.clone()), end, connections::Limits::default(), tls);
     let drained = async {
         app.shutdown.cancelled().await;
         tokio::time::sleep(DRAIN).await;

@@ -1,8 +1,9 @@
-//! Whether a connection has a request in work, and for how long it has had none.
+//! Whether a connection has a request in work, for how long it has had none, and when it has the next one.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// The requests in work on one connection.
 #[derive(Clone)]
@@ -33,6 +34,16 @@ impl InWork {
             if tokio::time::timeout(limit, counts.changed()).await.is_err() {
                 return;
             }
+        }
+    }
+
+    /// Returns when `told` is cancelled and there is a request, or was one since.
+    pub(super) async fn next_after(&self, told: &CancellationToken) {
+        told.cancelled().await;
+        let mut counts = self.0.subscribe();
+        if *counts.borrow_and_update() == 0 {
+            // One may have been answered before this looks again: any change is a request.
+            let _ = counts.changed().await;
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod idle;
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::serve::Listener;
+use http::{HeaderValue, header};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -82,14 +84,18 @@ impl Http {
     }
 }
 
-/// Serves until `stop`, then finishes what was begun.
-pub(super) async fn serve(
-    mut listener: TcpListener,
-    router: Router,
-    stop: CancellationToken,
-    limits: Limits,
-    tls: Option<Tls>,
-) {
+/// How a server ends.
+#[derive(Clone)]
+pub(super) struct End {
+    /// From now on the next answer on a connection, old or new, is its last one. A connection without a request stays:
+    /// its client may be sending one.
+    pub(super) leaving: CancellationToken,
+    /// No connection is taken any more. What was begun is finished; connections without a request end.
+    pub(super) stop: CancellationToken,
+}
+
+/// Serves until `end.stop`, then finishes what was begun.
+pub(super) async fn serve(mut listener: TcpListener, router: Router, end: End, limits: Limits, tls: Option<Tls>) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let http = Arc::new(Http::new(&limits));
     loop {
@@ -101,15 +107,15 @@ pub(super) async fn serve(
         };
         let (place, stream) = tokio::select! {
             next = next => next,
-            () = stop.cancelled() => break,
+            () = end.stop.cancelled() => break,
         };
-        let (tls, client) = (tls.clone(), Client { http: http.clone(), router: router.clone(), stop: stop.clone() });
+        let (tls, client) = (tls.clone(), Client { http: http.clone(), router: router.clone(), end: end.clone() });
         tokio::spawn(async move {
             let _place = place;
             // One that has not begun when the process is told to stop has nothing to finish.
             let begun = tokio::select! {
                 begun = begin(stream, tls, limits) => begun,
-                () = client.stop.cancelled() => return,
+                () = client.end.stop.cancelled() => return,
             };
             match begun {
                 Ok(begun) => client.converse(begun, limits.idle).await,
@@ -126,7 +132,7 @@ pub(super) async fn serve(
 struct Client {
     http: Arc<Http>,
     router: Router,
-    stop: CancellationToken,
+    end: End,
 }
 
 /// A connection on which requests can be read, and whether they come as HTTP/2.
@@ -172,19 +178,27 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
 
 impl Client {
     async fn converse(self, begun: Begun, idle: Duration) {
-        let http = if begun.is_http2 { &self.http.http2 } else { &self.http.http1 };
+        let Begun { stream, is_http2 } = begun;
+        let http = if is_http2 { &self.http.http2 } else { &self.http.http1 };
         let (in_work, router) = (InWork::default(), TowerToHyperService::new(self.router));
         let service = service_fn(|request| {
             let (working, answer) = (in_work.begin(), router.call(request));
+            let last_after = (!is_http2).then(|| self.end.leaving.clone());
             async move {
                 let _working = working;
-                answer.await
+                let mut answer = answer.await?;
+                // The header ends the connection here, too. To tell hyper of it may be too late: an answer that is there at
+                // once is written, without the header, before anything else runs.
+                if last_after.is_some_and(|leaving| leaving.is_cancelled()) {
+                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(answer)
             }
         });
-        let mut connection = pin!(http.serve_connection(TokioIo::new(begun.stream), service));
+        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            () = self.stop.cancelled() => {
+            () = self.end.of_connection(&in_work, is_http2) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
@@ -196,6 +210,17 @@ impl Client {
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection broke");
+        }
+    }
+}
+
+impl End {
+    /// Returns when a connection is to be told that it ends. Over HTTP/1 that is the stop: what has no request then is closed
+    /// at once. Over HTTP/2 it is the first request while leaving: this and what the client has sent already is answered.
+    async fn of_connection(&self, in_work: &InWork, is_http2: bool) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = in_work.next_after(&self.leaving), if is_http2 => {}
         }
     }
 }

@@ -10,15 +10,15 @@ use super::*;
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: shop\r\n\r\n";
 const PATIENCE: Duration = Duration::from_secs(10);
 
-async fn server(limits: Limits) -> (std::net::SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
+async fn server(limits: Limits) -> (std::net::SocketAddr, End, tokio::task::JoinHandle<()>) {
     let slowly = get(async || {
         tokio::time::sleep(Duration::from_millis(300)).await;
         "done"
     });
     let router = Router::new().route("/", get(async || "here")).route("/slow", slowly);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (address, stop) = (listener.local_addr().unwrap(), CancellationToken::new());
-    (address, stop.clone(), tokio::spawn(serve(listener, router, stop, limits, None)))
+    let end = End { leaving: CancellationToken::new(), stop: CancellationToken::new() };
+    (listener.local_addr().unwrap(), end.clone(), tokio::spawn(serve(listener, router, end, limits, None)))
 }
 
 /// What the server says until it closes the connection.
@@ -69,13 +69,13 @@ async fn headers_that_are_too_long_are_refused() {
 
 #[tokio::test]
 async fn what_was_begun_is_finished_after_the_stop_and_idle_connections_end() {
-    let (address, stop, serving) = server(Limits::default()).await;
+    let (address, end, serving) = server(Limits::default()).await;
     let mut busy = TcpStream::connect(address).await.unwrap();
     busy.write_all(b"GET /slow HTTP/1.1\r\nhost: shop\r\n\r\n").await.unwrap();
     let mut idle = TcpStream::connect(address).await.unwrap();
     idle.write_all(REQUEST).await.unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
-    stop.cancel();
+    end.stop.cancel();
     let (busy, idle) = tokio::join!(rest(busy), rest(idle));
     assert!(busy.ends_with("done") && idle.ends_with("here"), "{busy}{idle}");
     tokio::time::timeout(PATIENCE, serving).await.expect("the server ends").unwrap();
@@ -136,4 +136,79 @@ async fn a_client_that_does_not_take_its_answer_is_cut_off() {
     // Told to go first, so that this is no error of the connection's.
     let _ = tokio::time::timeout(PATIENCE, connection).await.expect("the connection ends").unwrap();
     assert!(axum::body::to_bytes(Body::new(response.into_body()), 1_000).await.is_err(), "the answer is lost");
+}
+
+/// A connection on which a request was answered, and which goes on.
+async fn kept_alive(address: std::net::SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(REQUEST).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"here") {
+        answer.push(tokio::time::timeout(PATIENCE, stream.read_u8()).await.expect("an answer").unwrap());
+    }
+    assert!(!says_farewell(&String::from_utf8_lossy(&answer)));
+    stream
+}
+
+fn says_farewell(answer: &str) -> bool {
+    answer.to_lowercase().contains("\r\nconnection: close\r\n")
+}
+
+#[tokio::test]
+async fn while_leaving_the_next_answer_on_any_connection_is_its_last() {
+    let (address, end, serving) = server(Limits::default()).await;
+    let (idle, silent) = (kept_alive(address).await, TcpStream::connect(address).await.unwrap());
+    let mut busy = kept_alive(address).await;
+    busy.write_all(b"GET /slow HTTP/1.1\r\nhost: shop\r\n\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    end.leaving.cancel();
+    let new = TcpStream::connect(address).await.unwrap();
+    // Time to close what has no request, if it did.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for mut stream in [idle, silent, new] {
+        stream.write_all(REQUEST).await.unwrap();
+        let answer = rest(stream).await;
+        assert!(answer.ends_with("here") && says_farewell(&answer), "{answer}");
+    }
+    let answer = rest(busy).await;
+    assert!(answer.ends_with("done") && says_farewell(&answer), "{answer}");
+    assert!(!serving.is_finished());
+}
+
+#[tokio::test]
+async fn connections_without_a_request_stay_while_leaving_and_end_with_the_stop() {
+    let (address, end, serving) = server(Limits::default()).await;
+    let (mut idle, silent) = (kept_alive(address).await, TcpStream::connect(address).await.unwrap());
+    let mut client = http2_client(address, &http2::Builder::new(TokioExecutor::new())).await;
+    assert_eq!(get_over_http2(&mut client, "/").await, b"here");
+    end.leaving.cancel();
+    let early = tokio::time::timeout(Duration::from_millis(300), idle.read_u8()).await;
+    assert!(early.is_err() && !client.1.is_finished(), "ended before the stop");
+    end.stop.cancel();
+    assert_eq!((rest(idle).await, rest(silent).await), (String::new(), String::new()));
+    tokio::time::timeout(PATIENCE, client.1).await.expect("the connection ends").unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, serving).await.expect("the server ends").unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn while_leaving_a_client_of_http2_is_told_to_go_with_its_next_request() {
+    let (address, end, _serving) = server(Limits::default()).await;
+    let builder = http2::Builder::new(TokioExecutor::new());
+    let (mut idle, mut busy) = (http2_client(address, &builder).await, http2_client(address, &builder).await);
+    assert_eq!(get_over_http2(&mut idle, "/").await, b"here");
+    let in_work = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        end.leaving.cancel();
+    };
+    let (answer, ()) = tokio::join!(get_over_http2(&mut busy, "/slow"), in_work);
+    assert_eq!(answer, b"done");
+    assert_eq!(get_over_http2(&mut idle, "/").await, b"here");
+    let mut new = http2_client(address, &builder).await;
+    assert_eq!(get_over_http2(&mut new, "/").await, b"here");
+    for (mut requests, connection) in [busy, idle, new] {
+        let ended = tokio::time::timeout(PATIENCE, connection).await.expect("the connection ends").unwrap();
+        assert!(ended.is_ok(), "told to go, and not cut off: {ended:?}");
+        assert!(requests.ready().await.is_err(), "no further stream");
+    }
 }
