@@ -178,7 +178,8 @@ async fn a_pod_says_what_it_lacks_and_ends_when_told() {
     assert!(metrics.contains(r#"purser_settings_revision{release="0.1.0"} 0"#), "{metrics}");
     let (code, took) = running.terminate();
     assert_eq!(code, Some(0));
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    // Most of it in which it would still be called.
+    assert!(took < Duration::from_secs(9), "{took:?}");
 }
 
 #[tokio::test]

@@ -216,6 +216,20 @@ async fn a_gateway_that_is_told_to_stop_answers_those_who_wait() {
 }
 
 #[tokio::test]
+async fn those_who_wait_at_a_gateway_that_leaves_get_the_end_of_their_payment() {
+    let gateway = TestGateway::new().await;
+    let body = gateway.payment();
+    let (reply, ()) = tokio::join!(gateway.pay_with(&body, "k", 30), async {
+        let id = accepted(&gateway).await;
+        gateway.app.app.leaving.cancel();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        settle(&gateway, id).await;
+    });
+    assert_eq!((reply.status, reply.header("connection")), (StatusCode::CREATED, Some("close")));
+    assert_eq!(gateway.pay(&body).await.status, StatusCode::ACCEPTED, "it goes on taking payments");
+}
+
+#[tokio::test]
 async fn a_new_default_takes_the_place_of_the_old_one() {
     let gateway = TestGateway::new().await;
     let method = json!({"user_id": gateway.user, "type": "DEBIT_CARD", "token": "pm_card_visa", "last_four": "4242", "is_default": true});

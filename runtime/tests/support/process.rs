@@ -30,11 +30,21 @@ impl Running {
         Self { child: command.stdout(Stdio::null()).spawn().unwrap(), admin: format!("http://127.0.0.1:{admin_port}") }
     }
 
-    /// SIGTERM, as Kubernetes sends it. How it ended, and how long that took.
-    pub fn terminate(mut self) -> (Option<i32>, Duration) {
-        let begin = Instant::now();
+    /// SIGTERM, as Kubernetes sends it.
+    pub fn tell(&self) {
         assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
-        (self.child.wait().unwrap().code(), begin.elapsed())
+    }
+
+    /// How it ended, once it did.
+    pub fn ended(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
+    /// Told, how it ended, and how long that took.
+    pub fn terminate(self) -> (Option<i32>, Duration) {
+        let begin = Instant::now();
+        self.tell();
+        (self.ended(), begin.elapsed())
     }
 }
 
