@@ -69,33 +69,32 @@ async fn ask(requests: &mut Requests) -> hyper::Result<bool> {
 /// sent to another connection.
 async fn call_until_refused(address: SocketAddr, pause: Duration) -> u32 {
     let mut farewells = 0;
-    'connections: loop {
-        let Ok(mut requests) = connect(address).await else { return farewells };
-        loop {
-            match ask(&mut requests).await {
-                Ok(true) => {
-                    farewells += 1;
-                    continue 'connections;
-                }
-                Ok(false) => tokio::time::sleep(pause).await,
+    while let Ok(mut requests) = connect(address).await {
+        let mut is_last = false;
+        while !is_last {
+            is_last = match ask(&mut requests).await {
+                Ok(is_last) => is_last,
                 Err(error) => {
                     assert!(stopped(address).await, "a request failed while the gateway serves: {error}");
                     return farewells;
                 }
-            }
+            };
+            tokio::time::sleep(pause).await;
         }
+        farewells += 1;
     }
+    farewells
 }
 
 /// Whether the port is closed, as it is from the stop on, or another request is answered.
 async fn stopped(address: SocketAddr) -> bool {
     let begin = Instant::now();
     while begin.elapsed() < PATIENCE {
-        match connect(address).await {
-            Ok(mut requests) if ask(&mut requests).await.is_ok() => return false,
-            Ok(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            Err(_) => return true,
+        let Ok(mut requests) = connect(address).await else { return true };
+        if ask(&mut requests).await.is_ok() {
+            return false;
         }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("connections are taken, and no request is answered");
 }
@@ -105,7 +104,7 @@ async fn a_gateway_that_is_told_to_stop_fails_no_request_until_it_was_left() {
     let (running, address, _folder) = gateway().await;
     until_ready(&running, 200).await;
     // Some are always in work, some mostly idle, and one is idle when it counts.
-    let clients = (0..12).map(|n| tokio::spawn(call_until_refused(address, Duration::from_millis(n * n))));
+    let clients = (1..13).map(|n| tokio::spawn(call_until_refused(address, Duration::from_millis(n * n))));
     let clients: Vec<_> = clients.collect();
     let mut idle = connect(address).await.unwrap();
     assert!(!ask(&mut idle).await.unwrap());
