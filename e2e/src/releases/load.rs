@@ -13,6 +13,8 @@ use crate::platform::Merchant;
 /// Payments that are on their way at the same time, and the pause of each before its next one.
 const PAYERS: usize = 4;
 const PAUSE: Duration = Duration::from_millis(150);
+/// One that pays more than 20 times a minute, or 100 times an hour, counts as fraud.
+const CUSTOMERS: usize = 211;
 /// What a merchant is ready to wait for an answer.
 const WAIT_S: u32 = 10;
 
@@ -38,21 +40,23 @@ impl Load {
     /// # Errors
     /// When there is no payment method to be had.
     pub async fn start(merchant: &Merchant) -> Result<Self> {
+        let methods = Arc::new(methods(merchant).await?);
         let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Seen::default())));
         let unique = jiff::Timestamp::now().as_millisecond();
-        let method = merchant.payment_method(&format!("load-{unique}"), "pm_card_visa").await?;
         let mut payers = Vec::new();
         for payer in 0..PAYERS {
             let merchant = Merchant::new(&merchant.base_url, &merchant.api_key)?;
-            let (stop, seen, method) = (Arc::clone(&stop), Arc::clone(&seen), method.clone());
+            let (stop, seen, methods) = (Arc::clone(&stop), Arc::clone(&seen), Arc::clone(&methods));
             let key = format!("load-{unique}-{payer}");
             payers.push(tokio::spawn(async move {
-                for number in 0.. {
+                for number in payer.. {
                     if stop.load(Ordering::Relaxed) {
                         break;
                     }
                     let asked = Instant::now();
-                    let outcome = pay(&merchant, &format!("{key}-{number}"), &method).await;
+                    // The payers share the customers, and none of these pays too often for the fraud check.
+                    let method = &methods[number * PAYERS % methods.len()];
+                    let outcome = pay(&merchant, &format!("{key}-{number}"), method).await;
                     if let Ok(mut seen) = seen.lock() {
                         match outcome {
                             Ok(()) => seen.answered.push((asked, asked.elapsed())),
@@ -102,6 +106,17 @@ impl Seen {
             at(99)
         )
     }
+}
+
+/// A payment method of each customer. Half of what a merchant may ask for is left to others.
+async fn methods(merchant: &Merchant) -> Result<Vec<String>> {
+    let unique = jiff::Timestamp::now().as_millisecond();
+    let mut methods = Vec::new();
+    for customer in 0..CUSTOMERS {
+        methods.push(merchant.payment_method(&format!("load-{unique}-{customer}"), "pm_card_visa").await?);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(methods)
 }
 
 /// One payment, taken to its end. Whatever is not a payment that succeeded is a failure.

@@ -40,6 +40,9 @@ pub(super) struct Limits {
     header: Duration,
     /// Without a request in work, and then once more to end politely. A client may answer pings for ever.
     idle: Duration,
+    /// After this, and up to as long again by chance, the next answer on a connection is its last one. Clients that keep their
+    /// connections would otherwise never meet a release that gets its share of the traffic, nor a pod that comes later.
+    age: Duration,
     /// About so many bytes of request line and headers, 8 KiB at least.
     header_bytes: u32,
     /// Requests at a time within one HTTP/2 connection.
@@ -55,6 +58,7 @@ impl Default for Limits {
             header: Duration::from_secs(30),
             // Longer than clients keep what they do not use, 90 s by habit: it is mostly they who end a connection.
             idle: Duration::from_secs(120),
+            age: Duration::from_secs(10),
             header_bytes: 32 * 1024,
             streams: 128,
         }
@@ -118,7 +122,7 @@ pub(super) async fn serve(mut listener: TcpListener, router: Router, end: End, l
                 () = client.end.stop.cancelled() => return,
             };
             match begun {
-                Ok(begun) => client.converse(begun, limits.idle).await,
+                Ok(begun) => client.converse(begun, &limits).await,
                 Err(error) => tracing::debug!(%error, "a connection did not begin"),
             }
         });
@@ -177,19 +181,25 @@ async fn speaks_http2(stream: &TcpStream) -> io::Result<bool> {
 }
 
 impl Client {
-    async fn converse(self, begun: Begun, idle: Duration) {
+    async fn converse(self, begun: Begun, limits: &Limits) {
         let Begun { stream, is_http2 } = begun;
         let http = if is_http2 { &self.http.http2 } else { &self.http.http1 };
         let (in_work, router) = (InWork::default(), TowerToHyperService::new(self.router));
+        let (idle, last) = (limits.idle, self.end.leaving.child_token());
+        let aging = async {
+            tokio::time::sleep(limits.age.mul_f64(1.0 + rand::random::<f64>())).await;
+            last.cancel();
+            std::future::pending::<()>().await;
+        };
         let service = service_fn(|request| {
             let (working, answer) = (in_work.begin(), router.call(request));
-            let last_after = (!is_http2).then(|| self.end.leaving.clone());
+            let last_after = (!is_http2).then(|| last.clone());
             async move {
                 let _working = working;
                 let mut answer = answer.await?;
                 // The header ends the connection here, too. To tell hyper of it may be too late: an answer that is there at
                 // once is written, without the header, before anything else runs.
-                if last_after.is_some_and(|leaving| leaving.is_cancelled()) {
+                if last_after.is_some_and(|last| last.is_cancelled()) {
                     answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(answer)
@@ -198,10 +208,11 @@ impl Client {
         let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
-            () = self.end.of_connection(&in_work, is_http2) => {
+            () = self.end.of_connection(&in_work, &last, is_http2) => {
                 connection.as_mut().graceful_shutdown();
                 connection.await
             }
+            () = aging => return,
             () = in_work.idle_for(idle) => {
                 // A request that comes at this moment is either answered still, or refused unread.
                 connection.as_mut().graceful_shutdown();
@@ -216,11 +227,11 @@ impl Client {
 
 impl End {
     /// Returns when a connection is to be told that it ends. Over HTTP/1 that is the stop: what has no request then is closed
-    /// at once. Over HTTP/2 it is the first request while leaving: this and what the client has sent already is answered.
-    async fn of_connection(&self, in_work: &InWork, is_http2: bool) {
+    /// at once. Over HTTP/2 it is the first request after `last`: this and what the client has sent already is answered.
+    async fn of_connection(&self, in_work: &InWork, last: &CancellationToken, is_http2: bool) {
         tokio::select! {
             () = self.stop.cancelled() => {}
-            () = in_work.next_after(&self.leaving), if is_http2 => {}
+            () = in_work.next_after(last), if is_http2 => {}
         }
     }
 }

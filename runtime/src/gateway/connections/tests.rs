@@ -212,3 +212,14 @@ async fn while_leaving_a_client_of_http2_is_told_to_go_with_its_next_request() {
         assert!(requests.ready().await.is_err(), "no further stream");
     }
 }
+
+#[tokio::test]
+async fn a_connection_that_has_grown_old_ends_with_its_next_answer() {
+    let (address, ..) = server(Limits { age: Duration::from_millis(20), ..Limits::default() }).await;
+    let mut client = TcpStream::connect(address).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    client.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 ") && answer.contains("connection: close"), "{answer}");
+}
