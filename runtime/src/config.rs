@@ -174,6 +174,27 @@ impl Secrets {
         self.required(Path::new(paths::ADMIN_TOKEN), "PURSER_ADMIN_TOKEN").ok()
     }
 
+    /// What backups are encrypted with: file `backup-key`, or `PURSER_BACKUP_KEY`. None when neither is there.
+    #[must_use]
+    pub fn backup_key(&self) -> Option<SecretString> {
+        self.required(Path::new(paths::BACKUP_KEY), "PURSER_BACKUP_KEY").ok()
+    }
+
+    /// URL of a PostgreSQL on which backups are restored to be looked at: file `scratch-url`, or `PURSER_SCRATCH_URL`. None when
+    /// neither is there: then that is done beside the database.
+    #[must_use]
+    pub fn scratch_url(&self) -> Option<SecretString> {
+        self.required(Path::new(paths::SCRATCH_URL), "PURSER_SCRATCH_URL").ok()
+    }
+
+    /// One part of the credentials for the store of backups: file `backup-store/NAME`. What is not there is taken from the
+    /// environment as Amazon's tools take it: AWS_ACCESS_KEY_ID and so on.
+    #[must_use]
+    pub fn backup_store(&self, name: &str) -> Option<SecretString> {
+        let variable = format!("AWS_{}", name.to_uppercase().replace('-', "_"));
+        self.required(&Path::new(paths::BACKUP_STORE).join(name), &variable).ok()
+    }
+
     /// The credential of a PaymentProvider resource: file `providers/RESOURCE`, or `PURSER_PROVIDER_RESOURCE`.
     /// Read anew each time, because a rotated secret appears in the file of a running pod.
     ///

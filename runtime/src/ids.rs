@@ -146,6 +146,10 @@ id!(
     /// Where a merchant is told of events.
     WebhookEndpointId, "we_"
 );
+id!(
+    /// A backup of the whole database.
+    BackupId, "bkp_"
+);
 
 /// A UUIDv7 with this time, to the millisecond: for rows whose ids never leave the platform.
 #[must_use]

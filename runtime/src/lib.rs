@@ -50,6 +50,7 @@ pub mod shutdown;
 pub mod telemetry;
 
 // Commands.
+pub mod backup;
 pub mod migrate;
 pub mod report;
 pub mod settings_apply;

@@ -13,6 +13,7 @@ use runtime_contract::Role;
 use tokio::runtime::Builder;
 
 use cli::attempts::{self, AttemptsCommand};
+use cli::backup::{self, BackupCommand};
 use cli::fraud_rule::{self, FraudRuleCommand};
 use cli::key::{self, KeyCommand};
 use cli::ledger::{self, LedgerCommand};
@@ -49,6 +50,9 @@ enum Command {
     All(RoleArgs),
     /// Bring the database's schema to this version and leave a report, or look before
     Migrate(MigrateArgs),
+    /// Back the database up, prove that it can be restored, and restore it
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// Change live settings
     #[command(subcommand)]
     Settings(SettingsCommand),
@@ -113,6 +117,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Metrics(args) => serve(&[Role::Metrics], args).await,
         Command::All(args) => serve(&Role::ALL, args).await,
         Command::Migrate(args) => migrate::run(args).await,
+        Command::Backup(command) => backup::run(command).await,
         Command::Settings(command) => cli::job::reported(&settings::run(&command).await),
         Command::Simulator(args) => {
             simulator::run(args, shutdown::on_signal()?).await?;

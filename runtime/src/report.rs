@@ -9,7 +9,7 @@ use runtime_contract::{JobReport, Outcome, Reason, commands};
 pub fn report(outcome: Outcome, reason: Reason, message: &str) -> JobReport {
     let end = (0..=JobReport::MESSAGE_BYTES_MAX.min(message.len())).rev().find(|at| message.is_char_boundary(*at));
     let message = message[..end.unwrap_or(0)].to_owned();
-    JobReport { outcome, reason, message, schema_version: None, settings_revision: None }
+    JobReport { outcome, reason, message, schema_version: None, settings_revision: None, backup_id: None }
 }
 
 /// Writes the report to the termination log, where there is one, and to standard output.
@@ -17,10 +17,18 @@ pub fn report(outcome: Outcome, reason: Reason, message: &str) -> JobReport {
 /// # Errors
 /// When the termination log exists, or was asked for, and cannot be written.
 pub fn write(report: &JobReport) -> std::io::Result<()> {
+    println!("{}", serde_json::to_string(report)?);
+    leave(report)
+}
+
+/// The same for a command that has something else to print.
+///
+/// # Errors
+/// As [`write`].
+pub fn leave(report: &JobReport) -> std::io::Result<()> {
     let json = serde_json::to_string(report)?;
     let asked = std::env::var_os(commands::TERMINATION_LOG_ENV).map(PathBuf::from);
     let given = Some(PathBuf::from(commands::TERMINATION_LOG)).filter(|path| path.exists());
-    println!("{json}");
     match asked.or(given) {
         Some(path) => std::fs::write(path, json),
         // By hand, outside of a cluster: standard output is all there is.

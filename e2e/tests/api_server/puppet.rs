@@ -77,12 +77,20 @@ pub(crate) fn succeeded(component: &str) -> JobReport {
         message: "done".to_owned(),
         schema_version: migrates.then_some(1),
         settings_revision: None,
+        backup_id: None,
     }
 }
 
 /// The report of a command that did not.
 pub(crate) fn failed(outcome: Outcome, reason: Reason, message: &str) -> JobReport {
-    JobReport { outcome, reason, message: message.to_owned(), schema_version: None, settings_revision: None }
+    JobReport {
+        outcome,
+        reason,
+        message: message.to_owned(),
+        schema_version: None,
+        settings_revision: None,
+        backup_id: None,
+    }
 }
 
 async fn play(

@@ -99,6 +99,7 @@ fn succeeded() -> JobReport {
         message: String::new(),
         schema_version: Some(3),
         settings_revision: None,
+        backup_id: None,
     }
 }
 

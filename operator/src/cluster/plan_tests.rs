@@ -9,7 +9,14 @@ use crate::cluster::validate;
 use crate::secrets::SecretState;
 
 pub(super) fn report(outcome: Outcome, reason: Reason) -> JobReport {
-    JobReport { outcome, reason, message: "because".into(), schema_version: None, settings_revision: None }
+    JobReport {
+        outcome,
+        reason,
+        message: "because".into(),
+        schema_version: None,
+        settings_revision: None,
+        backup_id: None,
+    }
 }
 
 pub(super) fn to(version: &str) -> Traffic {

@@ -83,6 +83,9 @@ fn retry_at(report: &JobReport, number: u32, ended: Timestamp) -> Option<Timesta
             | Reason::DatabaseMissing
             | Reason::DatabaseOwnedByAnother
             | Reason::MigrationLocked
+            | Reason::BackupFailed
+            | Reason::BackupStoreUnavailable
+            | Reason::BackupCorrupt
             | Reason::Internal,
         ) => RETRY_SECONDS_MAX,
         (
@@ -92,7 +95,13 @@ fn retry_at(report: &JobReport, number: u32, ended: Timestamp) -> Option<Timesta
             | Reason::SettingsSuperseded
             | Reason::InvalidConfiguration
             | Reason::MigrationFailed
-            | Reason::SchemaMismatch,
+            | Reason::SchemaMismatch
+            | Reason::BackedUp
+            | Reason::BackupVerified
+            | Reason::Restored
+            | Reason::RestoreRefused
+            | Reason::DryRunSucceeded
+            | Reason::DryRunFailed,
         ) => return None,
     };
     ended.checked_add(SignedDuration::from_secs(seconds)).ok()
@@ -107,7 +116,14 @@ mod tests {
     }
 
     fn report(outcome: Outcome, reason: Reason) -> JobReport {
-        JobReport { outcome, reason, message: String::new(), schema_version: None, settings_revision: None }
+        JobReport {
+            outcome,
+            reason,
+            message: String::new(),
+            schema_version: None,
+            settings_revision: None,
+            backup_id: None,
+        }
     }
 
     fn attempt(number: u32, progress: Progress) -> Attempt {

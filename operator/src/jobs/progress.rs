@@ -75,6 +75,7 @@ fn report_of_end(succeeded: bool, message: String) -> JobReport {
             message: "the Job succeeded; its report is gone with its pod".into(),
             schema_version: None,
             settings_revision: None,
+            backup_id: None,
         };
     }
     without_report(format!("the Job failed, and its report is gone with its pod: {message}"))
@@ -87,6 +88,7 @@ fn without_report(message: String) -> JobReport {
         message,
         schema_version: None,
         settings_revision: None,
+        backup_id: None,
     }
 }
 

@@ -20,6 +20,17 @@ pub const ADMIN_TOKEN: &str = "admin-token";
 pub const TLS_CERTIFICATE: &str = "tls/tls.crt";
 /// File in [`SECRETS`] with the key of [`TLS_CERTIFICATE`], PEM.
 pub const TLS_KEY: &str = "tls/tls.key";
+/// File in [`SECRETS`] with what backups are encrypted with: an age identity (`AGE-SECRET-KEY-1…`) or a passphrase. Without it
+/// backups are not encrypted.
+pub const BACKUP_KEY: &str = "backup-key";
+/// Folder in [`SECRETS`] with the credentials of an S3 store of backups: `access-key-id`, `secret-access-key` and, where there is
+/// one, `session-token`.
+pub const BACKUP_STORE: &str = "backup-store";
+/// File in [`SECRETS`] with the URL of a PostgreSQL on which backups are restored to be looked at. Without it that is done beside
+/// the database.
+pub const SCRATCH_URL: &str = "scratch-url";
+/// Where backups are kept unless told otherwise: a folder that outlives the pod.
+pub const BACKUPS: &str = "/var/lib/purser/backups";
 
 /// HTTP paths of [`crate::ports::ADMIN`].
 pub mod admin {

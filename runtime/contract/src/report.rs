@@ -18,6 +18,9 @@ pub struct JobReport {
     /// Revision that is in force after settings were applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings_revision: Option<i64>,
+    /// The backup that was made, verified, restored or rehearsed on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_id: Option<String>,
 }
 
 /// How a command ended.
@@ -56,6 +59,24 @@ pub enum Reason {
     MigrationFailed,
     /// The database is newer than this program, or its history differs.
     SchemaMismatch,
+    /// A backup was made; it is also verified if that was asked for.
+    BackedUp,
+    /// A backup was restored into a scratch database, and is what it says it is.
+    BackupVerified,
+    /// A backup could not be made, read or restored: a program is missing, a disk is full, a key is wrong.
+    BackupFailed,
+    /// The place where backups are kept does not answer, or cannot be read or written.
+    BackupStoreUnavailable,
+    /// A backup is not what its manifest says. It is not verified.
+    BackupCorrupt,
+    /// The database is as it was when the backup was made.
+    Restored,
+    /// A restore would have lost something, or the backup is not one to restore from. Nothing was changed.
+    RestoreRefused,
+    /// The pending migrations went through on a copy.
+    DryRunSucceeded,
+    /// A pending migration failed on a copy. The database was not touched.
+    DryRunFailed,
     /// Anything else.
     Internal,
 }
@@ -77,6 +98,7 @@ mod tests {
             message: "connection refused".into(),
             schema_version: None,
             settings_revision: None,
+            backup_id: None,
         };
         let json = serde_json::to_string(&report).unwrap();
         assert_eq!(json, r#"{"outcome":"Retry","reason":"DatabaseUnreachable","message":"connection refused"}"#);

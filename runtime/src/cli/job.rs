@@ -32,7 +32,8 @@ impl DatabaseArgs {
     }
 }
 
-fn owner(text: &str) -> Result<String, String> {
+/// What names a PaymentCluster on a command line.
+pub(crate) fn owner(text: &str) -> Result<String, String> {
     if config::is_owner(text) {
         Ok(text.to_owned())
     } else {

@@ -1,6 +1,7 @@
 //! The command line: one file per group of commands. What they do is in the library; here is how it is asked for and shown.
 
 pub(crate) mod attempts;
+pub(crate) mod backup;
 pub(crate) mod fraud_rule;
 pub(crate) mod job;
 pub(crate) mod key;

@@ -23,6 +23,9 @@ pub enum MigrateError {
         /// The owner, as NAMESPACE/NAME.
         owner: String,
     },
+    /// The database belongs to nobody yet: it was never migrated.
+    #[error("the database belongs to nobody: purser migrate was never run on it")]
+    OwnedByNobody,
     /// Program and database do not fit together.
     #[error(transparent)]
     Mismatch(#[from] Mismatch),
@@ -49,7 +52,7 @@ impl MigrateError {
             Self::Database(error) => error.reason(),
             Self::Locked { .. } => Reason::MigrationLocked,
             Self::OwnedByAnother { .. } => Reason::DatabaseOwnedByAnother,
-            Self::Mismatch(_) => Reason::SchemaMismatch,
+            Self::OwnedByNobody | Self::Mismatch(_) => Reason::SchemaMismatch,
             Self::History(error) => cause(error).map_or(Reason::Internal, database::reason_of),
             // A connection lost half-way is no fault of the file.
             Self::File { cause: error, .. } => match cause(error).map(database::reason_of) {

@@ -118,7 +118,7 @@ async fn history(connection: &mut PgConnection) -> Result<Vec<AppliedMigration>,
 
 /// Polls rather than waits inside PostgreSQL: a waiting statement holds a snapshot, and the lock's holder may be
 /// waiting for that very snapshot to go, in `create index concurrently`.
-async fn take_lock(connection: &mut PgConnection, patience: Duration) -> Result<(), MigrateError> {
+pub(crate) async fn take_lock(connection: &mut PgConnection, patience: Duration) -> Result<(), MigrateError> {
     let begin = Instant::now();
     loop {
         let taken: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")

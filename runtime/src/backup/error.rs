@@ -1,0 +1,136 @@
+//! Why a backup was not made, verified or restored.
+
+use runtime_contract::{Outcome, Reason};
+
+use super::differences::in_words;
+use crate::database::DatabaseError;
+use crate::ids::BackupId;
+use crate::migrate::MigrateError;
+
+/// Why a backup was not made, verified or restored.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The database itself.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// Somebody migrates, or makes a backup, or the database belongs to another.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// The place for backups is none.
+    #[error("{url} is no place for backups: {message}")]
+    Place {
+        /// As it was given. It holds no secrets.
+        url: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The place for backups does not do what was asked.
+    #[error("could not {doing} in the store of backups: {message}")]
+    Store {
+        /// What was attempted.
+        doing: &'static str,
+        /// What the store said.
+        message: String,
+    },
+    /// There is no such backup.
+    #[error("there is no backup {0}")]
+    NotFound(BackupId),
+    /// The backup is of another's database.
+    #[error("backup {id} is of the database of {owner}")]
+    OfAnother {
+        /// The backup.
+        id: BackupId,
+        /// Whose database it is of, as NAMESPACE/NAME.
+        owner: String,
+    },
+    /// A program of PostgreSQL is not there, or older than the server, which it then refuses.
+    #[error("{program} of PostgreSQL {needed} or newer is not here ({}); install postgresql-client-{needed}", versions(.found))]
+    ProgramMissing {
+        /// Its name.
+        program: &'static str,
+        /// The major version of the server.
+        needed: u32,
+        /// Versions that were found.
+        found: Vec<String>,
+    },
+    /// A program of PostgreSQL failed.
+    #[error("{program} failed: {message}")]
+    Program {
+        /// Its name.
+        program: &'static str,
+        /// What it said.
+        message: String,
+    },
+    /// The key is none.
+    #[error("the secret backup-key is not usable: {0}")]
+    Key(String),
+    /// The backup is encrypted, and there is no key.
+    #[error("backup {0} is encrypted, and there is no secret backup-key to read it with")]
+    KeyMissing(BackupId),
+    /// The backup was encrypted with another key.
+    #[error("backup {0} was encrypted with another key than the secret backup-key holds")]
+    KeyWrong(BackupId),
+    /// The backup is not what its manifest says.
+    #[error("backup {id} is corrupt: {message}")]
+    Corrupt {
+        /// The backup.
+        id: BackupId,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// What was restored is not what was counted.
+    #[error("backup {id} is not what was backed up: {}", in_words(.differences))]
+    Differs {
+        /// The backup.
+        id: BackupId,
+        /// Each a sentence that names a table.
+        differences: Vec<String>,
+    },
+    /// The user may not make a database to restore into.
+    #[error(
+        "the user {user} may not create databases, and a backup is restored into one of its own; let an administrator run: \
+         alter role \"{user}\" createdb"
+    )]
+    MayNotCreate {
+        /// The user of the database.
+        user: String,
+    },
+    /// Told to stop.
+    #[error("told to stop; what was begun was taken back")]
+    Interrupted,
+}
+
+fn versions(found: &[String]) -> String {
+    if found.is_empty() { "none was found".to_owned() } else { format!("found: {}", found.join(", ")) }
+}
+
+impl BackupError {
+    /// The class of the failure.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Database(error) => error.reason(),
+            Self::Migrate(error) => error.reason(),
+            Self::Place { .. } | Self::Key(_) | Self::KeyMissing(_) | Self::KeyWrong(_) => Reason::InvalidConfiguration,
+            Self::Store { .. } => Reason::BackupStoreUnavailable,
+            Self::Corrupt { .. } | Self::Differs { .. } => Reason::BackupCorrupt,
+            Self::MayNotCreate { .. } => Reason::DatabaseAuthenticationFailed,
+            Self::NotFound(_)
+            | Self::OfAnother { .. }
+            | Self::ProgramMissing { .. }
+            | Self::Program { .. }
+            | Self::Interrupted => Reason::BackupFailed,
+        }
+    }
+
+    /// Whether the same command may work later by itself.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        match self {
+            Self::Migrate(error) => error.outcome(),
+            Self::Store { .. } | Self::Interrupted => Outcome::Retry,
+            _ if self.reason() == Reason::DatabaseUnreachable => Outcome::Retry,
+            _ => Outcome::Failed,
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Backups of a real PostgreSQL: made, verified, restored, rehearsed on, and broken on purpose.
+
+// A helper that fails is a test that fails.
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod commands;
+mod encrypted;
+mod ground;
+mod made;
+mod spoiled;
