@@ -23,9 +23,6 @@ use crate::migrate::{self, MigrateError, Patience};
 /// How often a long dump says how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
-/// One who changes a table keeps others waiting as well; better to fail than to wait among them for long.
-const LOCK_WAIT: &str = "--lock-wait-timeout=60s";
-
 /// What is backed up, and for whom.
 #[derive(Clone, Debug)]
 pub struct Create<'a> {
@@ -132,8 +129,7 @@ impl Backups {
         ending: &mut bool,
     ) -> Result<Written, BackupError> {
         let snapshot = format!("--snapshot={snapshot}");
-        let arguments =
-            ["--format=custom", &snapshot, LOCK_WAIT, "--no-subscriptions", "--exclude-schema=purser_rehearsal"];
+        let arguments = ["--format=custom", &snapshot, "--no-subscriptions", programs::LOCK_WAIT, programs::NOT_OURS];
         let mut child = program.start(url, &arguments)?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let mut stdout = stdout.ok_or_else(|| program.failed("it has no output"))?;

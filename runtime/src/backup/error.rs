@@ -95,6 +95,19 @@ pub enum BackupError {
         /// The user of the database.
         user: String,
     },
+    /// To restore would lose something, or the backup is not one to restore from.
+    #[error("nothing was restored: {0}")]
+    Refused(String),
+    /// The database cannot be renamed, since sessions in it cannot be ended.
+    #[error(
+        "the database {database} is in use by sessions that may not be ended from here, of: {users}; end them and try again"
+    )]
+    InUse {
+        /// Its name.
+        database: String,
+        /// Who is connected.
+        users: String,
+    },
     /// Told to stop.
     #[error("told to stop; what was begun was taken back")]
     Interrupted,
@@ -114,11 +127,13 @@ impl BackupError {
             Self::Place { .. } | Self::Key(_) | Self::KeyMissing(_) | Self::KeyWrong(_) => Reason::InvalidConfiguration,
             Self::Store { .. } => Reason::BackupStoreUnavailable,
             Self::Corrupt { .. } | Self::Differs { .. } => Reason::BackupCorrupt,
+            Self::Refused(_) => Reason::RestoreRefused,
             Self::MayNotCreate { .. } => Reason::DatabaseAuthenticationFailed,
             Self::NotFound(_)
             | Self::OfAnother { .. }
             | Self::ProgramMissing { .. }
             | Self::Program { .. }
+            | Self::InUse { .. }
             | Self::Interrupted => Reason::BackupFailed,
         }
     }
@@ -128,7 +143,7 @@ impl BackupError {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Migrate(error) => error.outcome(),
-            Self::Store { .. } | Self::Interrupted => Outcome::Retry,
+            Self::Store { .. } | Self::InUse { .. } | Self::Interrupted => Outcome::Retry,
             _ if self.reason() == Reason::DatabaseUnreachable => Outcome::Retry,
             _ => Outcome::Failed,
         }

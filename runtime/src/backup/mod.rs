@@ -4,24 +4,31 @@
 //! written last: what has none is no backup, and is cleared away. A backup is verified by being restored into a database of its own,
 //! where every table must hold what was counted. Only such a backup is restored from.
 
+mod copy;
 mod create;
 mod differences;
+mod dry_run;
 mod error;
 mod key;
 mod manifest;
+mod newer;
 mod programs;
+mod restore;
 mod scratch;
 mod server;
 mod store;
 mod sums;
+mod swap;
 mod verify;
 
 use runtime_contract::paths;
 use tokio_util::sync::CancellationToken;
 
 pub use create::Create;
+pub use dry_run::{DryRun, Rehearsal};
 pub use error::BackupError;
 pub use manifest::{Manifest, Table};
+pub use restore::{Restore, Restored};
 pub use verify::ScratchServer;
 
 use crate::config::Secrets;

@@ -16,6 +16,21 @@ const DEBIAN: &str = "/usr/lib/postgresql";
 /// What is shown of what a program said.
 const SAID_MAX: usize = 1500;
 
+/// One who changes a table keeps others waiting as well; better to fail than to wait among them for long.
+pub(super) const LOCK_WAIT: &str = "--lock-wait-timeout=60s";
+/// What `purser migrate plan` leaves behind when it is killed.
+pub(super) const NOT_OURS: &str = "--exclude-schema=purser_rehearsal";
+
+/// What `pg_restore` is told. A copy that subscribed to anything would take it away from the one that it is of.
+pub(super) fn restore_arguments(into: &str, with_privileges: bool) -> Vec<&str> {
+    let mut arguments = vec!["--exit-on-error", "--no-owner", "--no-subscriptions", into];
+    if !with_privileges {
+        // The users that have them may not be there.
+        arguments.push("--no-privileges");
+    }
+    arguments
+}
+
 /// A program that fits the server.
 #[derive(Clone, Debug)]
 pub(super) struct Program {

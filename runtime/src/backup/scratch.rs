@@ -23,8 +23,11 @@ pub(super) struct Scratch {
     name: String,
     /// How it is reached.
     pub(super) url: SecretString,
-    /// A session in the database beside.
-    beside: PgConnection,
+    /// How the database beside is reached.
+    home: SecretString,
+    wait: Duration,
+    /// A session in the database beside, unless it was left.
+    beside: Option<PgConnection>,
     /// Stays connected to it, so that nobody takes it for left behind.
     held: PgConnection,
 }
@@ -36,7 +39,8 @@ impl Scratch {
         sweep(&mut beside, now).await?;
         let name = format!("{PREFIX}{}_{:08x}", now.timestamp(), rand::random::<u32>());
         create(&mut beside, url, &name).await?;
-        let url = server::with_database(url, &name)?;
+        let home = url.clone();
+        let url = server::with_database(&home, &name)?;
         let held = match database::connect(&url, "purser backup", wait).await {
             Ok(held) => held,
             Err(error) => {
@@ -44,7 +48,7 @@ impl Scratch {
                 return Err(error.into());
             }
         };
-        Ok(Self { name, url, beside, held })
+        Ok(Self { name, url, home, wait, beside: Some(beside), held })
     }
 
     /// The session that holds it, to look into it.
@@ -52,11 +56,34 @@ impl Scratch {
         &mut self.held
     }
 
+    /// Its name.
+    pub(super) fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    /// Leaves the database beside, so that it can be renamed.
+    pub(super) async fn leave(&mut self) {
+        if let Some(beside) = self.beside.take() {
+            // A session that is broken has left as well.
+            let _ = beside.close().await;
+        }
+    }
+
+    /// Lets it go, so that it can be renamed. Nobody drops it then.
+    pub(super) async fn release(mut self) {
+        self.leave().await;
+        let _ = self.held.close().await;
+    }
+
     /// Drops it, and whatever is connected to it.
-    pub(super) async fn drop(mut self) -> Result<(), DatabaseError> {
+    pub(super) async fn drop(self) -> Result<(), DatabaseError> {
         // It ends with the database at the latest.
         let _ = self.held.close().await;
-        drop_database(&mut self.beside, &self.name).await
+        let mut beside = match self.beside {
+            Some(beside) => beside,
+            None => database::connect(&self.home, "purser backup", self.wait).await?,
+        };
+        drop_database(&mut beside, &self.name).await
     }
 }
 

@@ -142,11 +142,7 @@ impl Backups {
         };
         let (_, database) = super::server::names(url)?;
         let into = format!("--dbname={database}");
-        let mut arguments = vec!["--exit-on-error", "--no-owner", "--no-subscriptions", into.as_str()];
-        if !with_privileges {
-            // The users that have them may not be there.
-            arguments.push("--no-privileges");
-        }
+        let arguments = programs::restore_arguments(&into, with_privileges);
         let mut child = program.start(url, &arguments)?;
         let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
         let mut stdin = stdin.ok_or_else(|| program.failed("it has no input"))?;

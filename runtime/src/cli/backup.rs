@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use runtime::backup::{self, BackupError, Backups, Create, Manifest, ScratchServer};
+use runtime::backup::{self, BackupError, Backups, Create, Manifest, Restore, Restored, ScratchServer};
 use runtime::config::ConfigError;
 use runtime::ids::BackupId;
 use runtime::migrate::Patience;
@@ -26,6 +26,8 @@ pub(crate) enum BackupCommand {
     Create(CreateArgs),
     /// Restore a backup into a database of its own, compare every table with what was counted, and drop it again
     Verify(VerifyArgs),
+    /// Put a verified backup into the place of the database. It is refused when a payment would be lost
+    Restore(RestoreArgs),
     /// List backups, the oldest first
     List(ListArgs),
 }
@@ -80,6 +82,25 @@ pub(crate) struct VerifyArgs {
     job: JobArgs,
 }
 
+/// What `purser backup restore` takes.
+#[derive(Args)]
+pub(crate) struct RestoreArgs {
+    /// The backup
+    #[arg(value_name = "ID")]
+    id: BackupId,
+    #[command(flatten)]
+    job: JobArgs,
+    /// Replace the database that there is, and keep it under another name
+    #[arg(long, required = true)]
+    into_current: bool,
+    /// Lose so many payments that were made or changed since the backup; the number that the refusal names
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    discard_newer: usize,
+    /// Drop the old database once the new one is in its place
+    #[arg(long)]
+    drop_old: bool,
+}
+
 /// What `purser backup list` takes.
 #[derive(Args)]
 pub(crate) struct ListArgs {
@@ -99,6 +120,9 @@ pub(crate) enum Failure {
     /// A secret is missing.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// Nobody said whose database it is.
+    #[error("say whose database it is: --owner NAMESPACE/NAME")]
+    NoOwner,
     /// The rest.
     #[error(transparent)]
     Backup(#[from] BackupError),
@@ -107,7 +131,7 @@ pub(crate) enum Failure {
 impl Failure {
     fn report(&self) -> JobReport {
         let (outcome, reason) = match self {
-            Self::Config(_) => (Outcome::Failed, Reason::InvalidConfiguration),
+            Self::Config(_) | Self::NoOwner => (Outcome::Failed, Reason::InvalidConfiguration),
             Self::Backup(error) => (error.outcome(), error.reason()),
         };
         report::report(outcome, reason, &self.to_string())
@@ -152,7 +176,7 @@ impl JobArgs {
     pub(crate) fn ended<T: Serialize>(
         &self,
         done: Result<T, Failure>,
-        reason: Reason,
+        (outcome, reason): (Outcome, Reason),
         backup: impl FnOnce(&T) -> Option<BackupId>,
         words: impl Fn(&T) -> String,
     ) -> anyhow::Result<ExitCode> {
@@ -162,7 +186,7 @@ impl JobArgs {
         }
         let report = match &done {
             Ok(done) => {
-                let report = report::report(Outcome::Succeeded, reason, &words(done));
+                let report = report::report(outcome, reason, &words(done));
                 JobReport { backup_id: backup(done).map(|id| id.to_string()), ..report }
             }
             Err(failure) => failure.report(),
@@ -186,14 +210,26 @@ pub(crate) async fn run(command: BackupCommand) -> anyhow::Result<ExitCode> {
                 Ok(backups) => create(&args, &backups).await,
                 Err(failure) => Err(failure),
             };
-            args.job.ended(done, Reason::BackedUp, |backup| Some(backup.id), backup_in_words)
+            args.job.ended(done, (Outcome::Succeeded, Reason::BackedUp), |backup| Some(backup.id), backup_in_words)
         }
         BackupCommand::Verify(args) => {
             let done = match args.job.open()? {
                 Ok(backups) => verify(&args, &backups).await,
                 Err(failure) => Err(failure),
             };
-            args.job.ended(done, Reason::BackupVerified, |backup| Some(backup.id), backup_in_words)
+            args.job.ended(
+                done,
+                (Outcome::Succeeded, Reason::BackupVerified),
+                |backup| Some(backup.id),
+                backup_in_words,
+            )
+        }
+        BackupCommand::Restore(args) => {
+            let done = match args.job.open()? {
+                Ok(backups) => restore(&args, &backups).await,
+                Err(failure) => Err(failure),
+            };
+            args.job.ended(done, (Outcome::Succeeded, Reason::Restored), |done| Some(done.id), restored_in_words)
         }
         BackupCommand::List(args) => list(&args).await,
     }
@@ -220,6 +256,30 @@ async fn verify(args: &VerifyArgs, backups: &Backups) -> Result<Manifest, Failur
         backups.find_of(args.id, owner).await?;
     }
     Ok(backups.verify(args.id, &args.job.scratch()?, Utc::now()).await?)
+}
+
+async fn restore(args: &RestoreArgs, backups: &Backups) -> Result<Restored, Failure> {
+    let url = args.job.database_url()?;
+    let Some(owner) = args.job.owner.as_deref() else { return Err(Failure::NoOwner) };
+    let restore = Restore {
+        id: args.id,
+        owner,
+        url: &url,
+        discard_newer: args.discard_newer,
+        drop_old: args.drop_old,
+        patience: args.job.patience(),
+    };
+    Ok(backups.restore(restore, Utc::now()).await?)
+}
+
+fn restored_in_words(restored: &Restored) -> String {
+    let Restored { id, schema_version, discarded, kept_as } = restored;
+    let lost = match discarded {
+        0 => String::new(),
+        lost => format!(", {lost} payments were lost"),
+    };
+    let kept = kept_as.as_ref().map(|old| format!("; the old database is kept as {old}")).unwrap_or_default();
+    format!("the database is as it was at backup {id}, schema version {schema_version}{lost}{kept}")
 }
 
 async fn list(args: &ListArgs) -> anyhow::Result<ExitCode> {

@@ -7,12 +7,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chrono::Utc;
 use clap::{Args, Subcommand};
+use runtime::backup::{Backups, DryRun, Rehearsal};
+use runtime::ids::BackupId;
 use runtime::migrate::lint::{self, Finding};
 use runtime::migrate::{self, FileOutlook, LockOutlook, Outlook, Patience, Phase, State, Status};
 use runtime::report;
 use runtime_contract::{JobReport, Outcome, Reason};
 use serde::Serialize;
 
+use super::backup::{Failure, JobArgs};
 use super::job::{self, DatabaseArgs};
 use super::table::Table;
 use super::{PATIENCE, PersonArgs, exit_code, show};
@@ -40,6 +43,8 @@ enum MigrateCommand {
     /// Say what is to be applied, what it locks and rewrites, and whether payments go on meanwhile. The files are run on
     /// empty copies of the tables, in a schema that is dropped again. Exit code 1 when something is unsafe
     Plan(PersonArgs),
+    /// Apply what is pending to a copy of the database, say how long each file takes, and drop the copy. Exit code 1 when one fails
+    DryRun(DryRunArgs),
     /// Find what is unsafe in migration files: in those given, or else in this program's. Exit code 1 when something is
     Lint(LintArgs),
     /// Say where the database stands. Exit code 1 when this program cannot work with it
@@ -56,11 +61,26 @@ struct LintArgs {
     json: bool,
 }
 
+/// What `purser migrate dry-run` takes.
+#[derive(Args)]
+#[group(args = ["backup", "from_current"], required = true, multiple = false)]
+struct DryRunArgs {
+    /// Restore this backup and apply the files there
+    #[arg(long, value_name = "ID")]
+    backup: Option<BackupId>,
+    /// Copy the database as it is now, which takes reading all of it, and apply the files there
+    #[arg(long)]
+    from_current: bool,
+    #[command(flatten)]
+    job: JobArgs,
+}
+
 /// Does it.
 pub(crate) async fn run(args: MigrateArgs) -> anyhow::Result<ExitCode> {
     match (args.command, args.apply) {
         (Some(MigrateCommand::Apply(args)), _) | (None, Some(args)) => job::reported(&apply(&args).await),
         (Some(MigrateCommand::Plan(args)), _) => plan(&args).await,
+        (Some(MigrateCommand::DryRun(args)), _) => dry_run(&args).await,
         (Some(MigrateCommand::Lint(args)), _) => lint(&args),
         (Some(MigrateCommand::Status(args)), _) => status(&args).await,
         (None, None) => anyhow::bail!("say whose database it is: --owner NAMESPACE/NAME"),
@@ -92,6 +112,38 @@ async fn plan(args: &PersonArgs) -> anyhow::Result<ExitCode> {
     let outlook = migrate::plan(&args.secrets.secrets().database_url()?, PERSON_PATIENCE).await?;
     args.show(&outlook, plan_in_words)?;
     Ok(exit_code(outlook.safe))
+}
+
+async fn dry_run(args: &DryRunArgs) -> anyhow::Result<ExitCode> {
+    let done = match args.job.open()? {
+        Ok(backups) => rehearse(args, &backups).await,
+        Err(failure) => Err(failure),
+    };
+    let succeeded = done.as_ref().is_ok_and(|done| done.succeeded);
+    let ending = match &done {
+        Ok(done) if !done.succeeded => (Outcome::Failed, Reason::DryRunFailed),
+        _ => (Outcome::Succeeded, Reason::DryRunSucceeded),
+    };
+    let code = args.job.ended(done, ending, |done| done.backup_id, dry_run_in_words)?;
+    Ok(if succeeded { code } else { ExitCode::FAILURE })
+}
+
+async fn rehearse(args: &DryRunArgs, backups: &Backups) -> Result<DryRun, Failure> {
+    let (server, owner) = (args.job.scratch()?, args.job.owner.as_deref());
+    let url = args.job.database_url()?;
+    let from = args.backup.map_or(Rehearsal::Current(&url), Rehearsal::Backup);
+    Ok(backups.dry_run(from, owner, migrate::own_files(), &server, Utc::now()).await?)
+}
+
+fn dry_run_in_words(done: &DryRun) -> String {
+    let DryRun { from_version, to_version, files, failure, copy_took_ms, took_ms, .. } = done;
+    let head = format!(
+        "schema version {from_version} to {to_version} on a copy: {} files in {took_ms} ms; the copy took {copy_took_ms} ms",
+        files.len()
+    );
+    let took = files.iter().map(|file| format!("\n{}: {} ms", file.name, file.took_ms));
+    let failed = failure.iter().map(|failure| format!("\nFAILED: {failure}"));
+    took.chain(failed).fold(head, |words, line| words + &line)
 }
 
 fn plan_in_words(outlook: &Outlook) -> String {

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
+use serde::Serialize;
 use sqlx::migrate::{AppliedMigration, Migrate, Migration};
 use sqlx::{Connection, PgConnection};
 
@@ -47,6 +48,17 @@ pub struct Migrated {
     pub partitions: Vec<String>,
 }
 
+/// A file that was applied just now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Took {
+    /// Its number.
+    pub version: i64,
+    /// As `0010_operations`.
+    pub name: String,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+}
+
 /// How patient a run is.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -66,15 +78,31 @@ pub async fn run(
     patience: Patience,
     now: DateTime<Utc>,
 ) -> Result<Migrated, MigrateError> {
+    run_files(url, owner, &FILES.migrations, patience, now, &mut Vec::new()).await
+}
+
+/// The same with other files. Says of each that was applied how long it took, also when a later one fails.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_files(
+    url: &SecretString,
+    owner: &str,
+    files: &[Migration],
+    patience: Patience,
+    now: DateTime<Utc>,
+    took: &mut Vec<Took>,
+) -> Result<Migrated, MigrateError> {
     let mut connection = database::connect(url, "purser migrate", patience.connect).await?;
     take_lock(&mut connection, patience.lock).await?;
     check_owner(&mut connection, owner).await?;
-    let applied = apply(&mut connection).await?;
+    apply(&mut connection, files, took).await?;
     claim(&mut connection, owner).await?;
     let partitions = partitions::ensure(&mut connection, now).await?;
     // The lock goes with the connection; a run that is killed leaves none behind.
     connection.close().await.doing("could not end the connection")?;
-    Ok(Migrated { schema_version: schema_version(), applied, partitions })
+    let schema_version = files.iter().map(|file| file.version).max().unwrap_or(0);
+    Ok(Migrated { schema_version, applied: took.len(), partitions })
 }
 
 /// What [`run`] would do, without doing it.
@@ -103,6 +131,12 @@ pub async fn plan_files(url: &SecretString, files: &[Migration], patience: Patie
     connection.close().await.doing("could not end the connection")?;
     let version = history.iter().map(|done| done.version).max().unwrap_or(0);
     Ok(outlook::outlook(version, &pending, &rehearsed, |table| rows.get(table).copied()))
+}
+
+/// The files of this program.
+#[must_use]
+pub fn own_files() -> &'static [Migration] {
+    &FILES.migrations
 }
 
 /// What was applied; nothing in a database without a schema.
@@ -165,18 +199,19 @@ async fn claim(connection: &mut PgConnection, owner: &str) -> Result<(), Migrate
     Ok(())
 }
 
-async fn apply(connection: &mut PgConnection) -> Result<usize, MigrateError> {
+async fn apply(connection: &mut PgConnection, files: &[Migration], took: &mut Vec<Took>) -> Result<(), MigrateError> {
     connection.ensure_migrations_table(HISTORY).await.map_err(MigrateError::History)?;
     let applied = history(connection).await?;
-    let pending = plan::pending(&FILES.migrations, &applied)?;
+    let pending = plan::pending(files, &applied)?;
     sqlx::query("set lock_timeout = '3s'").execute(&mut *connection).await.doing("could not limit waiting")?;
-    for file in &pending {
-        apply_one(connection, file).await?;
+    for file in pending {
+        let took_ms = apply_one(connection, file).await?;
+        took.push(Took { version: file.version, name: files::name(file), took_ms });
     }
-    Ok(pending.len())
+    Ok(())
 }
 
-async fn apply_one(connection: &mut PgConnection, file: &Migration) -> Result<(), MigrateError> {
+async fn apply_one(connection: &mut PgConnection, file: &Migration) -> Result<u64, MigrateError> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -184,7 +219,7 @@ async fn apply_one(connection: &mut PgConnection, file: &Migration) -> Result<()
             Ok(took) => {
                 let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
                 tracing::info!(version = file.version, took_ms, "applied: {}", file.description);
-                return Ok(());
+                return Ok(took_ms);
             }
             Err(cause) => {
                 MigrateError::File { version: file.version, description: file.description.to_string(), cause }

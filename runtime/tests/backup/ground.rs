@@ -118,6 +118,12 @@ impl Ground {
     }
 }
 
+/// How many payments there are, by a session that is new: those of before a restore are ended.
+pub(crate) async fn payments(url: &str) -> i64 {
+    let mut session = connection(url).await;
+    sqlx::query_scalar("select count(*) from transactions").fetch_one(&mut session).await.unwrap()
+}
+
 /// Waits until something is so.
 pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     for _ in 0..1500 {
@@ -134,7 +140,7 @@ pub(crate) fn rows(manifest: &Manifest, table: &str) -> u64 {
     manifest.tables.iter().find(|found| found.name == table).unwrap().rows
 }
 
-/// Scratch databases of the server that are of this database's tests: all of the process, so tests that look share one lock.
+/// Scratch databases of the server, of other tests too.
 pub(crate) async fn scratch_databases(session: &mut PgConnection) -> Vec<String> {
     sqlx::query_scalar("select datname::text from pg_database where datname like 'purser\\_scratch\\_%'")
         .fetch_all(session)

@@ -7,7 +7,9 @@
 mod support;
 
 mod commands;
+mod dry_run;
 mod encrypted;
 mod ground;
 mod made;
+mod restored;
 mod spoiled;
