@@ -13,7 +13,7 @@ use crate::{command, packages, paths::Paths, progress::step};
 /// The base that the Dockerfiles name. Where a registry is reachable, the registry's serves as well.
 pub(super) const NAME: &str = "docker.io/library/debian:bookworm-slim";
 /// Part of the base's name in the cache: raise it when the recipe below changes.
-pub(super) const REVISION: &str = "bookworm-2";
+pub(super) const REVISION: &str = "bookworm-3";
 
 /// Makes the base image unless it is in buildah's storage.
 pub(super) async fn ensure(paths: &Paths) -> Result<()> {
@@ -39,7 +39,7 @@ pub(super) async fn ensure(paths: &Paths) -> Result<()> {
 async fn debootstrap(paths: &Paths, tarball: &Path) -> Result<()> {
     let unfinished = tarball.with_extension("unfinished.tar");
     let mut command = command::command("mmdebstrap");
-    command.args(["--variant=minbase", "--include=ca-certificates"]);
+    command.args(["--variant=minbase", "--include=ca-certificates,postgresql-client"]);
     for unwanted in ["doc", "man", "locale", "info"] {
         command.arg(format!("--dpkgopt=path-exclude=/usr/share/{unwanted}/*"));
     }

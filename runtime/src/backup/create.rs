@@ -148,7 +148,6 @@ impl Backups {
         *ending = true;
         sink.shutdown().await.map_err(|error| unwritten(&error))?;
         drop(sink);
-        drop(counted);
         Ok(Written { dump_bytes, stored_bytes, sha256: hex::encode(sha256.finalize()) })
     }
 }

@@ -90,8 +90,9 @@ async fn end_others(helper: &mut PgConnection, database: i64, guarding: i32) -> 
     let begin = Instant::now();
     loop {
         let left: Vec<(String, bool)> = sqlx::query_as(
-            "select usename::text, pg_has_role(usesysid, 'member') and pg_terminate_backend(pid) from pg_stat_activity
-             where datid::bigint = $1 and pid <> $2 and usename is not null and backend_type = 'client backend'",
+            "select usename::text, case when pg_has_role(usesysid, 'member') then pg_terminate_backend(pid) else false end
+             from pg_stat_activity
+             where datid::bigint = $1 and pid <> $2 and usename is not null",
         )
         .bind(database)
         .bind(guarding)

@@ -139,11 +139,3 @@ pub(crate) async fn until(mut is_so: impl AsyncFnMut() -> bool) {
 pub(crate) fn rows(manifest: &Manifest, table: &str) -> u64 {
     manifest.tables.iter().find(|found| found.name == table).unwrap().rows
 }
-
-/// Scratch databases of the server, of other tests too.
-pub(crate) async fn scratch_databases(session: &mut PgConnection) -> Vec<String> {
-    sqlx::query_scalar("select datname::text from pg_database where datname like 'purser\\_scratch\\_%'")
-        .fetch_all(session)
-        .await
-        .unwrap()
-}

@@ -9,8 +9,8 @@ use runtime_contract::{Outcome, Reason};
 use sqlx::Connection;
 use tokio_util::sync::CancellationToken;
 
-use crate::ground::{Ground, rows, scratch_databases, until};
-use crate::support::{OWNER, PATIENCE, empty_database};
+use crate::ground::{Ground, rows, until};
+use crate::support::{OWNER, PATIENCE, connection, empty_database, url_of};
 
 #[tokio::test]
 async fn a_backup_is_made_verified_and_listed() {
@@ -20,7 +20,7 @@ async fn a_backup_is_made_verified_and_listed() {
     assert_eq!(made.schema_version, runtime::migrate::schema_version());
     assert_eq!((rows(&made, "transactions"), rows(&made, "events"), rows(&made, "work_items")), (4, 1, 4));
     assert_eq!(std::fs::metadata(ground.dump(made.id)).unwrap().len(), made.stored_bytes);
-    assert_eq!(ground.backups().list(None).await.unwrap(), [made.clone()]);
+    assert_eq!(ground.backups().list(None).await.unwrap(), std::slice::from_ref(&made));
 
     let verified = ground.verify(made.id).await.unwrap();
     assert!(verified.verified_at.is_some());
@@ -31,7 +31,11 @@ async fn a_backup_is_made_verified_and_listed() {
 #[tokio::test]
 async fn no_scratch_database_is_left() {
     let ground = Ground::new(0).await;
+    // A user of its own, so that no other test drops what is made here.
     let mut session = ground.session().await;
+    sqlx::raw_sql("create role sweeper superuser login password 'sweeper'").execute(&mut session).await.unwrap();
+    let as_sweeper = |url: &str| url.replace("purser:test-password@", "sweeper:sweeper@");
+    let mut sweeper = connection(&as_sweeper(&ground.gateway.app.database_url)).await;
     // As a run that was killed an hour ago leaves it; and one that somebody is at, and one of somebody else.
     let hour_ago = Utc::now().timestamp() - 3600;
     let [left, used, foreign] = [
@@ -41,13 +45,19 @@ async fn no_scratch_database_is_left() {
     ];
     for name in [&left, &used, &foreign] {
         let statement = format!("create database {name}");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut session).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut sweeper).await.unwrap();
     }
-    let user = crate::support::connection(&crate::support::url_of(&used)).await;
-    ground.verified().await;
-    let there = scratch_databases(&mut session).await;
-    assert!(!there.contains(&left), "{there:?}");
-    assert!(there.contains(&used) && there.contains(&foreign), "{there:?}");
+    let user = connection(&url_of(&used)).await;
+    let id = ground.create().await.unwrap().id;
+    let mut scratch = ground.scratch();
+    scratch.url = as_sweeper(&ground.gateway.app.database_url).into();
+    ground.backups().verify(id, &scratch, Utc::now()).await.unwrap();
+    let there: Vec<String> =
+        sqlx::query_scalar("select datname::text from pg_database where datdba = 'sweeper'::regrole order by 1")
+            .fetch_all(&mut session)
+            .await
+            .unwrap();
+    assert_eq!(there, [used, foreign]);
     user.close().await.unwrap();
 }
 

@@ -12,4 +12,5 @@ mod encrypted;
 mod ground;
 mod made;
 mod restored;
+mod s3;
 mod spoiled;
