@@ -88,6 +88,8 @@ async fn call_until_refused(address: SocketAddr, pause: Duration) -> u32 {
 
 /// Whether the port is closed, as it is from the stop on, or another request is answered.
 async fn stopped(address: SocketAddr) -> bool {
+    // Connections end at the stop, and the port is closed within the same moment.
+    tokio::time::sleep(Duration::from_millis(100)).await;
     let begin = Instant::now();
     while begin.elapsed() < PATIENCE {
         let Ok(mut requests) = connect(address).await else { return true };
