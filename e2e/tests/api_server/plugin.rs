@@ -9,7 +9,7 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::fixture::{minimal_cluster, untyped};
+use super::fixture::{minimal_cluster, quick_release, untyped};
 use super::log_node::LogNode;
 use super::operator::Stage;
 use super::plugin_process::{LIMIT, end_of, is_refused, line_of, purser, start, succeeds};
@@ -49,9 +49,8 @@ async fn a_release_that_waits_is_shown_and_approved_in_a_person_s_name_and_follo
     is_refused(&stage, &["approve"], "nothing waits for approval: spec.rollout.approval of payments is NotRequired")
         .await?;
 
-    // The shortest time that a release is watched before it counts as finished.
-    let sla = json!({"window": "10s"});
-    let wanted = json!({"spec": {"version": "0.2.0", "rollout": {"approval": "Required"}, "sla": sla}});
+    let mut wanted = quick_release("0.2.0");
+    wanted["spec"]["rollout"]["approval"] = json!("Required");
     stage.change("PaymentCluster", "payments", wanted).await?;
     stage.until("PaymentCluster", "payments", |resource| resource["status"]["stage"] == "AwaitingApproval").await?;
     let shown = succeeds(&stage, &["status", "payments"]).await?;
@@ -70,9 +69,6 @@ async fn a_release_that_waits_is_shown_and_approved_in_a_person_s_name_and_follo
     let manager = resource["metadata"]["managedFields"].as_array().into_iter().flatten().find(holds);
     assert_eq!(manager.context("nobody manages the annotation")?["manager"], "kubectl-purser:admin");
 
-    // Whichever of the two the operator reads.
-    let approved = json!({"spec": {"rollout": {"approvedVersion": "0.2.0"}}});
-    stage.change("PaymentCluster", "payments", approved).await?;
     let watched = end_of(watched).await?;
     assert_eq!((watched.code, watched.err.as_str()), (Some(0), ""), "{watched:?}");
     let lines: Vec<_> = watched.out.lines().collect();
