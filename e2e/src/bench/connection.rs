@@ -19,6 +19,7 @@ pub(super) type Whole = Request<Full<Bytes>>;
 /// A connection that stays open for many requests.
 #[derive(Debug)]
 pub(super) struct Connection {
+    port: u16,
     requests: SendRequest<Full<Bytes>>,
     // Driven by whoever waits for an answer: on a task of its own every answer would cross from one task to another. None
     // when the gateway has closed it.
@@ -38,12 +39,16 @@ impl Connection {
         let stream = TcpStream::connect(("127.0.0.1", port)).await?;
         stream.set_nodelay(true)?;
         let (requests, traffic) = http1::handshake(TokioIo::new(stream)).await?;
-        Ok(Self { requests, traffic: Some(traffic) })
+        Ok(Self { port, requests, traffic: Some(traffic) })
     }
 
-    /// Sends a request and reads the whole answer.
+    /// Sends a request and reads the whole answer. A connection that the gateway has ended, as it does with old ones, is opened
+    /// anew before.
     pub(super) async fn call(&mut self, request: Whole) -> Result<Answer> {
-        let Self { requests, traffic } = self;
+        if !self.is_open().await {
+            *self = Self::open(self.port).await?;
+        }
+        let Self { requests, traffic, .. } = self;
         let exchange = async {
             requests.ready().await?;
             let (head, body) = requests.send_request(request).await?.into_parts();
@@ -60,6 +65,16 @@ impl Connection {
             *traffic = None;
         }
         exchange.await.context(NO_ANSWER)
+    }
+
+    async fn is_open(&mut self) -> bool {
+        let Some(going) = &mut self.traffic else { return false };
+        tokio::select! {
+            // First, for it may hold the end.
+            biased;
+            _ = going => false,
+            ready = self.requests.ready() => ready.is_ok(),
+        }
     }
 }
 
@@ -124,6 +139,6 @@ mod tests {
             assert_eq!(connection.call(request()).await.unwrap().status, 200);
         }
         assert!(connection.call(request()).await.is_err(), "no answer came");
-        assert!(connection.call(request()).await.is_err(), "and none can come any more");
+        assert!(connection.call(request()).await.is_err(), "nor over another connection");
     }
 }
