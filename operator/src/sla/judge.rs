@@ -11,7 +11,8 @@ use super::tally;
 const STALE_S: i64 = 10;
 /// A mean that lies so many of its own deviations above the limit is no bad luck.
 const MEAN_SURE: f64 = 5.0;
-/// The fewest seconds with payments by which a mean is judged.
+/// The fewest seconds with payments by which a mean is judged, and the fewest that have to be slow themselves: a hiccup of
+/// fewer must convict nobody.
 const MEAN_SECONDS: usize = 5;
 /// A second counts for so many times the limit at most: one spike must convict nobody.
 const MEAN_SECOND_MAX: f64 = 3.0;
@@ -169,7 +170,8 @@ fn too_slow_on_average(slices: &[Slice], limit_us: u64) -> Option<Breach> {
     while seconds <= means.len() {
         let latest = &means[means.len() - seconds..];
         let (mean, deviation) = mean_and_deviation(latest);
-        if mean - MEAN_SURE * deviation > limit {
+        let slow = latest.iter().filter(|(_, mean)| *mean > limit).count();
+        if mean - MEAN_SURE * deviation > limit && slow >= MEAN_SECONDS.max(seconds / 2) {
             let (mean, limit) = (mean / 1_000.0, limit_us / 1_000);
             let message =
                 format!("payments of the last {seconds} s took {mean:.0} ms on average (allowed: {limit} ms)");
