@@ -113,6 +113,13 @@ async fn cargo_build(paths: &Paths) -> Result<PathBuf> {
     let mut build = command::command(&cargo);
     // The whole workspace, as the Makefile builds it: another selection would compile dependencies anew.
     build.current_dir(&paths.repository).args(["build", "--release", "--workspace", "--bins", "--locked"]);
+    // What `cargo test` tells its tests of themselves would have dependencies built anew that ask for it.
+    let of_a_test = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_", "OUT_DIR"];
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| of_a_test.iter().any(|begin| name.starts_with(begin))) {
+            build.env_remove(name);
+        }
+    }
     command::logged(&mut build, &paths.cache.join("logs/cargo-build.log")).await?;
     let manifest = paths.repository.join("Cargo.toml").display().to_string();
     let args = ["metadata", "--no-deps", "--format-version=1", "--manifest-path", &manifest];
