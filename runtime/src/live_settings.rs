@@ -79,7 +79,7 @@ impl LiveSettings {
 /// What counts before the first document: the design's times to live, and no provider to send a payment to.
 fn before_the_first() -> Settings {
     let cache_ttl = CacheTtl { user_s: 300, payment_method_s: 600, fraud_rules_s: 3600, metrics_s: 60 };
-    Settings { revision: 0, cache_ttl, providers: Vec::new(), limits: Limits::default() }
+    Settings { revision: 0, cache_ttl, providers: Vec::new(), limits: Limits::default(), maintenance: None }
 }
 
 async fn keep_current(pool: &Pool, mut told: Receiver<Notice>, sender: &watch::Sender<Arc<Settings>>) {

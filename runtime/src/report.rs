@@ -9,7 +9,7 @@ use runtime_contract::{JobReport, Outcome, Reason, commands};
 pub fn report(outcome: Outcome, reason: Reason, message: &str) -> JobReport {
     let end = (0..=JobReport::MESSAGE_BYTES_MAX.min(message.len())).rev().find(|at| message.is_char_boundary(*at));
     let message = message[..end.unwrap_or(0)].to_owned();
-    JobReport { outcome, reason, message, schema_version: None, settings_revision: None, backup_id: None }
+    JobReport::new(outcome, reason, message)
 }
 
 /// Writes the report to the termination log, where there is one, and to standard output.

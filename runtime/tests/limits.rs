@@ -118,7 +118,7 @@ async fn a_redis_that_is_slow_does_not_stand_in_the_way() {
 async fn limited(limits: Limits) -> TestGateway {
     let gateway = TestGateway::new().await;
     let cache_ttl = CacheTtl { user_s: 300, payment_method_s: 600, fraud_rules_s: 3600, metrics_s: 60 };
-    let settings = Settings { revision: 1, cache_ttl, providers: Vec::new(), limits };
+    let settings = Settings { revision: 1, cache_ttl, providers: Vec::new(), limits, maintenance: None };
     let mut connection = support::connection(&gateway.app.database_url).await;
     settings_apply::apply(&mut connection, support::OWNER, &settings).await.unwrap();
     connection.close().await.unwrap();

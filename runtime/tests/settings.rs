@@ -27,7 +27,7 @@ fn provider(resource: &str, priority: i32) -> ProviderSettings {
 
 fn settings(revision: i64, providers: Vec<ProviderSettings>) -> Settings {
     let cache_ttl = CacheTtl { user_s: 300, payment_method_s: 600, fraud_rules_s: 3600, metrics_s: 60 };
-    Settings { revision, cache_ttl, providers, limits: Default::default() }
+    Settings { revision, cache_ttl, providers, limits: Default::default(), maintenance: None }
 }
 
 async fn providers(connection: &mut PgConnection) -> Vec<(String, bool, i32)> {

@@ -292,6 +292,7 @@ fn live_settings(revision: i64, providers: &[(ProviderName, u16)]) -> Settings {
         cache_ttl: CacheTtl { user_s: 300, payment_method_s: 600, fraud_rules_s: 3600, metrics_s: 60 },
         providers: provider::settings(providers),
         limits: Limits { requests_per_second: 100_000, burst: 100_000, concurrent_requests: 10_000 },
+        maintenance: None,
     }
 }
 

@@ -71,26 +71,13 @@ impl Drop for Puppet {
 /// The report of a command that worked.
 pub(crate) fn succeeded(component: &str) -> JobReport {
     let migrates = component == "migrate";
-    JobReport {
-        outcome: Outcome::Succeeded,
-        reason: if migrates { Reason::Migrated } else { Reason::SettingsApplied },
-        message: "done".to_owned(),
-        schema_version: migrates.then_some(1),
-        settings_revision: None,
-        backup_id: None,
-    }
+    let reason = if migrates { Reason::Migrated } else { Reason::SettingsApplied };
+    JobReport { schema_version: migrates.then_some(1), ..JobReport::new(Outcome::Succeeded, reason, "done") }
 }
 
 /// The report of a command that did not.
 pub(crate) fn failed(outcome: Outcome, reason: Reason, message: &str) -> JobReport {
-    JobReport {
-        outcome,
-        reason,
-        message: message.to_owned(),
-        schema_version: None,
-        settings_revision: None,
-        backup_id: None,
-    }
+    JobReport::new(outcome, reason, message)
 }
 
 async fn play(

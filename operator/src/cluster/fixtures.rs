@@ -93,14 +93,7 @@ pub(crate) fn validated(change: impl FnOnce(&mut Value)) -> Validated {
 }
 
 fn succeeded() -> JobReport {
-    JobReport {
-        outcome: Outcome::Succeeded,
-        reason: Reason::Migrated,
-        message: String::new(),
-        schema_version: Some(3),
-        settings_revision: None,
-        backup_id: None,
-    }
+    JobReport { schema_version: Some(3), ..JobReport::new(Outcome::Succeeded, Reason::Migrated, "") }
 }
 
 /// A world in which plans come true.

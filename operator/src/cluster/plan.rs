@@ -108,8 +108,7 @@ fn forward(
         Gate::Closed(waiting_on) => return closed(Stage::AwaitingApproval, &before, waiting_on),
     };
     let stage = stage_before(observed);
-    let is_early = matches!(stage, Stage::Validating | Stage::AwaitingApproval | Stage::Migrating);
-    if cluster.is_paused && is_early && before.current != before.target {
+    if cluster.is_paused && stage.is_before_pods() && before.current != before.target {
         return closed(stage, &before, WaitingOn::Paused);
     }
     let migration = plan_migration::plan(cluster, observed, &before, now);

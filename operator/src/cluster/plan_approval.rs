@@ -30,7 +30,7 @@ pub enum Gate {
 #[must_use]
 pub fn gate(cluster: &Validated, observed: &Observed, before: &ReleaseStatus, now: Timestamp) -> Gate {
     let version = &cluster.release.version;
-    let has_begun = !matches!(stage_before(observed), Stage::Validating | Stage::AwaitingApproval);
+    let has_begun = !stage_before(observed).is_before_start();
     let serves = before.current.as_ref() == Some(version);
     let needs_none = cluster.spec.rollout.approval == Approval::NotRequired;
     if has_begun || serves || needs_none || before.approval.as_ref().is_some_and(|given| given.version == *version) {

@@ -48,7 +48,8 @@ pub fn plan(
     }
     let stage = match stage_before(observed) {
         // Nothing was begun for it, or all of it is gone already.
-        Stage::Validating | Stage::AwaitingApproval | Stage::RolledBack => Stage::RolledBack,
+        Stage::RolledBack => Stage::RolledBack,
+        stage if stage.is_before_start() => Stage::RolledBack,
         _ if is_back && is_served && steps.is_empty() => Stage::RolledBack,
         _ => Stage::RollingBack,
     };

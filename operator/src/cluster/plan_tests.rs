@@ -9,14 +9,7 @@ use crate::cluster::validate;
 use crate::secrets::SecretState;
 
 pub(super) fn report(outcome: Outcome, reason: Reason) -> JobReport {
-    JobReport {
-        outcome,
-        reason,
-        message: "because".into(),
-        schema_version: None,
-        settings_revision: None,
-        backup_id: None,
-    }
+    JobReport::new(outcome, reason, "because")
 }
 
 pub(super) fn to(version: &str) -> Traffic {

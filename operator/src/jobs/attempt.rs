@@ -86,6 +86,7 @@ fn retry_at(report: &JobReport, number: u32, ended: Timestamp) -> Option<Timesta
             | Reason::BackupFailed
             | Reason::BackupStoreUnavailable
             | Reason::BackupCorrupt
+            | Reason::NotDrained
             | Reason::Internal,
         ) => RETRY_SECONDS_MAX,
         (
@@ -101,7 +102,15 @@ fn retry_at(report: &JobReport, number: u32, ended: Timestamp) -> Option<Timesta
             | Reason::Restored
             | Reason::RestoreRefused
             | Reason::DryRunSucceeded
-            | Reason::DryRunFailed,
+            | Reason::DryRunFailed
+            | Reason::MigrationsPlanned
+            | Reason::MigrationUnsafe
+            | Reason::Drained
+            | Reason::CacheWarmed
+            | Reason::SmokePassed
+            | Reason::SmokeFailed
+            | Reason::LoadPassed
+            | Reason::LoadFailed,
         ) => return None,
     };
     ended.checked_add(SignedDuration::from_secs(seconds)).ok()
@@ -116,14 +125,7 @@ mod tests {
     }
 
     fn report(outcome: Outcome, reason: Reason) -> JobReport {
-        JobReport {
-            outcome,
-            reason,
-            message: String::new(),
-            schema_version: None,
-            settings_revision: None,
-            backup_id: None,
-        }
+        JobReport::new(outcome, reason, "")
     }
 
     fn attempt(number: u32, progress: Progress) -> Attempt {

@@ -69,27 +69,14 @@ fn end(job: &Job) -> Option<(bool, String, Timestamp)> {
 /// A Job that is over while its pod is gone. A pod that succeeded always left a report, but nobody can read it now.
 fn report_of_end(succeeded: bool, message: String) -> JobReport {
     if succeeded {
-        return JobReport {
-            outcome: Outcome::Succeeded,
-            reason: Reason::Migrated,
-            message: "the Job succeeded; its report is gone with its pod".into(),
-            schema_version: None,
-            settings_revision: None,
-            backup_id: None,
-        };
+        let message = "the Job succeeded; its report is gone with its pod";
+        return JobReport::new(Outcome::Succeeded, Reason::Migrated, message);
     }
     without_report(format!("the Job failed, and its report is gone with its pod: {message}"))
 }
 
 fn without_report(message: String) -> JobReport {
-    JobReport {
-        outcome: Outcome::Retry,
-        reason: Reason::Internal,
-        message,
-        schema_version: None,
-        settings_revision: None,
-        backup_id: None,
-    }
+    JobReport::new(Outcome::Retry, Reason::Internal, message)
 }
 
 #[cfg(test)]

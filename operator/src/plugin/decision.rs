@@ -55,7 +55,7 @@ impl Effect {
         let Some(stage) = subject.stage() else { return false };
         match self {
             Self::Begun(version) => {
-                let begun = !matches!(stage, Stage::Validating | Stage::AwaitingApproval);
+                let begun = !stage.is_before_start();
                 subject.target() == Some(version) && begun
             }
             Self::Abandoned(version) => {
@@ -147,15 +147,15 @@ fn abort(subject: Subject<'_>, stage: Stage) -> Result<Decision, String> {
         Stage::Validating => Err(format!(
             "release {wanted} of {name} has not begun, so there is nothing to give up: put spec.version back instead"
         )),
-        Stage::RollingBack | Stage::RolledBack | Stage::Finished => Err(with_way_back(subject, at(subject, stage))),
+        Stage::RollingBack | Stage::Restoring | Stage::RolledBack | Stage::Finished | Stage::Verified => Err(with_way_back(subject, at(subject, stage))),
         Stage::Monitoring if serves && subject.kept().is_none() => {
             Err(format!("release {wanted} of {name} serves, and no release before it is kept to go back to"))
         }
-        Stage::AwaitingApproval | Stage::Migrating | Stage::Deploying | Stage::Shifting if serves => {
+        _ if serves && stage != Stage::Monitoring => {
             let is = format!("release {wanted} of {name} serves already, and only follows a change of its settings");
             Err(with_way_back(subject, is))
         }
-        Stage::AwaitingApproval | Stage::Migrating | Stage::Deploying | Stage::Shifting | Stage::Monitoring => {
+        _ => {
             let before = subject.kept().map(|kept| kept.version.as_str()).filter(|_| serves).or(current);
             Ok(abandon(subject, wanted, before))
         }
@@ -177,7 +177,7 @@ fn rollback(subject: Subject<'_>, stage: Stage) -> Result<Decision, String> {
     let Some(current) = subject.current() else {
         return Err(format!("no release of {name} serves yet, so there is none to take back"));
     };
-    if matches!(stage, Stage::RollingBack | Stage::RolledBack) {
+    if matches!(stage, Stage::RollingBack | Stage::Restoring | Stage::RolledBack) {
         return Err(format!("{}: release {current} serves", at(subject, stage)));
     }
     if !subject.is_about_the_wanted() {
@@ -208,7 +208,7 @@ fn abandon(subject: Subject<'_>, version: &str, before: Option<&str>) -> Decisio
 
 fn retry(subject: Subject<'_>, stage: Stage, fresh: &str) -> Result<Decision, String> {
     let wanted = subject.wanted();
-    if stage == Stage::RollingBack {
+    if matches!(stage, Stage::RollingBack | Stage::Restoring) {
         return Err(format!("{}: try again when that is done", at(subject, stage)));
     }
     let failed = [conditions::cluster::SCHEMA_READY, conditions::cluster::SETTINGS_APPLIED]

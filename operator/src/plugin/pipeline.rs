@@ -19,7 +19,9 @@ pub(super) fn of(subject: Subject<'_>, stage: Stage, now: Timestamp) -> Line {
     let detail = |at: Stage, mark| Line::new(mark, with_proof(subject, at, mark, now));
     // Where it was when it turned back is told by its history, not by its stage.
     let stages: &[Stage] = match stage {
-        Stage::RollingBack | Stage::RolledBack => &[Stage::RollingBack, Stage::RolledBack],
+        Stage::RollingBack | Stage::Restoring | Stage::RolledBack => {
+            &[Stage::RollingBack, Stage::Restoring, Stage::RolledBack]
+        }
         _ => &FORWARD,
     };
     let at = stages.iter().position(|found| *found == stage).unwrap_or(0);
@@ -34,20 +36,40 @@ pub(super) fn of(subject: Subject<'_>, stage: Stage, now: Timestamp) -> Line {
     }))
 }
 
-const FORWARD: [Stage; 7] = [
+const FORWARD: [Stage; 16] = [
     Stage::Validating,
+    Stage::AwaitingStaging,
     Stage::AwaitingApproval,
+    Stage::PlanningMigrations,
+    Stage::BackingUp,
+    Stage::DryRunning,
+    Stage::EnteringMaintenance,
     Stage::Migrating,
     Stage::Deploying,
+    Stage::WarmingCache,
+    Stage::CheckingHealth,
     Stage::Shifting,
     Stage::Monitoring,
+    Stage::Testing,
     Stage::Finished,
+    Stage::Verified,
 ];
 
 /// Whether a release of this PaymentCluster has this stage at all.
 fn is_passed_through(subject: Subject<'_>, stage: Stage) -> bool {
     match stage {
         Stage::AwaitingApproval => subject.needs_approval(),
+        // Told only while it is there: not every release has one of these.
+        Stage::AwaitingStaging
+        | Stage::PlanningMigrations
+        | Stage::BackingUp
+        | Stage::DryRunning
+        | Stage::EnteringMaintenance
+        | Stage::WarmingCache
+        | Stage::CheckingHealth
+        | Stage::Testing
+        | Stage::Restoring
+        | Stage::Verified => false,
         // The first release has nothing to go back to, and is not watched for it.
         Stage::Monitoring => had_one_before(subject),
         _ => true,

@@ -40,6 +40,7 @@ pub fn wanted(cluster: &Validated) -> (Settings, String) {
         cache_ttl: cluster.cache_ttl.clone(),
         providers: cluster.providers.clone(),
         limits: limits(&cluster.spec.gateway.rate_limit),
+        maintenance: None,
     };
     let hash = hash_of(&json!(settings));
     (settings, hash)

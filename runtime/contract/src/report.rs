@@ -21,6 +21,23 @@ pub struct JobReport {
     /// The backup that was made, verified, restored or rehearsed on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_id: Option<String>,
+    /// What a release would change in the schema.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration_plan: Option<MigrationPlan>,
+}
+
+/// What a release would change in the schema.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MigrationPlan {
+    /// Number of the newest migration in the database; 0 when it has no schema yet.
+    pub from: i64,
+    /// Number of the program's newest migration.
+    pub to: i64,
+    /// How many files are to be applied.
+    pub pending: u32,
+    /// How many of these writes have to be refused for.
+    pub offline: u32,
 }
 
 /// How a command ended.
@@ -39,6 +56,10 @@ pub enum Outcome {
 pub enum Reason {
     /// The schema is at this version.
     Migrated,
+    /// It is known what the release changes in the schema, and nothing of it is unsafe.
+    MigrationsPlanned,
+    /// A pending migration is unsafe. Nothing was changed.
+    MigrationUnsafe,
     /// The settings are in force.
     SettingsApplied,
     /// A newer revision is in force already; nothing was changed.
@@ -77,11 +98,39 @@ pub enum Reason {
     DryRunSucceeded,
     /// A pending migration failed on a copy. The database was not touched.
     DryRunFailed,
+    /// Writes are refused, and no accepted work is being done.
+    Drained,
+    /// Writes are refused, but accepted work is still being done.
+    NotDrained,
+    /// The cache is warm.
+    CacheWarmed,
+    /// Test payments went through the release.
+    SmokePassed,
+    /// A test payment did not go through the release as it should.
+    SmokeFailed,
+    /// The load test reached its figures.
+    LoadPassed,
+    /// The load test did not reach its figures.
+    LoadFailed,
     /// Anything else.
     Internal,
 }
 
 impl JobReport {
+    /// A report without figures.
+    #[must_use]
+    pub fn new(outcome: Outcome, reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            outcome,
+            reason,
+            message: message.into(),
+            schema_version: None,
+            settings_revision: None,
+            backup_id: None,
+            migration_plan: None,
+        }
+    }
+
     /// Kubernetes cuts a termination message at 4096 bytes; a longer sentence would make invalid JSON of it.
     pub const MESSAGE_BYTES_MAX: usize = 3000;
 }
@@ -92,14 +141,7 @@ mod tests {
 
     #[test]
     fn a_report_reads_as_json_a_person_understands() {
-        let report = JobReport {
-            outcome: Outcome::Retry,
-            reason: Reason::DatabaseUnreachable,
-            message: "connection refused".into(),
-            schema_version: None,
-            settings_revision: None,
-            backup_id: None,
-        };
+        let report = JobReport::new(Outcome::Retry, Reason::DatabaseUnreachable, "connection refused");
         let json = serde_json::to_string(&report).unwrap();
         assert_eq!(json, r#"{"outcome":"Retry","reason":"DatabaseUnreachable","message":"connection refused"}"#);
         assert_eq!(serde_json::from_str::<JobReport>(&json).unwrap(), report);

@@ -22,6 +22,17 @@ pub struct Settings {
     /// How much one merchant may ask for.
     #[serde(default)]
     pub limits: Limits,
+    /// Writes are refused as long as this is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Maintenance>,
+}
+
+/// Writes are answered with 503 and `Retry-After`; reads and accepted work go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Maintenance {
+    /// After how many seconds a merchant should try again.
+    pub retry_after_s: u32,
 }
 
 /// How much one merchant may ask for, over all of its keys and all gateways.

@@ -112,6 +112,7 @@ impl Stage {
             cache_ttl,
             providers: providers.to_vec(),
             limits: support::unlimited(),
+            maintenance: None,
         };
         let mut connection = support::connection(&self.test.database_url).await;
         settings_apply::apply(&mut connection, OWNER, &settings).await.unwrap();
