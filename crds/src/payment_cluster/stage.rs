@@ -113,11 +113,7 @@ impl Stage {
     pub const fn is_before_pods(self) -> bool {
         matches!(
             self,
-            Self::PlanningMigrations
-                | Self::BackingUp
-                | Self::DryRunning
-                | Self::EnteringMaintenance
-                | Self::Migrating
+            Self::PlanningMigrations | Self::BackingUp | Self::DryRunning | Self::EnteringMaintenance | Self::Migrating
         ) || self.is_before_start()
     }
 
@@ -142,7 +138,9 @@ impl Stage {
             // The schema of the release that serves is there already: going back to it migrates nothing. A changed spec rolls
             // the pods of the release that serves, and pods that are lost are waited for.
             Deploying => !is_back,
-            WarmingCache | CheckingHealth => matches!(before, Deploying | WarmingCache | CheckingHealth) && before <= self,
+            WarmingCache | CheckingHealth => {
+                matches!(before, Deploying | WarmingCache | CheckingHealth) && before <= self
+            }
             Shifting => matches!(before, Deploying | WarmingCache | CheckingHealth | Shifting),
             Monitoring | Testing => before == self || matches!(before, Deploying | Shifting),
             // The first release has nothing to go back to, and so nothing to be watched for.

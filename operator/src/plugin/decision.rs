@@ -147,7 +147,9 @@ fn abort(subject: Subject<'_>, stage: Stage) -> Result<Decision, String> {
         Stage::Validating => Err(format!(
             "release {wanted} of {name} has not begun, so there is nothing to give up: put spec.version back instead"
         )),
-        Stage::RollingBack | Stage::Restoring | Stage::RolledBack | Stage::Finished | Stage::Verified => Err(with_way_back(subject, at(subject, stage))),
+        Stage::RollingBack | Stage::Restoring | Stage::RolledBack | Stage::Finished | Stage::Verified => {
+            Err(with_way_back(subject, at(subject, stage)))
+        }
         Stage::Monitoring if serves && subject.kept().is_none() => {
             Err(format!("release {wanted} of {name} serves, and no release before it is kept to go back to"))
         }

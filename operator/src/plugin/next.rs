@@ -38,7 +38,14 @@ fn of_stage(look: &Look, stage: Stage, now: jiff::Timestamp) -> Vec<String> {
     match stage {
         Stage::Validating => vec![by_itself.to_owned()],
         Stage::AwaitingApproval => approval(subject),
-        Stage::Migrating => {
+        Stage::AwaitingStaging
+        | Stage::BackingUp
+        | Stage::DryRunning
+        | Stage::EnteringMaintenance
+        | Stage::WarmingCache
+        | Stage::CheckingHealth
+        | Stage::Testing => with_way_out(by_itself.to_owned()),
+        Stage::PlanningMigrations | Stage::Migrating => {
             with_way_out(format!("nothing, or look at the Job: {}", subject.command("logs", "--role migrate")))
         }
         Stage::Deploying => with_way_out(match pods::first_in_trouble(look, now) {
@@ -49,12 +56,12 @@ fn of_stage(look: &Look, stage: Stage, now: jiff::Timestamp) -> Vec<String> {
             None => by_itself.to_owned(),
         }),
         Stage::Shifting | Stage::Monitoring => with_way_out(format!("{by_itself}, and back when it breaks its SLA")),
-        Stage::RollingBack => vec!["nothing: the release before comes back by itself".to_owned()],
+        Stage::RollingBack | Stage::Restoring => vec!["nothing: the release before comes back by itself".to_owned()],
         Stage::RolledBack => vec![
             "set spec.version to a version that is right".to_owned(),
             format!("or try {} again: {}", subject.wanted(), subject.command("retry", "")),
         ],
-        Stage::Finished => finished(subject, now),
+        Stage::Finished | Stage::Verified => finished(subject, now),
     }
 }
 
