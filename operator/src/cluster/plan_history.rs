@@ -22,6 +22,8 @@ pub fn record(
         .find(|other| *other != version)
         .cloned();
     let figures = sla::of_release(observed.figures.as_ref(), version);
+    let done = release.preparation.clone().unwrap_or_default();
+    let restore_point = done.maintenance.and_then(|maintenance| maintenance.restore_point);
     let record = ReleaseRecord {
         version: version.to_owned(),
         from,
@@ -29,6 +31,8 @@ pub fn record(
         ended_at: text(now),
         result,
         message,
+        migrations: done.plan,
+        backup: restore_point.or(done.backup),
         figures: figures.map(|figures| of_summary(&figures.summary)),
     };
     release.history.insert(0, record);
