@@ -6,12 +6,14 @@
 
 mod ages;
 mod arguments;
+mod backups;
 mod commands;
 mod connection;
 mod decision;
 mod failure;
 mod follow;
 mod history;
+mod holding;
 mod logs;
 mod next;
 mod output;
