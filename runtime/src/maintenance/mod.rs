@@ -9,6 +9,10 @@
 //!
 //! Each stage is a fact in `platform_maintenance`, looked at by a trigger once per statement. Whoever looked just before it
 //! came is waited for ([`barrier`]). Settings without `maintenance` end all of it, in their own commit.
+//!
+//! A worker that lost its claim, as after a minute without its network, may come back with an outcome when everything is frozen.
+//! It cannot write it down. The attempt was committed before it was sent, so the provider is asked about it afterwards, by the same
+//! key: in this database, and in one that was restored as well.
 
 mod barrier;
 mod drain;

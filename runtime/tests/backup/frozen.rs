@@ -6,6 +6,7 @@ use chrono::Utc;
 use runtime::backup::{Rehearsal, Restore};
 use runtime::ledger::verify;
 use runtime::{maintenance, migrate, settings_apply};
+use runtime_contract::settings::Maintenance;
 use runtime_contract::{CacheTtl, Settings};
 use sqlx::migrate::{Migration, MigrationType};
 use sqlx::{Connection, SqlSafeStr};
@@ -15,7 +16,7 @@ use crate::support::{OWNER, PATIENCE, unlimited};
 
 async fn apply(ground: &Ground, revision: i64, on: bool) {
     let cache_ttl = CacheTtl { user_s: 300, payment_method_s: 600, fraud_rules_s: 3600, metrics_s: 60 };
-    let maintenance = on.then(|| serde_json::from_value(serde_json::json!({"retryAfterS": 30})).unwrap());
+    let maintenance = on.then_some(Maintenance { retry_after_s: 30 });
     let settings = Settings { revision, cache_ttl, providers: Vec::new(), limits: unlimited(), maintenance };
     settings_apply::apply(&mut ground.session().await, OWNER, &settings).await.unwrap();
 }

@@ -12,6 +12,7 @@ use runtime::live_settings::LiveSettings;
 use runtime::maintenance::{self, DrainError, Drained, State};
 use runtime::processor;
 use runtime::settings_apply;
+use runtime_contract::settings::Maintenance;
 use runtime_contract::{CacheTtl, ProviderSettings, Settings};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
@@ -195,6 +196,6 @@ pub(crate) fn assert_refused(reply: &Reply) {
 
 fn settings(revision: i64, providers: &[ProviderSettings], retry_after_s: Option<u32>) -> Settings {
     let cache_ttl = CacheTtl { user_s: 300, payment_method_s: 600, fraud_rules_s: 3600, metrics_s: 60 };
-    let maintenance = retry_after_s.map(|seconds| serde_json::from_value(json!({"retryAfterS": seconds})).unwrap());
+    let maintenance = retry_after_s.map(|retry_after_s| Maintenance { retry_after_s });
     Settings { revision, cache_ttl, providers: providers.to_vec(), limits: support::unlimited(), maintenance }
 }
