@@ -25,7 +25,7 @@ help:
 	@sed -n 's/^# make/make/p' Makefile
 	@echo 'make lint    format and lints'
 	@echo 'make unit    tests that need no cluster (real PostgreSQL and Redis)'
-	@echo 'make generate  write the generated files anew (custom resource definitions)'
+	@echo 'make generate  write the generated files anew (custom resource definitions, test data of the examples)'
 	@echo 'make status  what runs on this machine;  make logs  its logs'
 	@echo 'CLUSTER=current  use the cluster of the current kubeconfig instead of a local one (images go to PURSER_REGISTRY)'
 
@@ -60,6 +60,7 @@ build: checkout
 generate: checkout
 	cargo run -q -p crds --bin crdgen
 	cp crds/*.yaml charts/purser/files/crds/
+	PURSER_WRITE_EXAMPLES=1 cargo test -q -p operator --lib gitops
 
 lint: checkout
 	cargo fmt --all --check
