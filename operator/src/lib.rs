@@ -16,6 +16,8 @@ pub mod context;
 pub mod controllers;
 pub mod error;
 pub mod figures;
+#[cfg(test)]
+mod gitops;
 pub mod health;
 pub mod jobs;
 pub mod lease;
