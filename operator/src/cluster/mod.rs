@@ -24,6 +24,8 @@ pub mod plan_shift;
 pub mod plan_sla;
 pub mod providers;
 pub mod prune;
+pub mod record;
+pub mod record_text;
 pub mod report;
 pub mod step;
 pub mod validate;
