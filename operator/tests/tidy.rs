@@ -32,7 +32,7 @@ const PURE: [&str; 24] = [
     "plugin/tree.rs",
     "plugin/view",
 ];
-const PURE_FOLDERS: [&str; 5] = ["jobs/", "migration/", "settings/", "sla/", "workloads/"];
+const PURE_FOLDERS: [&str; 6] = ["jobs/", "migration/", "notifications/", "settings/", "sla/", "workloads/"];
 
 /// Signs of a client, a clock, chance or a file.
 const IMPURE: [&str; 12] = [
