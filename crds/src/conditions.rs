@@ -35,6 +35,8 @@ pub mod cluster {
     pub const CACHE_REACHABLE: &str = "CacheReachable";
     /// The release that takes payments keeps to `spec.sla`.
     pub const SLA_MET: &str = "SLAMet";
+    /// Those who are to be told how releases go can be told.
+    pub const NOTIFICATIONS_READY: &str = "NotificationsReady";
 }
 
 /// Conditions of a PaymentProvider.

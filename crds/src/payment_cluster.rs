@@ -1,6 +1,7 @@
 //! PaymentCluster: one payment platform, its database, its cache, its workloads.
 
 mod backup;
+mod notifications;
 mod parts;
 mod preparation;
 mod release;
@@ -12,6 +13,10 @@ use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
 pub use backup::{Backup, S3Store};
+pub use notifications::{
+    AlertmanagerTarget, ContentType, Notification, NotificationEvent, NotificationsStatus, OwedNotification,
+    SlackTarget, WebhookTarget,
+};
 pub use parts::{
     Autoscaling, Cache, CacheTtls, Database, Environment, Fraud, Gateway, GatewayService, GatewayTls, Image,
     LabelSelector, LocalReference, Metrics, OnDeadline, Processor, Providers, PullPolicy, RateLimit, ServiceType,
@@ -104,4 +109,9 @@ pub struct PaymentClusterSpec {
     /// What a release has to keep to.
     #[serde(default)]
     pub sla: Sla,
+    /// Who is told how releases go.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    #[x_kube(validation = Rule::new(notifications::UNIQUE).message("every notification needs a name of its own"))]
+    pub notifications: Vec<Notification>,
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a manifest of a test that cannot be built is a broken test")]
 
+use crds::payment_cluster::{Notification, NotificationEvent};
 use crds::{PaymentCluster, PaymentProvider};
 use serde_json::{Value, json};
 
@@ -56,7 +57,9 @@ fn a_minimal_cluster_is_accepted_and_gets_the_defaults_of_the_design() {
 #[test]
 fn a_bad_cluster_is_refused_with_a_sentence_that_helps() {
     let ttl = "a time to live is";
-    let cases: [(&str, Value, &str); 16] = [
+    let secret = json!({ "secretKeyRef": { "name": "hooks", "key": "url" } });
+    let exactly_one = "exactly one of webhook, slack and alertmanager";
+    let cases: [(&str, Value, &str); 21] = [
         ("/spec/version", json!("latest"), "semantic version"),
         ("/spec/version", json!("1.0.0+build"), "semantic version"),
         ("/spec/version", json!("1.0.0-RC1"), "semantic version"),
@@ -73,12 +76,45 @@ fn a_bad_cluster_is_refused_with_a_sentence_that_helps() {
         ("/spec/fraud", json!({ "deadline": "2s" }), "from 5ms to 1s"),
         ("/spec/providers/selector/matchLabels", json!({}), "at least one label"),
         ("/metadata/name", json!("a-name-that-is-one-letter-too-lo"), "at most 30 characters"),
+        ("/spec/notifications", json!([{ "name": "ops" }]), exactly_one),
+        ("/spec/notifications", json!([{ "name": "ops", "webhook": secret, "slack": secret }]), exactly_one),
+        ("/spec/notifications", json!([{ "name": "Ops!", "slack": secret }]), "lower case letters"),
+        (
+            "/spec/notifications",
+            json!([{ "name": "ops", "slack": secret }, { "name": "ops", "webhook": secret }]),
+            "a name of its own",
+        ),
+        (
+            "/spec/notifications",
+            json!([{ "name": "ops", "alertmanager": { "url": "http://user:word@alerts" } }]),
+            "must be a URL of scheme",
+        ),
     ];
     for (pointer, value, sentence) in cases {
         let bad = cluster(|manifest| *at(manifest, pointer) = value.clone());
         let refusal = bad.validate_cel().expect_err(&format!("{pointer} = {value}")).to_string();
         assert!(refusal.contains(sentence), "{pointer} = {value}: {refusal}");
     }
+}
+
+#[test]
+fn whoever_is_to_be_told_is_told_of_everything_unless_asked_otherwise() {
+    let cluster = cluster(|manifest| {
+        let secret = json!({ "secretKeyRef": { "name": "hooks", "key": "url" } });
+        manifest["spec"]["notifications"] = json!([
+            { "name": "ops", "webhook": secret },
+            { "name": "channel", "slack": secret, "on": ["RolledBack"] },
+            { "name": "alerts", "alertmanager": { "url": "https://alerts.example/base" } },
+        ]);
+    });
+    cluster.validate_cel().unwrap();
+    let wants = |index: usize| {
+        let notification: &Notification = &cluster.spec.notifications[index];
+        NotificationEvent::ALL.into_iter().filter(|event| notification.wants(*event)).map(NotificationEvent::as_str)
+    };
+    assert_eq!(wants(0).count(), 6);
+    assert_eq!(wants(1).collect::<Vec<_>>(), ["RolledBack"]);
+    assert_eq!(wants(2).collect::<Vec<_>>(), ["Succeeded", "Failed", "RolledBack", "SlaBreached"]);
 }
 
 #[test]

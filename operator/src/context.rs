@@ -6,10 +6,11 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, Recorder};
 
+use crate::courier::Courier;
 use crate::metrics::Metrics;
 use crate::provider::probe::Prober;
 
-/// What every reconcile is given. It holds no knowledge of the cluster.
+/// What every reconcile is given. It holds no knowledge of the cluster that is not there as well.
 #[derive(Clone)]
 pub struct Context {
     /// For everything but watches and the lease.
@@ -18,6 +19,8 @@ pub struct Context {
     pub pods_http: reqwest::Client,
     /// For the endpoints of providers.
     pub prober: Arc<Prober>,
+    /// For notifications.
+    pub courier: Courier,
     /// For Events.
     pub recorder: Recorder,
     /// For figures.

@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod config;
 pub mod context;
 pub mod controllers;
+pub mod courier;
 pub mod error;
 pub mod figures;
 #[cfg(test)]
@@ -25,8 +26,10 @@ pub mod maintenance;
 pub mod metrics;
 pub mod migration;
 pub mod names;
+pub mod notifications;
 pub mod owned;
 pub mod plugin;
+pub mod post;
 pub mod provider;
 pub mod secrets;
 pub mod settings;

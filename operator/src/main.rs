@@ -9,6 +9,7 @@ use clap::Parser;
 use kube::runtime::events::{Recorder, Reporter};
 use operator::config::Arguments;
 use operator::context::Context;
+use operator::courier::Courier;
 use operator::lease::Lease;
 use operator::metrics::Metrics;
 use operator::provider::probe::Prober;
@@ -46,6 +47,7 @@ async fn run(arguments: Arguments) -> Result<()> {
         client: clients.requests.clone(),
         pods_http: client::http().no_proxy().build()?,
         prober: Arc::new(Prober::new(client::http().build()?, arguments.probe_interval())),
+        courier: Courier::new(client::http().build()?),
         recorder: Recorder::new(clients.requests, reporter),
         metrics: metrics.clone(),
     };

@@ -84,6 +84,12 @@ impl Identity {
         format!("{}-config-{}", self.name, release.slug())
     }
 
+    /// The record of a release that ended.
+    #[must_use]
+    pub fn release_record(&self, release: &Release) -> String {
+        format!("{}-release-{}", self.name, release.slug())
+    }
+
     /// The stable Service in front of the gateway.
     #[must_use]
     pub fn gateway_service(&self) -> String {
@@ -149,6 +155,7 @@ mod tests {
         let names = [
             identity.deployment(Role::Processor, &release),
             identity.config(&release),
+            identity.release_record(&release),
             identity.fraud_service(&release),
             identity.release_job("migrate", &release, 99_999),
             identity.settings_job(9_999_999_999, 99_999),

@@ -1,4 +1,5 @@
-//! Looks at Secrets by name. Their values are checked for being there, and never kept.
+//! Looks at Secrets by name. Their values are checked for being there, and never kept; only the URL of a notification is read,
+//! when something is sent there.
 
 use crds::SecretKey;
 use k8s_openapi::api::core::v1::Secret;
@@ -55,16 +56,29 @@ impl SecretState {
 /// # Errors
 /// When the API server does not answer the question.
 pub async fn look(api: &Api<Secret>, key: &SecretKey) -> Result<SecretState, kube::Error> {
+    Ok(find(api, key).await?.map_or_else(|state| state, |(revision, _)| SecretState::Present { revision }))
+}
+
+/// The value of one key, or what is wrong with it.
+///
+/// # Errors
+/// When the API server does not answer the question.
+pub async fn read(api: &Api<Secret>, key: &SecretKey) -> Result<Result<Vec<u8>, SecretState>, kube::Error> {
+    Ok(find(api, key).await?.map(|(_, value)| value))
+}
+
+/// Version of the Secret and value of the key.
+async fn find(api: &Api<Secret>, key: &SecretKey) -> Result<Result<(String, Vec<u8>), SecretState>, kube::Error> {
     let secret = match api.get_opt(&key.name).await {
-        Ok(None) => return Ok(SecretState::Missing),
+        Ok(None) => return Ok(Err(SecretState::Missing)),
         Ok(Some(secret)) => secret,
-        Err(kube::Error::Api(status)) if status.is_forbidden() => return Ok(SecretState::Forbidden),
+        Err(kube::Error::Api(status)) if status.is_forbidden() => return Ok(Err(SecretState::Forbidden)),
         Err(error) => return Err(error),
     };
     let revision = secret.resource_version().unwrap_or_default();
-    Ok(match secret.data.unwrap_or_default().get(&key.key) {
-        None => SecretState::KeyMissing,
-        Some(value) if value.0.is_empty() => SecretState::Empty,
-        Some(_) => SecretState::Present { revision },
+    Ok(match secret.data.unwrap_or_default().remove(&key.key) {
+        None => Err(SecretState::KeyMissing),
+        Some(value) if value.0.is_empty() => Err(SecretState::Empty),
+        Some(value) => Ok((revision, value.0)),
     })
 }

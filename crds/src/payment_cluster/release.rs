@@ -162,6 +162,18 @@ pub struct ReleaseRecord {
     /// The last backup that was made for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupStatus>,
+    /// The image that it ran, or was to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Number of the newest migration in the database before it, as far as it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_before: Option<i64>,
+    /// The same when it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_after: Option<i64>,
+    /// Who agreed to it; absent when nobody had to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalStatus>,
     /// Figures of its last window; absent when there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub figures: Option<ReleaseFiguresStatus>,

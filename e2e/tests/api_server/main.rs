@@ -4,6 +4,7 @@ mod approval;
 mod chart;
 mod fixture;
 mod log_node;
+mod notifications;
 mod operator;
 mod plugin;
 mod plugin_process;

@@ -3,12 +3,15 @@
 //! Events come from the difference of two statuses and from nothing else, so there is one for each change and none
 //! for each look.
 
-use crds::Stage;
+use crds::{PaymentClusterStatus, Stage};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType};
 
 /// Longest note that Kubernetes takes, in bytes.
 const NOTE_BYTES_MAX: usize = 1_000;
+
+/// What an announcement of a new stage is about; any other is about a condition.
+pub const STAGE: &str = "Stage";
 
 /// One thing to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +42,17 @@ impl Announcement {
             secondary: None,
         }
     }
+}
+
+/// What changed between two statuses.
+#[must_use]
+pub fn of_statuses(before: &PaymentClusterStatus, after: &PaymentClusterStatus) -> Vec<Announcement> {
+    let stage = after.stage.filter(|stage| before.stage != Some(*stage)).map(|stage| {
+        let target = after.release.as_ref().and_then(|release| release.target.as_deref()).unwrap_or_default();
+        let note = format!("release {target} is {}", stage.as_str());
+        Announcement { is_warning: false, about: STAGE.into(), reason: stage.as_str().into(), note }
+    });
+    stage.into_iter().chain(of_conditions(&before.conditions, &after.conditions)).collect()
 }
 
 /// What changed between two lists of conditions. Summaries are left to themselves: what they sum up is told already,

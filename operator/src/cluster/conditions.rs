@@ -18,6 +18,7 @@ use super::providers;
 use super::step::{Truth, Verdict, WaitingOn};
 use super::validate;
 use crate::names::Release;
+use crate::notifications;
 use crate::owned::Kind;
 use crate::sla::Judgement;
 use crate::workloads::rollout::{self, Rollout};
@@ -41,6 +42,7 @@ pub fn of(observed: &Observed, plan: &Plan, failure: Option<&str>) -> Vec<(&'sta
     ));
     concerns.push((cluster::CACHE_REACHABLE, reachable(observed, names::CACHE, "Redis", None)));
     concerns.push((cluster::SLA_MET, plan_sla::verdict(observed, plan.stage, &plan.release, &plan.judgement)));
+    concerns.push((cluster::NOTIFICATIONS_READY, notifications::verdict(observed)));
     let mut all = vec![
         (conditions::READY, ready(observed, plan, &concerns)),
         (conditions::RECONCILING, reconciling(observed, plan, failure)),
@@ -242,7 +244,11 @@ fn ready(observed: &Observed, plan: &Plan, concerns: &[(&str, Verdict)]) -> Verd
         cluster::SETTINGS_APPLIED => plan.settings.is_none(),
         cluster::PROVIDERS_READY => !providers::is_any_usable(&observed.providers),
         cluster::DATABASE_REACHABLE => verdict.truth == Truth::False,
-        cluster::APPROVED | cluster::CACHE_REACHABLE | cluster::SLA_MET | cluster::WRITES_ACCEPTED => false,
+        cluster::APPROVED
+        | cluster::CACHE_REACHABLE
+        | cluster::SLA_MET
+        | cluster::WRITES_ACCEPTED
+        | cluster::NOTIFICATIONS_READY => false,
         _ => !verdict.is_true(),
     });
     if let Some((reason, message)) = plan.stalled.as_ref().filter(|_| !serves) {

@@ -15,6 +15,7 @@ use super::step::Step;
 use super::validate::{self, Validated};
 use super::{plan_migration, report};
 use crate::names::Identity;
+use crate::notifications::SeenNotifications;
 use crate::owned::difference::overlay;
 use crate::owned::{Desired, Kind, Live};
 use crate::secrets::SecretState;
@@ -83,6 +84,7 @@ pub(crate) fn observed(change: impl FnOnce(&mut Observed)) -> Observed {
         pods: Vec::new(),
         health: [].into(),
         figures: None,
+        notifications: SeenNotifications::default(),
         at: Timestamp::from_second(1_000).unwrap(),
     };
     change(&mut observed);

@@ -28,6 +28,8 @@ pub mod plan_shift;
 pub mod plan_sla;
 pub mod providers;
 pub mod prune;
+pub mod record;
+pub mod record_text;
 pub mod report;
 pub mod step;
 pub mod validate;
@@ -49,7 +51,9 @@ pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result
     let validated = validate::validate(&observed);
     let plan = plan::plan(validated.as_ref(), &observed, now);
     let applied = apply::apply(context, &observed.identity, &plan.steps).await;
-    report::report(context, &observed, &plan, applied.as_ref().err(), now).await?;
+    let status = report::report(context, &observed, &plan, applied.as_ref().err(), now).await?;
+    context.courier.carry(context, &observed, &status);
     applied?;
-    Ok(Action::requeue(plan.next_look))
+    let owes = status.notifications.is_some_and(|notifications| !notifications.owed.is_empty());
+    Ok(Action::requeue(if owes { plan.next_look.min(plan::NEXT_LOOK_MOVING) } else { plan.next_look }))
 }

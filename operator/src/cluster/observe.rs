@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::figures;
 use crate::health;
 use crate::names::Identity;
+use crate::notifications::SeenNotifications;
 use crate::owned::{Kind, Live};
 use crate::provider::selection;
 use crate::secrets::{self, SecretState};
@@ -32,12 +33,19 @@ pub async fn observe(context: &Context, namespace: &str, name: &str) -> Result<O
     let Some(cluster) = read(context, namespace, name).await? else { return Ok(None) };
     let identity =
         Identity { namespace: namespace.to_owned(), name: name.to_owned(), uid: cluster.uid().unwrap_or_default() };
-    let (((database_secret, cache_secret, [gateway_secrets, backup_secrets]), providers), (live, pods)) = try_join(
-        try_join(look_at_secrets(context, &cluster, namespace), look_at_providers(context, &cluster, namespace)),
-        try_join(look_at_objects(context, &identity), look_at_pods(context, &identity)),
+    let secrets_and_providers =
+        try_join(look_at_secrets(context, &cluster, namespace), look_at_providers(context, &cluster, namespace));
+    let ((secrets, providers), (live, pods, notifications)) = try_join(
+        secrets_and_providers,
+        try_join3(
+            look_at_objects(context, &identity),
+            look_at_pods(context, &identity),
+            look_at_notifications(context, &cluster, namespace),
+        ),
     )
     .await
     .map_err(Error::Observe)?;
+    let (database_secret, cache_secret, [gateway_secrets, backup_secrets]) = secrets;
     let window_s = cluster.spec.sla.window.as_millis().unwrap_or_default() / 1_000;
     let (health, figures) =
         join(health::ask(&context.pods_http, &pods), figures::ask(&context.pods_http, &pods, window_s)).await;
@@ -54,6 +62,7 @@ pub async fn observe(context: &Context, namespace: &str, name: &str) -> Result<O
         pods,
         health,
         figures,
+        notifications,
         at,
     }))
 }
@@ -104,6 +113,22 @@ fn gateway_secrets(gateway: &Gateway) -> Vec<(&'static str, SecretKey)> {
     });
     let token = gateway.admin_token_secret_ref.iter().map(|key| ("spec.gateway.adminTokenSecretRef", key.clone()));
     certificate.chain(token).collect()
+}
+
+async fn look_at_notifications(
+    context: &Context,
+    cluster: &PaymentCluster,
+    namespace: &str,
+) -> Result<SeenNotifications, kube::Error> {
+    let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
+    let named =
+        cluster.spec.notifications.iter().filter_map(|notification| Some((notification, notification.secret()?)));
+    let secrets = named.map(|(notification, key)| {
+        let api = &api;
+        async move { secrets::look(api, key).await.map(|state| (notification.name.clone(), state)) }
+    });
+    let ended = context.courier.ended(&cluster.uid().unwrap_or_default());
+    Ok(SeenNotifications { secrets: try_join_all(secrets).await?.into_iter().collect(), ended })
 }
 
 async fn look_at_providers(

@@ -10,6 +10,7 @@ use runtime_contract::{Figures, Health};
 
 use super::providers::SeenProvider;
 use crate::names::Identity;
+use crate::notifications::SeenNotifications;
 use crate::owned::{Kind, Live};
 use crate::secrets::SecretState;
 
@@ -38,6 +39,8 @@ pub struct Observed {
     pub health: BTreeMap<String, Health>,
     /// What a metrics pod tells of the releases; none when no such pod answers.
     pub figures: Option<Figures>,
+    /// What is known of those who are to be told how releases go.
+    pub notifications: SeenNotifications,
     /// When all of this was so.
     pub at: Timestamp,
 }

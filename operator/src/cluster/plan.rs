@@ -18,7 +18,9 @@ use super::plan_migration::{self, Migration};
 use super::plan_objects::{differences, traffic};
 use super::step::{Step, Verdict, WaitingOn};
 use super::validate::{Problem, Validated};
-use super::{plan_abandon, plan_back, plan_deploy, plan_maintenance, plan_prepare, plan_settings, plan_sla, prune};
+use super::{
+    plan_abandon, plan_back, plan_deploy, plan_maintenance, plan_prepare, plan_settings, plan_sla, prune, record,
+};
 use crate::names::Release;
 use crate::owned::Kind;
 use crate::sla::Judgement;
@@ -62,6 +64,7 @@ pub struct Plan {
 #[must_use]
 pub fn plan(validated: Result<&Validated, &Problem>, observed: &Observed, now: Timestamp) -> Plan {
     let mut plan = decide(validated, observed, now);
+    plan.steps.extend(record::steps(observed, &plan.release));
     let stays = plan.stage == stage_before(observed) && plan.release.stage_since.is_some();
     if !stays {
         plan.release.stage_since = Some(text(now));

@@ -33,6 +33,11 @@ pub fn record(
         message,
         migrations: done.plan,
         backup: restore_point.or(done.backup),
+        image: Some(format!("{}:{version}", observed.cluster.spec.image.repository)),
+        // What the last one to end has left is what this one has found.
+        schema_before: release.history.first().and_then(|last| last.schema_after),
+        schema_after: release.schema_version,
+        approval: release.approval.clone().filter(|given| given.version == version),
         figures: figures.map(|figures| of_summary(&figures.summary)),
     };
     release.history.insert(0, record);

@@ -31,7 +31,9 @@ pub fn judge(
     sla::judge(&cluster.sla, observed.figures.as_ref(), version, before, has_all, now.as_second())
 }
 
-fn judged(stage: Stage, release: &ReleaseStatus) -> Option<&str> {
+/// The release that is judged.
+#[must_use]
+pub fn judged(stage: Stage, release: &ReleaseStatus) -> Option<&str> {
     let on_its_way = matches!(stage, Stage::Shifting | Stage::Monitoring | Stage::Testing);
     if on_its_way { release.target.as_deref() } else { release.current.as_deref() }
 }

@@ -5,6 +5,7 @@ use runtime_contract::{Role, labels};
 
 use super::observed::Observed;
 use super::plan_migration::component;
+use super::record;
 use super::step::Step;
 use crate::owned::{Desired, Kind, Live};
 use crate::settings;
@@ -26,6 +27,7 @@ pub fn steps(
             || keep.iter().any(|(kind, name)| *kind == live.kind && *name == live.name)
     };
     let is_kept = |live: &Live| match (live.kind, live.release.as_deref()) {
+        _ if record::is_record(live) => true,
         (Kind::ConfigMap | Kind::Job, None) => !are_settings_planned && live.annotation(settings::REVISION).is_some(),
         // Migration Jobs are kept one by one.
         (Kind::Job, Some(_)) | (_, None) => false,

@@ -1,21 +1,23 @@
 //! Writes the status, when it says something new, and tells the news as Events.
 
+use crds::Stage;
 use crds::payment_cluster::{PaymentClusterStatus, ReplicasStatus};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::Resource;
 use runtime_contract::Role;
 
-use super::announce::{self, Announcement};
+use super::announce;
 use super::conditions;
 use super::observed::Observed;
 use super::plan::Plan;
 use super::step::Verdict;
 use crate::context::Context;
 use crate::error::Error;
+use crate::notifications;
 use crate::status;
 
-/// Writes what became of a plan.
+/// Writes what became of a plan; the status as it is now.
 ///
 /// # Errors
 /// When the API server does not take the status.
@@ -25,18 +27,19 @@ pub async fn report(
     plan: &Plan,
     failure: Option<&Error>,
     now: Timestamp,
-) -> Result<(), Error> {
+) -> Result<PaymentClusterStatus, Error> {
     let before = observed.cluster.status.clone().unwrap_or_default();
     let after = build(observed, plan, failure.map(ToString::to_string).as_deref(), now);
     if before == after {
-        return Ok(());
+        return Ok(after);
     }
     status::write(context, &observed.cluster, &after).await?;
     let reference = observed.cluster.object_ref(&());
-    for announcement in announcements(&before, &after) {
+    check_order(before.stage, after.stage);
+    for announcement in announce::of_statuses(&before, &after) {
         context.publish(&announcement.event(), &reference).await;
     }
-    Ok(())
+    Ok(after)
 }
 
 /// The status that a plan makes.
@@ -45,7 +48,7 @@ pub fn build(observed: &Observed, plan: &Plan, failure: Option<&str>, now: Times
     let generation = observed.cluster.metadata.generation.unwrap_or(0);
     let before = observed.cluster.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let verdicts = conditions::of(observed, plan, failure);
-    PaymentClusterStatus {
+    let mut after = PaymentClusterStatus {
         observed_generation: generation,
         stage: Some(plan.stage),
         waiting_on: plan.waiting_on.as_ref().map(ToString::to_string),
@@ -60,7 +63,11 @@ pub fn build(observed: &Observed, plan: &Plan, failure: Option<&str>, now: Times
             .into_iter()
             .map(|(name, verdict)| condition(name, verdict, before, generation, now))
             .collect(),
-    }
+        notifications: None,
+    };
+    // They come of all the rest, and stand in the same write: what is told has happened, and what has happened is told.
+    after.notifications = notifications::owed(observed, &after, now);
+    after
 }
 
 fn replicas(observed: &Observed, plan: &Plan) -> ReplicasStatus {
@@ -95,18 +102,13 @@ pub fn condition(name: &str, verdict: Verdict, before: &[Condition], generation:
     }
 }
 
-fn announcements(before: &PaymentClusterStatus, after: &PaymentClusterStatus) -> Vec<Announcement> {
-    let mut all = Vec::new();
-    if let Some(stage) = after.stage.filter(|stage| before.stage != Some(*stage)) {
-        if before.stage.is_some_and(|before| !stage.may_follow(before)) {
-            tracing::error!(?before.stage, ?stage, "a stage follows another that it may not follow");
-        }
-        let target = after.release.as_ref().and_then(|release| release.target.as_deref()).unwrap_or_default();
-        let note = format!("release {target} is {}", stage.as_str());
-        all.push(Announcement { is_warning: false, about: "Stage".into(), reason: stage.as_str().into(), note });
+fn check_order(before: Option<Stage>, after: Option<Stage>) {
+    if let (Some(before), Some(after)) = (before, after)
+        && before != after
+        && !after.may_follow(before)
+    {
+        tracing::error!(?before, ?after, "a stage follows another that it may not follow");
     }
-    all.extend(announce::of_conditions(&before.conditions, &after.conditions));
-    all
 }
 
 #[cfg(test)]

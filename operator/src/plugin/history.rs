@@ -27,8 +27,7 @@ pub(super) fn aligned<const N: usize>(header: [&str; N], rows: impl Iterator<Ite
 }
 
 fn row(record: &ReleaseRecord, now: Timestamp) -> [String; 9] {
-    let ReleaseRecord { version, from, started_at, ended_at, result, message, figures, migrations: _, backup: _ } =
-        record;
+    let ReleaseRecord { version, from, started_at, ended_at, result, message, figures, .. } = record;
     let or_dash = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     let took = started_at.as_ref().and_then(|started| ages::between(started, ended_at));
     let figures = figures.as_ref();
