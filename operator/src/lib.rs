@@ -8,6 +8,7 @@
 //! connection, it runs Jobs of the runtime's image; at rest it writes nothing but its lease.
 
 pub mod admin;
+pub mod checks;
 pub mod client;
 pub mod cluster;
 pub mod config;

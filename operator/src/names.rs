@@ -102,6 +102,18 @@ impl Identity {
         format!("{}-metrics", self.name)
     }
 
+    /// The Service in front of the gateway pods of one release, whether or not it has traffic.
+    #[must_use]
+    pub fn release_gateway_service(&self, release: &Release) -> String {
+        format!("{}-gateway-{}", self.name, release.slug())
+    }
+
+    /// An attempt at a check of a release, named by a word of at most seven letters.
+    #[must_use]
+    pub fn check_job(&self, word: &str, release: &Release, attempt: u32) -> String {
+        format!("{}-{word}-{}-{attempt}", self.name, release.slug())
+    }
+
     /// An attempt at a release's migrations.
     #[must_use]
     pub fn migration_job(&self, release: &Release, attempt: u32) -> String {
@@ -150,6 +162,8 @@ mod tests {
             identity.deployment(Role::Processor, &release),
             identity.config(&release),
             identity.fraud_service(&release),
+            identity.release_gateway_service(&release),
+            identity.check_job("health", &release, 99_999),
             identity.migration_job(&release, 99_999),
             identity.settings_job(9_999_999_999, 99_999),
         ];

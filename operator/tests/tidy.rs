@@ -31,7 +31,7 @@ const PURE: [&str; 23] = [
     "plugin/tree.rs",
     "plugin/view",
 ];
-const PURE_FOLDERS: [&str; 5] = ["jobs/", "migration/", "settings/", "sla/", "workloads/"];
+const PURE_FOLDERS: [&str; 6] = ["checks/", "jobs/", "migration/", "settings/", "sla/", "workloads/"];
 
 /// Signs of a client, a clock, chance or a file.
 const IMPURE: [&str; 12] = [

@@ -12,6 +12,7 @@ use super::observed::Observed;
 use super::plan::Plan;
 use super::plan_approval;
 use super::plan_objects::rollout_of;
+use super::plan_shift;
 use super::plan_sla;
 use super::providers;
 use super::step::{Truth, Verdict, WaitingOn};
@@ -79,9 +80,9 @@ fn role_verdict(observed: &Observed, plan: &Plan, role: Role) -> Verdict {
     let trouble = shown_release(plan).and_then(|release| trouble(observed, role, &release.version));
     let Rollout { wanted, available, .. } = rollout;
     let is_moving = match plan.stage {
-        Stage::Finished | Stage::RolledBack => false,
+        Stage::Finished | Stage::Verified | Stage::RolledBack => false,
         // The release that serves is at rest while another one waits.
-        Stage::AwaitingApproval => plan.release.current.is_none(),
+        Stage::AwaitingStaging | Stage::AwaitingApproval => plan.release.current.is_none(),
         _ => true,
     };
     match (available, trouble) {
@@ -183,10 +184,11 @@ fn reconciling(observed: &Observed, plan: &Plan, failure: Option<&str>) -> Verdi
         return Verdict::no("Stalled", "see the condition Stalled");
     }
     let target = plan.release.target.as_deref().unwrap_or_default();
-    if plan.stage == Stage::Finished && plan.settings_verdict.is_true() {
-        return Verdict::no("Finished", format!("release {target} serves"));
+    let is_at_rest = plan_shift::is_at_rest(plan.stage);
+    if is_at_rest && plan.settings_verdict.is_true() {
+        return Verdict::no(plan.stage.as_str(), format!("release {target} serves"));
     }
-    if plan.stage == Stage::Finished {
+    if is_at_rest {
         return Verdict::yes("Configuring", plan.settings_verdict.message.clone());
     }
     let waiting_on = plan.waiting_on.as_ref().map_or_else(String::new, |waiting| format!(": {waiting}"));
@@ -219,6 +221,8 @@ fn held_up(observed: &Observed, plan: &Plan, target: &str) -> Option<(String, St
         },
         WaitingOn::Correction(_)
         | WaitingOn::Approval { .. }
+        | WaitingOn::Staging(_)
+        | WaitingOn::Check(_)
         | WaitingOn::Traffic
         | WaitingOn::Step { .. }
         | WaitingOn::Watch { .. }

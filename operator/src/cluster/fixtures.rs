@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use runtime_contract::{Figures, JobReport, Outcome, Reason, labels};
 use serde_json::{Value, json};
 
-use super::observed::Observed;
+use super::observed::{Observed, Upstream};
 use super::plan::{self, Plan};
 use super::providers::SeenProvider;
 use super::step::Step;
@@ -31,7 +31,8 @@ pub(crate) fn cluster(change: impl FnOnce(&mut Value)) -> PaymentCluster {
         "database": { "urlSecretRef": { "name": "payments-db", "key": "url" } },
         "cache": { "urlSecretRef": { "name": "payments-redis", "key": "url" } },
         "providers": { "selector": { "matchLabels": { "purser.dev/cluster": "payments" } } },
-        "rollout": { "retireAfter": "20s" },
+        // What these two have to do with a release has its own tests.
+        "rollout": { "retireAfter": "20s", "healthCheck": "Disabled", "warmCache": "Disabled" },
         "sla": { "window": "10s" },
     });
     change(&mut spec);
@@ -82,6 +83,7 @@ pub(crate) fn observed(change: impl FnOnce(&mut Observed)) -> Observed {
         pods: Vec::new(),
         health: [].into(),
         figures: None,
+        upstream: Upstream::NotAsked,
         at: Timestamp::from_second(1_000).unwrap(),
     };
     change(&mut observed);
@@ -92,7 +94,7 @@ pub(crate) fn validated(change: impl FnOnce(&mut Value)) -> Validated {
     validate::validate(&observed(|observed| observed.cluster = cluster(change))).unwrap()
 }
 
-fn succeeded() -> JobReport {
+pub(crate) fn succeeded() -> JobReport {
     JobReport { schema_version: Some(3), ..JobReport::new(Outcome::Succeeded, Reason::Migrated, "") }
 }
 
@@ -104,6 +106,8 @@ pub(crate) struct World {
     pub(crate) writes: usize,
     /// What a metrics pod tells at a second.
     pub(crate) figures: fn(i64) -> Option<Figures>,
+    /// What a Job reports, by what it is for.
+    pub(crate) reports: fn(&str) -> JobReport,
 }
 
 /// Figures of a platform that is well, and that nobody pays through.
@@ -113,7 +117,13 @@ pub(crate) fn all_well(second: i64) -> Option<Figures> {
 
 impl World {
     pub(crate) fn new(observed: Observed) -> Self {
-        Self { observed, now: Timestamp::from_second(1_000).unwrap(), writes: 0, figures: all_well }
+        Self {
+            observed,
+            now: Timestamp::from_second(1_000).unwrap(),
+            writes: 0,
+            figures: all_well,
+            reports: |_| succeeded(),
+        }
     }
 
     /// A platform that was left alone until it came to rest.
@@ -156,7 +166,7 @@ impl World {
                 return plans;
             }
             self.pods_start();
-            self.jobs_end(&succeeded());
+            self.jobs_go();
         }
         panic!("not done after 50 passes: {:#?}", plans.last());
     }
@@ -195,7 +205,7 @@ impl World {
             self.observed.cluster.status = Some(report::build(&self.observed, &plan, None, self.now));
             self.now = self.now.checked_add(SignedDuration::from_secs(1)).unwrap();
             self.pods_start();
-            self.jobs_end(&succeeded());
+            self.jobs_go();
         }
     }
 
@@ -251,14 +261,26 @@ impl World {
         }
     }
 
+    /// Every Job that runs ends with the report that it has in this world.
+    pub(crate) fn jobs_go(&mut self) {
+        let reports = self.reports;
+        self.jobs_end_with(&reports);
+    }
+
     /// Every Job that runs ends with this report.
     pub(crate) fn jobs_end(&mut self, report: &JobReport) {
+        self.jobs_end_with(&|_| report.clone());
+    }
+
+    fn jobs_end_with(&mut self, report: &dyn Fn(&str) -> JobReport) {
         let running: Vec<_> = plan_migration::attempts(&self.observed, |_| true)
             .into_iter()
             .filter(|attempt| matches!(attempt.progress, crate::jobs::Progress::Running(_)))
             .collect();
         for attempt in running {
-            let uid = self.live_mut(Kind::Job, &attempt.name).uid.clone();
+            let live = self.live_mut(Kind::Job, &attempt.name);
+            let report = report(plan_migration::component(live).unwrap_or_default());
+            let uid = live.uid.clone();
             self.observed.pods.retain(|pod| pod.metadata.name.as_deref() != Some(&attempt.name));
             let pod = json!({
                 "metadata": { "name": attempt.name, "labels": { "batch.kubernetes.io/controller-uid": uid } },
@@ -266,7 +288,7 @@ impl World {
                     "name": "purser", "image": "", "imageID": "", "ready": false, "restartCount": 0,
                     "state": { "terminated": {
                         "exitCode": 0,
-                        "message": serde_json::to_string(report).unwrap(),
+                        "message": serde_json::to_string(&report).unwrap(),
                         "finishedAt": self.now.to_string(),
                     } },
                 }] },

@@ -13,6 +13,20 @@ use crate::names::Identity;
 use crate::owned::{Kind, Live};
 use crate::secrets::SecretState;
 
+/// What was seen of the PaymentClusters that the wanted version is promoted from.
+#[derive(Clone, Debug, Default)]
+pub enum Upstream {
+    /// Nobody had to look.
+    #[default]
+    NotAsked,
+    /// The operator may not read it.
+    Forbidden,
+    /// It is there, and not to be understood.
+    Unreadable(String),
+    /// The one that is named, the one that that one names, and so on; empty when there is none.
+    Seen(Vec<PaymentCluster>),
+}
+
 /// All that a plan rests on.
 #[derive(Clone, Debug)]
 pub struct Observed {
@@ -36,6 +50,8 @@ pub struct Observed {
     pub health: BTreeMap<String, Health>,
     /// What a metrics pod tells of the releases; none when no such pod answers.
     pub figures: Option<Figures>,
+    /// What the wanted version is promoted from.
+    pub upstream: Upstream,
     /// When all of this was so.
     pub at: Timestamp,
 }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::observed::Observed;
+use super::plan_checks;
 use super::plan_history;
 use super::plan_shift;
 use super::validate::Validated;
@@ -57,6 +58,7 @@ pub fn reason(
     }
     by_person(cluster, observed, stage, release)
         .or_else(|| by_sla(stage, release, judgement))
+        .or_else(|| by_check(cluster, observed, stage, release, now))
         .or_else(|| by_deadline(cluster, stage, release, now))
 }
 
@@ -84,7 +86,8 @@ fn by_person(cluster: &Validated, observed: &Observed, stage: Stage, release: &R
 }
 
 fn by_sla(stage: Stage, release: &ReleaseStatus, judgement: &Judgement) -> Option<Reason> {
-    let has_traffic = matches!(stage, Stage::Shifting | Stage::Monitoring | Stage::Finished);
+    let has_traffic =
+        matches!(stage, Stage::Shifting | Stage::Monitoring | Stage::Testing | Stage::Finished | Stage::Verified);
     let wanted = release.target.as_deref().unwrap_or_default();
     match judgement {
         Judgement::Breached(Breach { figure, message, severity }) if has_traffic && can_go_back(release, wanted) => {
@@ -95,16 +98,36 @@ fn by_sla(stage: Stage, release: &ReleaseStatus, judgement: &Judgement) -> Optio
     }
 }
 
+/// A release that fails a check, while there is another one to go back to.
+fn by_check(
+    cluster: &Validated,
+    observed: &Observed,
+    stage: Stage,
+    release: &ReleaseStatus,
+    now: Timestamp,
+) -> Option<Reason> {
+    let can_go_back = can_go_back(release, &cluster.release.version);
+    let (why, message) = plan_checks::failed(cluster, observed, stage, now).filter(|_| can_go_back)?;
+    // What has no traffic has none to give back step by step.
+    Some(Reason { why, message, at_once: stage == Stage::CheckingHealth })
+}
+
 fn by_deadline(cluster: &Validated, stage: Stage, release: &ReleaseStatus, now: Timestamp) -> Option<Reason> {
     let serves = release.current.as_ref() == Some(&cluster.release.version);
-    if stage != Stage::Deploying || serves || release.current.is_none() {
+    let what = match stage {
+        Stage::Deploying => "its pods were not ready",
+        Stage::WarmingCache => "its cache was not warm",
+        Stage::CheckingHealth => "its health check was not over",
+        _ => return None,
+    };
+    if serves || release.current.is_none() {
         return None;
     }
     let deadline = &cluster.spec.rollout.progress_deadline;
     let since = plan_history::parse(release.stage_since.as_deref()?)?;
     let is_late = plan_history::millis_between(since, now) >= cluster.progress_deadline_ms;
     is_late.then(|| {
-        let message = format!("its pods were not ready within {} (spec.rollout.progressDeadline)", deadline.0);
+        let message = format!("{what} within {} (spec.rollout.progressDeadline)", deadline.0);
         Reason { why: WhyAbandoned::NotReady, message, at_once: true }
     })
 }
@@ -134,6 +157,7 @@ pub fn abandon(
     let back = if *at_once { 0 } else { plan_shift::step_back(cluster, weight) };
     release.shift = (back > 0).then_some(ShiftStatus { step: 0, weight: back, since: Some(plan_history::text(now)) });
     release.approval = None;
+    release.promotion = None;
     release.abandoned = Some(AbandonedRelease {
         version: version.clone(),
         why: *why,

@@ -28,7 +28,7 @@ pub fn judge(
 }
 
 fn judged(stage: Stage, release: &ReleaseStatus) -> Option<&str> {
-    let on_its_way = matches!(stage, Stage::Shifting | Stage::Monitoring);
+    let on_its_way = matches!(stage, Stage::Shifting | Stage::Monitoring | Stage::Testing);
     if on_its_way { release.target.as_deref() } else { release.current.as_deref() }
 }
 

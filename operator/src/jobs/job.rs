@@ -37,8 +37,11 @@ pub fn build(cluster: &Validated, command: Command<'_>) -> Desired {
     let Command { component, name, release, arguments, mounts, volumes, inputs, attempt, deadline_seconds } = command;
     let resources = resources::of_container(&crds::quantity::Resources::default(), resources::JOB);
     let container = pod::container(cluster, arguments, &[&[pod::secrets_mount()], mounts].concat(), &resources);
+    // Who needs more secrets brings the whole volume.
     let secrets = pod::secrets_volume(&[pod::database_secret(cluster)]);
-    let mut pod_spec = pod::spec(cluster, &container, &[&[secrets], volumes].concat());
+    let usual = (!volumes.iter().any(|volume| volume["name"] == secrets["name"])).then_some(secrets);
+    let volumes: Vec<Value> = usual.into_iter().chain(volumes.iter().cloned()).collect();
+    let mut pod_spec = pod::spec(cluster, &container, &volumes);
     pod_spec["restartPolicy"] = "Never".into();
     let mut spec = json!({
         "backoffLimit": 0,
