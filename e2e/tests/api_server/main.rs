@@ -7,6 +7,7 @@ mod log_node;
 mod operator;
 mod plugin;
 mod plugin_process;
+mod promotion;
 mod puppet;
 mod reconcile;
 mod refusals;
