@@ -6,6 +6,11 @@
 mod stage;
 mod support;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::routing::get;
+use axum::{Json, Router};
 use reqwest::StatusCode;
 use runtime::cache::Cache;
 use runtime::checks::TestMerchant;
@@ -186,11 +191,9 @@ async fn a_load_test_reaches_its_figures_or_names_the_ones_that_it_missed() {
     let hard = [&load[..], &["--p95", "1ms", "--p99", "20s"]].concat();
     let (code, report) = release.reported(&hard).await;
     assert_eq!((code, report.outcome, report.reason), (Some(1), Outcome::Failed, Reason::LoadFailed));
-    assert!(
-        report.message.starts_with("missed: p95 ") && !report.message.contains("p99 at most"),
-        "{}",
-        report.message
-    );
+    // Whatever else was missed on a machine that is busy: this one is named, with what was found and what is allowed.
+    let missed = report.message.split(" (").next().unwrap();
+    assert!(missed.starts_with("missed: ") && missed.contains(" ms, at most 1 ms"), "{}", report.message);
     assert!(release.provider.ledger().await.is_empty());
     let careless = &load[..load.len() - 1];
     let mut command = purser(careless);
@@ -204,8 +207,9 @@ async fn tests_count_in_the_figures_of_staging_and_in_those_of_production_they_d
         let (_, report) = release.smoke(&[]).await;
         assert_eq!(report.reason, Reason::SmokePassed, "{report:?}");
         let counts = release.stage.test.app.figures.figures().counts;
-        let seen = (counts.succeeded > 0, counts.failed > 0, !counts.fraud_us.is_empty());
-        assert_eq!(seen, (counted, counted, counted), "{environment:?}: {counts:?}");
+        let seen = (counts.succeeded > 0, !counts.fraud_us.is_empty());
+        assert_eq!(seen, (counted, counted), "{environment:?}: {counts:?}");
+        assert_eq!(counts.failed, 0, "one that is declined on purpose is no failure");
         // The business' own figures leave tests out everywhere.
         let soon = chrono::Utc::now() + chrono::TimeDelta::minutes(2);
         rollup::roll_up(release.stage.pool(), soon).await.unwrap();
@@ -232,4 +236,30 @@ async fn what_was_used_last_is_put_into_redis_without_a_token() {
     let (code, report) = reported(&release.stage.test.database_url, "redis://127.0.0.1:1/0", &arguments).await;
     assert_eq!((code, report.outcome, report.reason), (Some(0), Outcome::Succeeded, Reason::CacheWarmed));
     assert!(report.message.starts_with("the cache is not warm: "), "{}", report.message);
+}
+
+/// A gateway in maintenance, which has no room at first.
+async fn in_maintenance() -> String {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let create = move || {
+        let is_first = asked.fetch_add(1, Ordering::Relaxed) == 0;
+        let code = if is_first { "overloaded" } else { "maintenance" };
+        async move { (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"code": code, "detail": "try again"}))) }
+    };
+    let router = Router::new()
+        .route("/v1/openapi.json", get(async || Json(json!({"paths": {}}))))
+        .route("/v1/users", get(async || Json(json!({"data": []}))).post(create));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_writes_are_refused_reads_alone_are_tried_and_the_report_says_so() {
+    let (database, gateway) = (support::migrated_database().await, in_maintenance().await);
+    let arguments = ["smoke", "--owner", OWNER, "--gateway", &gateway, "--release", RELEASE];
+    let (code, report) = reported(&database, &redis_url(), &arguments).await;
+    assert_eq!((code, report.outcome, report.reason), (Some(0), Outcome::Succeeded, Reason::SmokePassed), "{report:?}");
+    assert!(report.message.contains("payments were not tried"), "{}", report.message);
 }

@@ -21,6 +21,7 @@ pub struct Gateway {
     http: reqwest::Client,
     url: String,
     key: SecretString,
+    is_patient: bool,
 }
 
 /// An answer.
@@ -35,6 +36,11 @@ impl Answer {
     /// A text in it, by its JSON pointer.
     pub(super) fn text(&self, pointer: &str) -> &str {
         self.body.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Whether writes are refused for now, by everybody.
+    pub(super) fn is_maintenance(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE && self.text("/code") == "maintenance"
     }
 
     /// The answer in a few words.
@@ -62,7 +68,13 @@ impl Gateway {
             .tls_danger_accept_invalid_certs(any_certificate)
             .build()
             .map_err(|error| CheckError::Setup(error.to_string()))?;
-        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), key })
+        Ok(Self { http, url: url.trim_end_matches('/').to_owned(), key, is_patient: true })
+    }
+
+    /// The same, and what the gateway puts off is not asked for again: the answer is the answer.
+    #[must_use]
+    pub fn impatient(self) -> Self {
+        Self { is_patient: false, ..self }
     }
 
     /// Waits until the gateway describes itself: its address may be new.
@@ -99,7 +111,22 @@ impl Gateway {
         self.http.request(method, format!("{}{path}", self.url)).bearer_auth(self.key.expose_secret())
     }
 
+    /// Asks, again if the gateway has no room now: that is no fault of the release. The same key makes it the same request.
     async fn ask(&self, request: reqwest::RequestBuilder) -> Result<Answer, String> {
+        let begin = Instant::now();
+        loop {
+            let again = request.try_clone().filter(|_| self.is_patient && begin.elapsed() < PATIENCE);
+            let Some(attempt) = again else { return Self::ask_once(request).await };
+            let answer = Self::ask_once(attempt).await?;
+            let is_put_off = matches!(answer.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+            if !is_put_off || answer.is_maintenance() {
+                return Ok(answer);
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn ask_once(request: reqwest::RequestBuilder) -> Result<Answer, String> {
         let response = request.send().await.map_err(|error| causes(&error))?;
         let status = response.status();
         let is_replayed = response.headers().contains_key("idempotent-replayed");

@@ -60,7 +60,7 @@ struct Paid {
 /// When it cannot be measured.
 pub async fn run(gateway: &Gateway, load: Load, methods: &[PaymentMethodId]) -> Result<Measured, CheckError> {
     let mut tally = Tally::new()?;
-    let (gateway, begin) = (Arc::new(gateway.clone()), Instant::now());
+    let (gateway, begin) = (Arc::new(gateway.clone().impatient()), Instant::now());
     let mut under_way = JoinSet::new();
     for number in 0..load.payments() {
         let due = begin + Duration::from_secs_f64(number as f64 / f64::from(load.tps));

@@ -38,6 +38,10 @@ impl Smoke {
         let (step, took) = (self.steps.last().copied().unwrap_or("beginning"), self.took_ms);
         match &self.problem {
             Some(problem) => format!("failed at {step}: {problem}"),
+            None if self.payments == 0 => {
+                "the release answers and reads; payments were not tried, for writes are refused in maintenance"
+                    .to_owned()
+            }
             None => {
                 format!("{} test payments went through the release in {took} ms; nobody was charged", self.payments)
             }
@@ -87,35 +91,45 @@ async fn walk(trial: &Trial<'_>, seen: &mut Seen) -> Result<(), String> {
     seen.steps.push("the description of the API");
     gateway.describes_itself(trial.wait).await?;
     seen.steps.push("making a user");
-    let name = format!("{}@purser.invalid", unique());
-    let user = made(gateway.post("/v1/users", &json!({ "email": name })).await?)?;
+    let first = gateway.post("/v1/users", &user()).await?;
+    if first.is_maintenance() {
+        seen.steps.push("reading in maintenance");
+        let read = gateway.get("/v1/users?limit=1").await?;
+        return expect(&read, read.status == StatusCode::OK);
+    }
+    // Each pays once: no rule of the fraud check can find that too often.
+    let (user, other) = (made(first)?, made(gateway.post("/v1/users", &user()).await?)?);
     seen.steps.push("storing payment methods");
-    let method = |token: &str| json!({ "user_id": user, "type": "CREDIT_CARD", "token": token });
-    let good = made(gateway.post("/v1/payment-methods", &method(test_mode::APPROVED)).await?)?;
-    let bad = made(gateway.post("/v1/payment-methods", &method(test_mode::DECLINED)).await?)?;
+    let method = |user: &str, token: &str| json!({ "user_id": user, "type": "CREDIT_CARD", "token": token });
+    let good = made(gateway.post("/v1/payment-methods", &method(&user, test_mode::APPROVED)).await?)?;
+    let bad = made(gateway.post("/v1/payment-methods", &method(&other, test_mode::DECLINED)).await?)?;
     seen.steps.push("reading them back");
     let read = gateway.get(&format!("/v1/payment-methods/{good}")).await?;
     expect(&read, read.text("/user_id") == user)?;
+    take_payments(gateway, &good, &bad, seen).await
+}
+
+async fn take_payments(gateway: &Gateway, good: &str, bad: &str, seen: &mut Seen) -> Result<(), String> {
     seen.steps.push("a payment that is approved");
     let key = unique();
-    let paid = gateway.post_with("/v1/payments", &payment(&good), &key).await?;
+    let paid = gateway.post_with("/v1/payments", &payment(good), &key).await?;
     expect(&paid, is_end(&paid, "SUCCESS"))?;
     let id = noted(&paid, seen)?;
     seen.steps.push("no money of it");
     expect(&paid, paid.text("/amount_captured") == "0.00" && paid.body["provider"].is_null())?;
     seen.steps.push("the same request again");
-    let again = gateway.post_with("/v1/payments", &payment(&good), &key).await?;
+    let again = gateway.post_with("/v1/payments", &payment(good), &key).await?;
     expect(&again, again.is_replayed && again.text("/id") == id.to_string())?;
     seen.steps.push("reading the payment back");
     let read = gateway.get(&format!("/v1/payments/{id}")).await?;
     let same = |pointer: &str| !paid.text(pointer).is_empty() && read.text(pointer) == paid.text(pointer);
     expect(&read, ["/id", "/status", "/amount", "/amount_captured", "/t_end"].into_iter().all(same))?;
     seen.steps.push("a payment that is declined");
-    let declined = gateway.post("/v1/payments", &payment(&bad)).await?;
+    let declined = gateway.post("/v1/payments", &payment(bad)).await?;
     expect(&declined, is_end(&declined, "FAILED") && declined.text("/error/code") == "card_declined")?;
     noted(&declined, seen)?;
     seen.steps.push("the fraud check");
-    checked(gateway, &good, paid, seen).await
+    checked(gateway, good, paid, seen).await
 }
 
 /// A verdict of the fraud workload for one of a few payments.
@@ -135,6 +149,10 @@ async fn checked(gateway: &Gateway, method: &str, first: Answer, seen: &mut Seen
 /// The smallest amount: whatever went wrong, it would be a cent of a token that no provider knows.
 fn payment(method: &str) -> Value {
     json!({ "amount": "0.01", "currency": "USD", "payment_method_id": method, "description": "purser smoke" })
+}
+
+fn user() -> Value {
+    json!({ "email": format!("{}@purser.invalid", unique()) })
 }
 
 fn is_end(answer: &Answer, status: &str) -> bool {
