@@ -56,8 +56,6 @@ pub use status::{PaymentClusterStatus, ReplicasStatus, SettingsStatus};
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]{0,28}[a-z0-9])?$')")
         .message("the name of a PaymentCluster is the beginning of other names: at most 30 characters, lower case letters, digits and '-', starting with a letter"),
-    validation = Rule::new("!has(self.spec.rollout) || !has(self.spec.rollout.promoteFrom) || has(self.spec.rollout.promoteFrom.namespace) || self.spec.rollout.promoteFrom.name != self.metadata.name")
-        .message("a PaymentCluster cannot be promoted from itself: rollout.promoteFrom names another one"),
     validation = Rule::new("self.spec.environment != 'Staging' || self.spec.staging.tps <= self.spec.gateway.rateLimit.requestsPerSecond")
         .message("staging.tps is more than gateway.rateLimit.requestsPerSecond lets one merchant ask for")
 )]
