@@ -7,6 +7,7 @@ mod preparation;
 mod release;
 mod rollout;
 mod stage;
+mod staging;
 mod status;
 
 use kube::{CustomResource, KubeSchema};
@@ -24,11 +25,12 @@ pub use parts::{
 };
 pub use preparation::{BackupStatus, DryRunStatus, MaintenanceStatus, MigrationPlanStatus, PreparationStatus};
 pub use release::{
-    AbandonedRelease, ApprovalStatus, KeptRelease, ReleaseFiguresStatus, ReleaseRecord, ReleaseResult, ReleaseStatus,
-    ShiftStatus, WhyAbandoned,
+    AbandonedRelease, ApprovalStatus, KeptRelease, PromotionStatus, ReleaseFiguresStatus, ReleaseRecord, ReleaseResult,
+    ReleaseStatus, ShiftStatus, VerifiedRelease, WhyAbandoned,
 };
 pub use rollout::{Approval, CanaryStep, OnInconclusive, Rollout, Sla, Strategy};
 pub use stage::Stage;
+pub use staging::{HealthCheck, PromoteFrom, Staging, WarmCache};
 pub use status::{PaymentClusterStatus, ReplicasStatus, SettingsStatus};
 
 /// One payment platform: gateway, fraud check, processor and metrics of one version, on one PostgreSQL database and
@@ -62,7 +64,9 @@ pub use status::{PaymentClusterStatus, ReplicasStatus, SettingsStatus};
     printcolumn(name = "Settings", type_ = "integer", json_path = ".status.settings.revision", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]{0,28}[a-z0-9])?$')")
-        .message("the name of a PaymentCluster is the beginning of other names: at most 30 characters, lower case letters, digits and '-', starting with a letter")
+        .message("the name of a PaymentCluster is the beginning of other names: at most 30 characters, lower case letters, digits and '-', starting with a letter"),
+    validation = Rule::new("self.spec.environment != 'Staging' || self.spec.staging.tps <= self.spec.gateway.rateLimit.requestsPerSecond")
+        .message("staging.tps is more than gateway.rateLimit.requestsPerSecond lets one merchant ask for")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentClusterSpec {
@@ -114,4 +118,7 @@ pub struct PaymentClusterSpec {
     #[schemars(length(max = 10))]
     #[x_kube(validation = Rule::new(notifications::UNIQUE).message("every notification needs a name of its own"))]
     pub notifications: Vec<Notification>,
+    /// The load test of a release whose environment is Staging; without effect in production.
+    #[serde(default)]
+    pub staging: Staging,
 }

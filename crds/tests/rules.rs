@@ -118,6 +118,47 @@ fn whoever_is_to_be_told_is_told_of_everything_unless_asked_otherwise() {
 }
 
 #[test]
+fn a_bad_staging_is_refused_with_a_sentence_that_helps() {
+    let cases: [(&str, Value, &str); 8] = [
+        (
+            "/spec/rollout",
+            json!({ "promoteFrom": { "namespace": "No/Name", "name": "staging" } }),
+            "name of a namespace",
+        ),
+        ("/spec/staging", json!({ "tps": 0 }), "from 1 to 10000"),
+        ("/spec/staging", json!({ "duration": "11m" }), "from 1s to 10m"),
+        ("/spec/staging", json!({ "duration": "500ms" }), "from 1s to 10m"),
+        ("/spec/staging", json!({ "p95Latency": "2m" }), "from 1ms to 60s"),
+        ("/spec/staging", json!({ "p99Latency": "soon" }), "from 1ms to 60s"),
+        ("/spec/staging", json!({ "successRate": "101" }), "at most 100"),
+        ("/spec/staging", json!({ "successRate": "0" }), "above 0"),
+    ];
+    for (pointer, value, sentence) in cases {
+        let bad = cluster(|manifest| *at(manifest, pointer) = value.clone());
+        let refusal = bad.validate_cel().expect_err(&format!("{pointer} = {value}")).to_string();
+        assert!(refusal.contains(sentence), "{pointer} = {value}: {refusal}");
+    }
+    let too_fast = cluster(|manifest| {
+        *at(manifest, "/spec/environment") = json!("Staging");
+        *at(manifest, "/spec/staging") = json!({ "tps": 101 });
+    });
+    let refusal = too_fast.validate_cel().unwrap_err().to_string();
+    assert!(refusal.contains("more than gateway.rateLimit.requestsPerSecond"), "{refusal}");
+}
+
+#[test]
+fn a_staging_platform_and_one_that_is_promoted_from_it_are_accepted() {
+    let staging = cluster(|manifest| *at(manifest, "/spec/environment") = json!("Staging"));
+    staging.validate_cel().unwrap();
+    assert_eq!((staging.spec.staging.tps, staging.spec.staging.duration.as_millis()), (20, Some(30_000)));
+    // Of the same name in another namespace is another one.
+    let rollout = json!({ "promoteFrom": { "namespace": "staging", "name": "payments" } });
+    let production = cluster(|manifest| *at(manifest, "/spec/rollout") = rollout);
+    production.validate_cel().unwrap();
+    assert_eq!(production.spec.rollout.health_check, crds::payment_cluster::HealthCheck::Enabled);
+}
+
+#[test]
 fn the_database_reference_cannot_change() {
     let before = cluster(|_| {});
     let after = cluster(|manifest| *at(manifest, "/spec/database/urlSecretRef/name") = json!("another"));

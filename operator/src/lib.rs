@@ -9,6 +9,7 @@
 
 pub mod admin;
 pub mod backup;
+pub mod checks;
 pub mod client;
 pub mod cluster;
 pub mod config;

@@ -108,6 +108,12 @@ impl Identity {
         format!("{}-metrics", self.name)
     }
 
+    /// The Service in front of the gateway pods of one release, whether or not it has traffic.
+    #[must_use]
+    pub fn release_gateway_service(&self, release: &Release) -> String {
+        format!("{}-gateway-{}", self.name, release.slug())
+    }
+
     /// An attempt at a command of a release. The command's name has at most seven characters.
     #[must_use]
     pub fn release_job(&self, command: &str, release: &Release, attempt: u32) -> String {
@@ -157,6 +163,7 @@ mod tests {
             identity.config(&release),
             identity.release_record(&release),
             identity.fraud_service(&release),
+            identity.release_gateway_service(&release),
             identity.release_job("migrate", &release, 99_999),
             identity.settings_job(9_999_999_999, 99_999),
         ];

@@ -32,7 +32,8 @@ const PURE: [&str; 24] = [
     "plugin/tree.rs",
     "plugin/view",
 ];
-const PURE_FOLDERS: [&str; 6] = ["jobs/", "migration/", "notifications/", "settings/", "sla/", "workloads/"];
+const PURE_FOLDERS: [&str; 9] =
+    ["backup/", "checks/", "jobs/", "maintenance/", "migration/", "notifications/", "settings/", "sla/", "workloads/"];
 
 /// Signs of a client, a clock, chance or a file.
 const IMPURE: [&str; 12] = [

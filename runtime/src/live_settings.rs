@@ -61,6 +61,12 @@ impl LiveSettings {
         Self { receiver }
     }
 
+    /// The defaults, for a platform that nobody has set anything for yet.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::fixed(before_the_first())
+    }
+
     /// What is in force now. Revision 0 means that nothing was read yet.
     #[must_use]
     pub fn current(&self) -> Arc<Settings> {

@@ -14,6 +14,7 @@ use tokio::runtime::Builder;
 
 use cli::attempts::{self, AttemptsCommand};
 use cli::backup::{self, BackupCommand};
+use cli::checks::{self, LoadArgs, SmokeArgs, WarmArgs};
 use cli::fraud_rule::{self, FraudRuleCommand};
 use cli::key::{self, KeyCommand};
 use cli::ledger::{self, LedgerCommand};
@@ -54,6 +55,12 @@ enum Command {
     /// Back the database up, prove that it can be restored, and restore it
     #[command(subcommand)]
     Backup(BackupCommand),
+    /// Put into the cache what a release will be asked for first
+    WarmCache(WarmArgs),
+    /// Send test payments through a gateway, of which no provider hears, and look whether all is as it should be
+    Smoke(SmokeArgs),
+    /// Send test payments at a constant rate, and measure what becomes of them: for staging
+    Load(LoadArgs),
     /// Change live settings
     #[command(subcommand)]
     Settings(SettingsCommand),
@@ -122,6 +129,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::All(args) => serve(&Role::ALL, args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Backup(command) => backup::run(command).await,
+        Command::WarmCache(args) => checks::warm(args).await,
+        Command::Smoke(args) => checks::smoke(args).await,
+        Command::Load(args) => checks::load(args).await,
         Command::Settings(command) => cli::job::reported(&settings::run(&command).await),
         Command::Simulator(args) => {
             simulator::run(args, shutdown::on_signal()?).await?;

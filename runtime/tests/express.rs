@@ -98,6 +98,7 @@ fn new_payment(stage: &Stage, card: PaymentMethodId, key: &str) -> NewPayment {
         description: Some("two cups".into()),
         ip_address: Some("203.0.113.7".into()),
         device_fingerprint: Some("device".into()),
+        is_test: false,
     }
 }
 
@@ -215,6 +216,7 @@ fn begun(new: &NewPayment, resource: &str) -> Begun {
     };
     let case = Case {
         payment: new.payment(RELEASE),
+        is_test: false,
         fee_percentage: Decimal::TWO,
         token: String::new().into(),
         judgement: None,

@@ -255,6 +255,7 @@ async fn a_clock_that_was_set_wrong_does_not_end_a_key() {
             description: None,
             ip_address: None,
             device_fingerprint: None,
+            is_test: false,
         };
         let (first, second) = (payment(made_at), payment(asked_at));
         let claim = ClaimedAtOnce { worker: "nobody".into(), lease: Duration::ZERO, token: 0 };

@@ -27,6 +27,12 @@ pub struct ReleaseStatus {
     /// Number of the newest migration in the database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_version: Option<i64>,
+    /// The proof that the target was verified elsewhere; none when it needs none, or was not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<PromotionStatus>,
+    /// The version that passed its tests last, where the environment is Staging.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verified: Option<VerifiedRelease>,
     /// The approval of the target; none when it needs none, or nobody has agreed yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalStatus>,
@@ -50,6 +56,30 @@ pub struct ReleaseStatus {
 impl ReleaseStatus {
     /// Most entries of `history`.
     pub const HISTORY_MAX: usize = 10;
+}
+
+/// The proof that a version was verified elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PromotionStatus {
+    /// The version.
+    pub version: String,
+    /// The PaymentCluster that verified it, as NAMESPACE/NAME.
+    pub from: String,
+    /// When it was verified there.
+    pub verified_at: String,
+    /// When that was seen here.
+    pub at: String,
+}
+
+/// A version that passed its tests in staging.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifiedRelease {
+    /// The version.
+    pub version: String,
+    /// When it passed.
+    pub at: String,
 }
 
 /// An approval.
@@ -115,12 +145,16 @@ pub enum WhyAbandoned {
     Aborted,
     /// It broke its SLA.
     SlaBreached,
-    /// Its pods did not become ready in time.
+    /// Its pods did not become ready in time, or what comes before traffic was not done in time.
     NotReady,
     /// Accepted work did not come to its end in time, so that the schema could not be touched.
     NotDrained,
     /// Its migrations failed while writes were refused.
     MigrationFailed,
+    /// A test payment did not go through it as it should.
+    HealthCheckFailed,
+    /// It did not pass its tests in staging.
+    NotVerified,
 }
 
 impl WhyAbandoned {
@@ -134,6 +168,8 @@ impl WhyAbandoned {
             Self::NotReady => "NotReady",
             Self::NotDrained => "NotDrained",
             Self::MigrationFailed => "MigrationFailed",
+            Self::HealthCheckFailed => "HealthCheckFailed",
+            Self::NotVerified => "NotVerified",
         }
     }
 }
@@ -184,6 +220,8 @@ pub struct ReleaseRecord {
 pub enum ReleaseResult {
     /// It serves.
     Succeeded,
+    /// It serves in staging, and passed its tests there.
+    Verified,
     /// It was given up; the release before it serves.
     RolledBack,
     /// Another version was wanted before it served.

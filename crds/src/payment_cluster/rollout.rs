@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::staging::{HealthCheck, PromoteFrom, WarmCache};
 use crate::DurationText;
 use crate::rule::rule;
 
@@ -17,6 +18,13 @@ pub struct Rollout {
     #[schemars(length(max = 18))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approved_version: Option<String>,
+    /// The PaymentCluster that has to have verified a version before it goes forward here; none needs to when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promote_from: Option<PromoteFrom>,
+    /// Whether a new release has to take test payments before it gets traffic.
+    pub health_check: HealthCheck,
+    /// Whether the cache is made warm for a new release before it gets traffic.
+    pub warm_cache: WarmCache,
     /// How the gateway's traffic moves to a new release.
     pub strategy: Strategy,
     /// The steps of a canary, before all traffic is moved; without effect on BlueGreen.
@@ -36,6 +44,9 @@ impl Default for Rollout {
         Self {
             approval: Approval::default(),
             approved_version: None,
+            promote_from: None,
+            health_check: HealthCheck::default(),
+            warm_cache: WarmCache::default(),
             strategy: Strategy::default(),
             steps: [10, 50].map(|weight| CanaryStep { weight, duration: "1m".into() }).into(),
             progress_deadline: "10m".into(),
@@ -142,14 +153,14 @@ impl Default for Sla {
     }
 }
 
-fn duration_rule(field: &str, most: &str) -> serde_json::Value {
+pub(super) fn duration_rule(field: &str, most: &str) -> serde_json::Value {
     rule(
         &format!("self.matches('^[1-9][0-9]*(s|m|h)$') && duration(self) <= duration('{most}')"),
         &format!("{field} is a whole number of s, m or h, from 1s to {most}, such as 5m"),
     )
 }
 
-fn latency_rule(field: &str) -> serde_json::Value {
+pub(super) fn latency_rule(field: &str) -> serde_json::Value {
     rule(
         "self.matches('^[1-9][0-9]*(ms|s)$') && duration(self) <= duration('60s')",
         &format!("{field} is a whole number of ms or s, from 1ms to 60s, such as 200ms"),

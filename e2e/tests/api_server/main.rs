@@ -8,6 +8,7 @@ mod notifications;
 mod operator;
 mod plugin;
 mod plugin_process;
+mod promotion;
 mod puppet;
 mod reconcile;
 mod refusals;

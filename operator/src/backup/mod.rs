@@ -48,7 +48,7 @@ impl<'a> Work<'a> {
     }
 
     fn arguments(self, backup: &'a Backup) -> Vec<String> {
-        let own = match self {
+        match self {
             Self::Create | Self::CreateRestorePoint => {
                 let keep = backup.keep.to_string();
                 vec![commands::BACKUP, commands::BACKUP_CREATE, commands::VERIFY_FLAG, commands::KEEP_FLAG, &keep]
@@ -62,8 +62,7 @@ impl<'a> Work<'a> {
             Self::Restore(id) => [commands::BACKUP, commands::BACKUP_RESTORE, id, commands::INTO_CURRENT_FLAG]
                 .map(str::to_owned)
                 .to_vec(),
-        };
-        own
+        }
     }
 }
 

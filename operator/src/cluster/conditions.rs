@@ -13,6 +13,7 @@ use super::plan::Plan;
 use super::plan_approval;
 use super::plan_maintenance;
 use super::plan_objects::rollout_of;
+use super::plan_shift;
 use super::plan_sla;
 use super::providers;
 use super::step::{Truth, Verdict, WaitingOn};
@@ -187,11 +188,11 @@ fn reconciling(observed: &Observed, plan: &Plan, failure: Option<&str>) -> Verdi
         return Verdict::no("Stalled", "see the condition Stalled");
     }
     let target = plan.release.target.as_deref().unwrap_or_default();
-    let serves = matches!(plan.stage, Stage::Finished | Stage::Verified);
-    if serves && plan.settings_verdict.is_true() {
+    let is_at_rest = plan_shift::is_at_rest(plan.stage);
+    if is_at_rest && plan.settings_verdict.is_true() {
         return Verdict::no(plan.stage.as_str(), format!("release {target} serves"));
     }
-    if serves {
+    if is_at_rest {
         return Verdict::yes("Configuring", plan.settings_verdict.message.clone());
     }
     let waiting_on = plan.waiting_on.as_ref().map_or_else(String::new, |waiting| format!(": {waiting}"));
@@ -227,6 +228,8 @@ fn held_up(observed: &Observed, plan: &Plan, target: &str) -> Option<(String, St
         },
         WaitingOn::Correction(_)
         | WaitingOn::Approval { .. }
+        | WaitingOn::Staging(_)
+        | WaitingOn::Check(_)
         | WaitingOn::Traffic
         | WaitingOn::Step { .. }
         | WaitingOn::Watch { .. }

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use runtime_contract::{Figures, JobReport, MigrationPlan, Outcome, Reason, labels};
 use serde_json::{Value, json};
 
-use super::observed::Observed;
+use super::observed::{Observed, Upstream};
 use super::plan::{self, Plan};
 use super::providers::SeenProvider;
 use super::step::Step;
@@ -32,7 +32,8 @@ pub(crate) fn cluster(change: impl FnOnce(&mut Value)) -> PaymentCluster {
         "database": { "urlSecretRef": { "name": "payments-db", "key": "url" } },
         "cache": { "urlSecretRef": { "name": "payments-redis", "key": "url" } },
         "providers": { "selector": { "matchLabels": { "purser.dev/cluster": "payments" } } },
-        "rollout": { "retireAfter": "20s" },
+        // What these two have to do with a release has its own tests.
+        "rollout": { "retireAfter": "20s", "healthCheck": "Disabled", "warmCache": "Disabled" },
         "sla": { "window": "10s" },
     });
     change(&mut spec);
@@ -85,6 +86,7 @@ pub(crate) fn observed(change: impl FnOnce(&mut Observed)) -> Observed {
         health: [].into(),
         figures: None,
         notifications: SeenNotifications::default(),
+        upstream: Upstream::NotAsked,
         at: Timestamp::from_second(1_000).unwrap(),
     };
     change(&mut observed);
@@ -105,6 +107,8 @@ pub(crate) struct World {
     pub(crate) figures: fn(i64) -> Option<Figures>,
     /// What a Job says of the migrations to come.
     pub(crate) planned: MigrationPlan,
+    /// What a Job reports, by what it is for, and what it would report of success.
+    pub(crate) reports: fn(&str, JobReport) -> JobReport,
 }
 
 /// Figures of a platform that is well, and that nobody pays through.
@@ -120,6 +124,7 @@ impl World {
             writes: 0,
             figures: all_well,
             planned: MigrationPlan { from: 0, to: 3, pending: 3, offline: 0 },
+            reports: |_, succeeded| succeeded,
         }
     }
 
@@ -173,8 +178,7 @@ impl World {
                 return plans;
             }
             self.pods_start();
-            let succeeded = self.succeeded();
-            self.jobs_end(&succeeded);
+            self.jobs_go();
         }
         panic!("not done after 50 passes: {:#?}", plans.last());
     }
@@ -213,8 +217,7 @@ impl World {
             self.observed.cluster.status = Some(report::build(&self.observed, &plan, None, self.now));
             self.now = self.now.checked_add(SignedDuration::from_secs(1)).unwrap();
             self.pods_start();
-            let succeeded = self.succeeded();
-            self.jobs_end(&succeeded);
+            self.jobs_go();
         }
     }
 
@@ -270,14 +273,26 @@ impl World {
         }
     }
 
+    /// Every Job that runs ends with the report that it has in this world.
+    pub(crate) fn jobs_go(&mut self) {
+        let (reports, succeeded) = (self.reports, self.succeeded());
+        self.jobs_end_with(&|component| reports(component, succeeded.clone()));
+    }
+
     /// Every Job that runs ends with this report.
     pub(crate) fn jobs_end(&mut self, report: &JobReport) {
+        self.jobs_end_with(&|_| report.clone());
+    }
+
+    fn jobs_end_with(&mut self, report: &dyn Fn(&str) -> JobReport) {
         let running: Vec<_> = plan_migration::attempts(&self.observed, |_| true)
             .into_iter()
             .filter(|attempt| matches!(attempt.progress, crate::jobs::Progress::Running(_)))
             .collect();
         for attempt in running {
-            self.job_ends(&attempt.name, report);
+            let component =
+                plan_migration::component(self.live_mut(Kind::Job, &attempt.name)).unwrap_or_default().to_owned();
+            self.job_ends(&attempt.name, &report(&component));
         }
     }
 

@@ -14,6 +14,7 @@ use kube::{Api, ResourceExt};
 
 use super::observed::Observed;
 use super::providers::SeenProvider;
+use super::upstream;
 use crate::backup;
 use crate::context::Context;
 use crate::error::Error;
@@ -49,8 +50,10 @@ pub async fn observe(context: &Context, namespace: &str, name: &str) -> Result<O
     let window_s = cluster.spec.sla.window.as_millis().unwrap_or_default() / 1_000;
     let (health, figures) =
         join(health::ask(&context.pods_http, &pods), figures::ask(&context.pods_http, &pods, window_s)).await;
+    let upstream = upstream::look(context, &cluster).await.map_err(Error::Observe)?;
     let at = Timestamp::now();
     Ok(Some(Observed {
+        upstream,
         cluster,
         identity,
         database_secret,

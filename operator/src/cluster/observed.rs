@@ -14,6 +14,20 @@ use crate::notifications::SeenNotifications;
 use crate::owned::{Kind, Live};
 use crate::secrets::SecretState;
 
+/// What was seen of the PaymentClusters that the wanted version is promoted from.
+#[derive(Clone, Debug, Default)]
+pub enum Upstream {
+    /// Nobody had to look.
+    #[default]
+    NotAsked,
+    /// The operator may not read it.
+    Forbidden,
+    /// It is there, and not to be understood.
+    Unreadable(String),
+    /// The one that is named, the one that that one names, and so on; empty when there is none.
+    Seen(Vec<PaymentCluster>),
+}
+
 /// All that a plan rests on.
 #[derive(Clone, Debug)]
 pub struct Observed {
@@ -41,6 +55,8 @@ pub struct Observed {
     pub figures: Option<Figures>,
     /// What is known of those who are to be told how releases go.
     pub notifications: SeenNotifications,
+    /// What the wanted version is promoted from.
+    pub upstream: Upstream,
     /// When all of this was so.
     pub at: Timestamp,
 }

@@ -1,7 +1,7 @@
 //! From what is wanted and what is there to the next steps. ★ Pure: the same world gives the same plan.
 //!
-//! A release goes Validating → (AwaitingApproval →) Migrating → Deploying → Shifting → Monitoring → Finished, or from anywhere →
-//! RollingBack → RolledBack. Each pass looks at the whole world anew, so an operator that died anywhere is followed by one that goes
+//! A release goes Validating → (AwaitingStaging →) (AwaitingApproval →) Migrating → Deploying → (WarmingCache → CheckingHealth →)
+//! Shifting → Monitoring → Finished, in staging Testing → Verified in the last two's place, or from anywhere → RollingBack → RolledBack. Each pass looks at the whole world anew, so an operator that died anywhere is followed by one that goes
 //! on there.
 
 use std::time::Duration;
@@ -16,6 +16,7 @@ use super::plan_approval::{self, Gate};
 use super::plan_history::{self, text};
 use super::plan_migration::{self, Migration};
 use super::plan_objects::{differences, traffic};
+use super::plan_promotion::{self, Promotion};
 use super::step::{Step, Verdict, WaitingOn};
 use super::validate::{Problem, Validated};
 use super::{
@@ -113,6 +114,12 @@ fn forward(
         let migration = Migration { waiting_on: Some(waiting_on), ..at_rest };
         before_deploying(stage, cluster, observed, migration, &serving, judgement.clone(), now)
     };
+    let before = match plan_promotion::gate(cluster, observed, &before, now) {
+        Promotion::Open(release) => *release,
+        Promotion::Closed { waiting_on, stalled } => {
+            return Plan { stalled, ..closed(Stage::AwaitingStaging, &before, waiting_on) };
+        }
+    };
     let before = match plan_approval::gate(cluster, observed, &before, now) {
         Gate::Open(release) => *release,
         Gate::Closed(waiting_on) => return closed(Stage::AwaitingApproval, &before, waiting_on),
@@ -191,6 +198,7 @@ fn new_target(cluster: &Validated, observed: &Observed, mut before: ReleaseStatu
         started_at: Some(text(now)),
         // Who agreed to this version before it was given up for another one did not agree to it now.
         approval: None,
+        promotion: None,
         abandoned: None,
         preparation: None,
         shift: None,
@@ -240,7 +248,8 @@ fn before_deploying(
     let of_serving = Validated { release: serving.clone(), ..cluster.clone() };
     let serves = release.current.is_some();
     let to_serving = Traffic::To(serving.version.clone());
-    let is_held = stage == Stage::AwaitingApproval || waiting_on == Some(WaitingOn::Paused);
+    let is_held =
+        matches!(stage, Stage::AwaitingStaging | Stage::AwaitingApproval) || waiting_on == Some(WaitingOn::Paused);
     let wanted = match (is_held, serves) {
         // That may take days, in which the release that serves is looked after as at rest.
         (true, true) => [workloads::shared(&of_serving, &to_serving), workloads::of_release(&of_serving)].concat(),

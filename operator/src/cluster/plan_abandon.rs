@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::observed::Observed;
+use super::plan_checks;
 use super::plan_history;
 use super::plan_maintenance;
 use super::plan_migration;
@@ -59,6 +60,7 @@ pub fn reason(
     }
     by_person(cluster, observed, stage, release)
         .or_else(|| by_sla(stage, release, judgement))
+        .or_else(|| by_check(cluster, observed, stage, release, now))
         .or_else(|| by_deadline(cluster, stage, release, now))
         .or_else(|| by_migration(cluster, observed, stage, release, now))
 }
@@ -94,7 +96,8 @@ fn by_person(cluster: &Validated, observed: &Observed, stage: Stage, release: &R
 }
 
 fn by_sla(stage: Stage, release: &ReleaseStatus, judgement: &Judgement) -> Option<Reason> {
-    let has_traffic = matches!(stage, Stage::Shifting | Stage::Monitoring | Stage::Finished);
+    let has_traffic =
+        matches!(stage, Stage::Shifting | Stage::Monitoring | Stage::Testing | Stage::Finished | Stage::Verified);
     let wanted = release.target.as_deref().unwrap_or_default();
     match judgement {
         Judgement::Breached(Breach { figure, message, severity }) if has_traffic && can_go_back(release, wanted) => {
@@ -105,12 +108,28 @@ fn by_sla(stage: Stage, release: &ReleaseStatus, judgement: &Judgement) -> Optio
     }
 }
 
+/// A release that fails a check, while there is another one to go back to.
+fn by_check(
+    cluster: &Validated,
+    observed: &Observed,
+    stage: Stage,
+    release: &ReleaseStatus,
+    now: Timestamp,
+) -> Option<Reason> {
+    let can_go_back = can_go_back(release, &cluster.release.version);
+    let (why, message) = plan_checks::failed(cluster, observed, stage, now).filter(|_| can_go_back)?;
+    // What has no traffic has none to give back step by step.
+    Some(Reason { why, message, at_once: stage == Stage::CheckingHealth })
+}
+
 fn by_deadline(cluster: &Validated, stage: Stage, release: &ReleaseStatus, now: Timestamp) -> Option<Reason> {
     let serves = release.current.as_ref() == Some(&cluster.release.version);
     let (why, what) = match stage {
         Stage::Deploying => (WhyAbandoned::NotReady, "its pods were not ready"),
         // Merchants must not wait for ever for a schema that nobody can touch.
         Stage::EnteringMaintenance => (WhyAbandoned::NotDrained, "accepted work was not done and backed up"),
+        Stage::WarmingCache => (WhyAbandoned::NotReady, "its cache was not warm"),
+        Stage::CheckingHealth => (WhyAbandoned::NotReady, "its health check was not over"),
         _ => return None,
     };
     if serves || release.current.is_none() {
@@ -163,6 +182,7 @@ pub fn abandon(
     let back = if *at_once { 0 } else { plan_shift::step_back(cluster, weight) };
     release.shift = (back > 0).then_some(ShiftStatus { step: 0, weight: back, since: Some(plan_history::text(now)) });
     release.approval = None;
+    release.promotion = None;
     release.abandoned = Some(AbandonedRelease {
         version: version.clone(),
         why: *why,

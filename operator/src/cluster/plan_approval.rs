@@ -78,6 +78,9 @@ pub fn verdict(observed: &Observed, stage: Stage, release: &ReleaseStatus) -> Ve
         (None, _) if stage == Stage::Validating || release.target.as_ref() != Some(&spec.version) => {
             Verdict::unknown(Stage::Validating.as_str(), "the release was not looked at yet")
         }
+        (None, Stage::AwaitingStaging) => {
+            Verdict::unknown(stage.as_str(), "another PaymentCluster has to verify the release before anybody is asked")
+        }
         (None, Stage::AwaitingApproval) => Verdict::no("ApprovalRequired", waiting_on(observed).to_string()),
         (None, _) => Verdict::yes("NothingToApprove", "the release had begun before approval was required"),
     }

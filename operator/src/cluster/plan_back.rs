@@ -11,7 +11,7 @@ use super::plan_objects::differences;
 use super::plan_shift::{self, STEP_BACK_MS};
 use super::step::{Verdict, WaitingOn};
 use super::validate::Validated;
-use super::{plan_migration, plan_objects, plan_restore, plan_settings, prune};
+use super::{plan_checks, plan_migration, plan_objects, plan_restore, plan_settings, prune};
 use crate::names::Release;
 use crate::sla::Judgement;
 use crate::workloads::{self, Traffic};
@@ -31,6 +31,7 @@ pub fn plan(
     let mut settings_verdict = plan_settings::verdict_at_rest(settings_before(observed).as_ref());
     let (mut steps, mut keep, mut settings) = (Vec::new(), migration.keep, settings_before(observed));
     keep.extend(plan_restore::kept(observed, &cluster.release));
+    keep.extend(plan_checks::newest(cluster, observed));
     let mut is_served = true;
     if let Some(current) = &release.current {
         let serving = Release { version: current.clone() };

@@ -9,10 +9,10 @@ use super::observed::Observed;
 use super::plan::{NEXT_LOOK_AT_REST, NEXT_LOOK_MOVING, NEXT_LOOK_WATCHING, Plan, kept, settings_before, stage_before};
 use super::plan_migration::Migration;
 use super::plan_objects::{differences, gateway_pods, replicas_of, rollout_of, traffic};
-use super::plan_shift::{self, Course, WaitingOnRole, Weather, pods_at};
+use super::plan_shift::{self, Course, WaitingOnRole, Weather, is_at_rest, pods_at};
 use super::step::Step;
 use super::validate::Validated;
-use super::{plan_maintenance, plan_settings, prune};
+use super::{plan_checks, plan_maintenance, plan_settings, prune};
 use crate::names::Release;
 use crate::owned::Kind;
 use crate::sla::Judgement;
@@ -32,7 +32,9 @@ pub fn plan(
     let settings = plan_settings::plan(cluster, observed, settings_before(observed).as_ref(), now);
     let here = at_weight(cluster, observed, stage, &migration.release);
     let unready = unready(&here, observed, settings.status.is_some(), migration.release.current.as_deref());
-    let weather = Weather { unready, judgement: &judgement, is_paused: cluster.is_paused, now };
+    let is_ready = unready.is_none() && !cluster.is_paused;
+    let checks = plan_checks::plan(cluster, observed, stage, &migration.release, is_ready, now);
+    let weather = Weather { unready, judgement: &judgement, checks: &checks, is_paused: cluster.is_paused, now };
     let mut course = plan_shift::course(cluster, observed, stage, migration.release, &weather);
     // The release has all of the traffic: what the schema was changed for is there.
     if matches!(course.stage, Stage::Monitoring | Stage::Testing) || course.stage.is_end() {
@@ -45,14 +47,15 @@ pub fn plan(
     let mut steps = differences(&next, observed, &wanted);
     let rolls = steps.iter().any(|step| matches!(step, Step::Apply { object, .. } if object.kind == Kind::Deployment));
     // A changed spec rolls the pods of the release that serves.
-    let stage = if rolls && course.stage == Stage::Finished { Stage::Deploying } else { course.stage };
+    let stage = if rolls && is_at_rest(course.stage) { Stage::Deploying } else { course.stage };
     steps.extend(scale_before(cluster, observed, &course, serving));
     steps.extend(settings.steps);
-    let (keep, kept) = ([migration.keep, settings.keep].concat(), kept(&course.release));
+    steps.extend(checks.steps);
+    let (keep, kept) = ([migration.keep, settings.keep, checks.keep].concat(), kept(&course.release));
     let current = course.release.current.as_deref().unwrap_or(&serving.version);
     let kept_releases = [Some(current), Some(cluster.release.version.as_str()), kept.as_deref()];
     steps.extend(prune::steps(observed, &wanted, &keep, &kept_releases, Some(&cluster.release.version), true));
-    let at_rest = stage == Stage::Finished && steps.is_empty() && settings.verdict.is_true();
+    let at_rest = is_at_rest(stage) && steps.is_empty() && settings.verdict.is_true();
     Plan {
         stage,
         waiting_on: course.waiting_on,
@@ -62,9 +65,9 @@ pub fn plan(
         settings: settings.status,
         settings_verdict: settings.verdict,
         judgement,
-        stalled: settings.stalled,
+        stalled: settings.stalled.or(checks.stalled),
         next_look: match stage {
-            Stage::Shifting | Stage::Monitoring => NEXT_LOOK_WATCHING,
+            Stage::Shifting | Stage::Monitoring | Stage::Testing => NEXT_LOOK_WATCHING,
             _ if at_rest => NEXT_LOOK_AT_REST,
             _ => NEXT_LOOK_MOVING,
         },
@@ -123,7 +126,7 @@ fn traffic_to(
     let weight = plan_shift::weight(course.stage, &course.release);
     let is_split = cluster.spec.rollout.strategy == Strategy::Canary && weight > 0;
     match (course.stage, weight) {
-        (Stage::Monitoring | Stage::Finished, _) => new,
+        (Stage::Monitoring | Stage::Testing | Stage::Finished | Stage::Verified, _) => new,
         (Stage::Shifting, 100) if has_all || (is_complete && pods_are_whole(cluster, observed)) => new,
         (Stage::Shifting, _) if is_split => Traffic::Split,
         _ => old,
@@ -139,7 +142,7 @@ fn pods_are_whole(cluster: &Validated, observed: &Observed) -> bool {
 /// The gateway pods of the release before, where its share is less than a half; whole again as soon as it stands by. None goes
 /// before those of the new release are there.
 fn scale_before(cluster: &Validated, observed: &Observed, course: &Course, serving: &Release) -> Option<Step> {
-    let is_watched = matches!(course.stage, Stage::Shifting | Stage::Monitoring);
+    let is_watched = matches!(course.stage, Stage::Shifting | Stage::Monitoring | Stage::Testing);
     if !is_watched || cluster.replicas(Role::Gateway).fixed().is_none() {
         return None;
     }

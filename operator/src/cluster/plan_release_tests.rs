@@ -50,6 +50,8 @@ fn canary(spec: &mut Value) {
     spec["gateway"] = json!({ "replicas": 9 });
     spec["rollout"] = json!({
         "strategy": "Canary",
+        "healthCheck": "Disabled",
+        "warmCache": "Disabled",
         "retireAfter": "20s",
         "steps": [{ "weight": 10, "duration": "5s" }, { "weight": 75, "duration": "5s" }],
     });

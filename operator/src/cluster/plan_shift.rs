@@ -1,11 +1,14 @@
 //! How the traffic comes to a new release: at once or step by step, watched, until it serves. ★ Pure.
 
 use crds::Stage;
-use crds::payment_cluster::{KeptRelease, OnInconclusive, ReleaseResult, ReleaseStatus, ShiftStatus, Strategy};
+use crds::payment_cluster::{
+    KeptRelease, OnInconclusive, ReleaseResult, ReleaseStatus, ShiftStatus, Strategy, VerifiedRelease,
+};
 use jiff::{SignedDuration, Timestamp};
 use runtime_contract::Role;
 
 use super::observed::Observed;
+use super::plan_checks::{Checks, is_staging};
 use super::plan_history::{self, has_passed, text};
 use super::plan_maintenance;
 use super::plan_objects::traffic;
@@ -37,6 +40,8 @@ pub struct Weather<'a> {
     pub unready: Option<WaitingOnRole>,
     /// What is thought of it.
     pub judgement: &'a Judgement,
+    /// What it still has to show.
+    pub checks: &'a Checks,
     /// Whether a person holds it.
     pub is_paused: bool,
     /// The time.
@@ -65,7 +70,7 @@ impl From<WaitingOnRole> for WaitingOn {
 #[must_use]
 pub fn weight(stage: Stage, release: &ReleaseStatus) -> i32 {
     match (stage, &release.shift) {
-        (Stage::Monitoring | Stage::Finished, _) => WHOLE,
+        (Stage::Monitoring | Stage::Testing | Stage::Finished | Stage::Verified, _) => WHOLE,
         (Stage::Shifting | Stage::RollingBack, Some(shift)) => shift.weight,
         _ => 0,
     }
@@ -108,7 +113,7 @@ pub fn pods_at(weight: i32, whole: i32) -> (i32, i32) {
 pub fn weight_of_pods(cluster: &Validated, stage: Stage, release: &ReleaseStatus) -> i32 {
     match stage {
         Stage::Shifting => release.shift.as_ref().map_or_else(|| step(cluster, 1).0, |shift| shift.weight),
-        Stage::Monitoring | Stage::Finished => WHOLE,
+        Stage::Monitoring | Stage::Testing | Stage::Finished | Stage::Verified => WHOLE,
         _ if plan_maintenance::is_on(release) => WHOLE,
         _ if release.current.is_none() || release.current == release.target => WHOLE,
         _ => step(cluster, 1).0,
@@ -132,13 +137,23 @@ pub fn course(
     let stay = |waiting_on: WaitingOn, release| Course { stage, waiting_on: Some(waiting_on), release };
     match (stage, unready) {
         (Stage::Shifting, _) => shifting(cluster, observed, release, weather),
-        (Stage::Monitoring, _) if weather.is_paused => stay(WaitingOn::Paused, release),
+        (Stage::Monitoring | Stage::Testing, _) if weather.is_paused => stay(WaitingOn::Paused, release),
         (Stage::Monitoring, _) => monitoring(cluster, observed, release, weather),
+        (Stage::Testing, _) => match &weather.checks.open {
+            Some((stage, waiting_on)) => Course { stage: *stage, waiting_on: Some(waiting_on.clone()), release },
+            None => finished(cluster, observed, release, weather.now),
+        },
         (_, Some(unready)) => Course { stage: Stage::Deploying, waiting_on: Some(unready), release },
         // Nobody could be asked to take the payments of the first release, so nothing is gained by watching it.
-        (_, None) if release.current.is_none() => finished(cluster, observed, release, weather.now),
+        (_, None) if release.current.is_none() && !is_staging(cluster) => {
+            finished(cluster, observed, release, weather.now)
+        }
+        (_, None) if release.current.is_none() => to_tests(release),
         (_, None) if weather.is_paused => {
             Course { stage: Stage::Deploying, waiting_on: Some(WaitingOn::Paused), release }
+        }
+        (_, None) if let Some((stage, waiting_on)) = &weather.checks.open => {
+            Course { stage: *stage, waiting_on: Some(waiting_on.clone()), release }
         }
         (_, None) => to_step(cluster, release, 1),
     }
@@ -151,8 +166,26 @@ fn serving(mut release: ReleaseStatus, unready: Option<WaitingOn>, now: Timestam
     }
     match unready {
         Some(waiting_on) => Course { stage: Stage::Deploying, waiting_on: Some(waiting_on), release },
-        None => Course { stage: Stage::Finished, waiting_on: None, release },
+        None => Course { stage: rest_of(&release), waiting_on: None, release },
     }
+}
+
+/// The stage of a release that serves.
+fn rest_of(release: &ReleaseStatus) -> Stage {
+    let is_verified =
+        release.verified.as_ref().is_some_and(|verified| release.current.as_ref() == Some(&verified.version));
+    if is_verified { Stage::Verified } else { Stage::Finished }
+}
+
+/// Whether a release serves, and nothing of it is on its way.
+#[must_use]
+pub const fn is_at_rest(stage: Stage) -> bool {
+    matches!(stage, Stage::Finished | Stage::Verified)
+}
+
+/// A release in staging is not watched: payments are made for it.
+fn to_tests(release: ReleaseStatus) -> Course {
+    Course { stage: Stage::Testing, waiting_on: Some(WaitingOn::Check("the smoke test begins".into())), release }
 }
 
 fn to_step(cluster: &Validated, mut release: ReleaseStatus, number: i32) -> Course {
@@ -170,6 +203,9 @@ fn shifting(cluster: &Validated, observed: &Observed, release: ReleaseStatus, we
         let has_all = traffic(observed) == Some(Traffic::To(cluster.release.version.clone()));
         return if has_all {
             let release = ReleaseStatus { shift: None, ..release };
+            if is_staging(cluster) {
+                return to_tests(release);
+            }
             let waiting_on = Some(watching(cluster));
             Course { stage: Stage::Monitoring, waiting_on, release }
         } else {
@@ -227,16 +263,23 @@ fn monitoring(cluster: &Validated, observed: &Observed, release: ReleaseStatus, 
 /// The release takes over for good. The one before it is kept for a while.
 fn finished(cluster: &Validated, observed: &Observed, mut release: ReleaseStatus, now: Timestamp) -> Course {
     let version = &cluster.release.version;
-    let message = match &release.current {
-        Some(before) => format!("release {version} has taken over from {before}"),
-        None => format!("release {version} serves"),
+    let (result, tested) = match is_staging(cluster) {
+        true => (ReleaseResult::Verified, " and passed its tests"),
+        false => (ReleaseResult::Succeeded, ""),
     };
-    plan_history::record(&mut release, observed, version, ReleaseResult::Succeeded, message, now);
+    let message = match &release.current {
+        Some(before) => format!("release {version} has taken over from {before}{tested}"),
+        None => format!("release {version} serves{tested}"),
+    };
+    plan_history::record(&mut release, observed, version, result, message, now);
+    if result == ReleaseResult::Verified {
+        release.verified = Some(VerifiedRelease { version: version.clone(), at: text(now) });
+    }
     let keep = i64::try_from(cluster.retire_after_ms).unwrap_or(i64::MAX);
     let until = now.checked_add(SignedDuration::from_millis(keep)).unwrap_or(Timestamp::MAX);
     let before = release.current.take().filter(|_| !plan_maintenance::is_past_return(&release));
     release.kept = before.map(|version| KeptRelease { version, until: Some(text(until)) });
     release.current = Some(version.clone());
     release.shift = None;
-    Course { stage: Stage::Finished, waiting_on: None, release }
+    Course { stage: rest_of(&release), waiting_on: None, release }
 }

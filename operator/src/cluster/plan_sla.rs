@@ -6,6 +6,7 @@ use crds::payment_cluster::ReleaseStatus;
 use jiff::Timestamp;
 
 use super::observed::Observed;
+use super::plan_checks::is_staging;
 use super::plan_maintenance;
 use super::plan_shift;
 use super::step::Verdict;
@@ -27,7 +28,8 @@ pub fn judge(
     let version = judged(stage, release);
     let Some(version) = version else { return Judgement::Inconclusive("no release takes payments yet".into()) };
     let before = release.current.as_deref().filter(|current| stage == Stage::Shifting && *current != version);
-    let has_all = stage != Stage::Shifting || plan_shift::weight(stage, release) == 100;
+    // How many payments there are in staging is what its load test asks for, which says so itself.
+    let has_all = !is_staging(cluster) && (stage != Stage::Shifting || plan_shift::weight(stage, release) == 100);
     sla::judge(&cluster.sla, observed.figures.as_ref(), version, before, has_all, now.as_second())
 }
 

@@ -145,7 +145,7 @@ fn a_hand_made_change_is_put_right() {
     world.live_mut(Kind::Deployment, "payments-fraud-0-1-0").body["spec"]["replicas"] = json!(0);
     world.observed.live.retain(|live| live.kind != Kind::Service);
     let plan = world.pass();
-    assert_eq!(plan.steps.len(), 4, "{:?}", plan.steps);
+    assert_eq!(plan.steps.len(), 5, "{:?}", plan.steps);
     assert_eq!(world.plan().steps, []);
 }
 
@@ -154,7 +154,7 @@ fn a_service_that_was_taken_away_is_no_new_release() {
     let mut world = World::finished();
     world.observed.live.retain(|live| live.kind != Kind::Service);
     let plan = world.pass();
-    assert_eq!((plan.stage, plan.steps.len()), (Stage::Finished, 3));
+    assert_eq!((plan.stage, plan.steps.len()), (Stage::Finished, 4));
 }
 
 #[test]

@@ -149,6 +149,7 @@ fn plain(text: &str) -> String {
 
 const fn name_of(result: ReleaseResult) -> &'static str {
     match result {
+        ReleaseResult::Verified => "Verified",
         ReleaseResult::Succeeded => "Succeeded",
         ReleaseResult::RolledBack => "RolledBack",
         ReleaseResult::Superseded => "Superseded",

@@ -47,6 +47,10 @@ pub enum WaitingOn {
         /// What was agreed to instead.
         instead: Option<String>,
     },
+    /// Another PaymentCluster has to verify the version first; in words.
+    Staging(String),
+    /// A check of the release is not over; in words.
+    Check(String),
     /// The migrations run.
     Migration,
     /// The migrations failed and will be tried again.
@@ -94,7 +98,7 @@ pub enum WaitingOn {
 impl fmt::Display for WaitingOn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Correction(message) => f.write_str(message),
+            Self::Correction(message) | Self::Staging(message) | Self::Check(message) => f.write_str(message),
             Self::Approval { version, instead } => {
                 write!(
                     f,

@@ -47,6 +47,7 @@ fn row(record: &ReleaseRecord, now: Timestamp) -> [String; 9] {
 const fn name_of(result: ReleaseResult) -> &'static str {
     match result {
         ReleaseResult::Succeeded => "Succeeded",
+        ReleaseResult::Verified => "Verified",
         ReleaseResult::RolledBack => "RolledBack",
         ReleaseResult::Superseded => "Superseded",
     }

@@ -2,7 +2,9 @@
 
 use std::cmp::Ordering;
 
-use crds::payment_cluster::{BackupStatus, PreparationStatus, ShiftStatus, Strategy};
+use crds::payment_cluster::{
+    BackupStatus, Environment, HealthCheck, PreparationStatus, ShiftStatus, Strategy, WarmCache,
+};
 use crds::{Stage, conditions};
 use jiff::Timestamp;
 
@@ -57,20 +59,22 @@ const FORWARD: [Stage; 16] = [
 
 /// Whether a release of this PaymentCluster has this stage at all.
 fn is_passed_through(subject: Subject<'_>, stage: Stage) -> bool {
+    let spec = &subject.cluster.spec;
+    let (rollout, is_staging) = (&spec.rollout, spec.environment == Environment::Staging);
     match stage {
         Stage::AwaitingApproval => subject.needs_approval(),
         Stage::BackingUp => preparation(subject).is_some_and(|done| done.backup.is_some()),
         Stage::DryRunning => preparation(subject).is_some_and(|done| done.dry_run.is_some()),
         Stage::EnteringMaintenance => preparation(subject).is_some_and(|done| done.maintenance.is_some()),
+        Stage::AwaitingStaging => rollout.promote_from.is_some(),
+        Stage::WarmingCache => rollout.warm_cache == WarmCache::Enabled && had_one_before(subject),
+        Stage::CheckingHealth => rollout.health_check == HealthCheck::Enabled && had_one_before(subject),
+        Stage::Testing | Stage::Verified => is_staging,
+        Stage::Finished => !is_staging,
         // Told only while it is there: not every release has one of these.
-        Stage::AwaitingStaging
-        | Stage::WarmingCache
-        | Stage::CheckingHealth
-        | Stage::Testing
-        | Stage::Restoring
-        | Stage::Verified => false,
+        Stage::Restoring => false,
         // The first release has nothing to go back to, and is not watched for it.
-        Stage::Monitoring => had_one_before(subject),
+        Stage::Monitoring => !is_staging && had_one_before(subject),
         _ => true,
     }
 }
@@ -123,7 +127,7 @@ fn mark_of(subject: Subject<'_>, stage: Stage, index: usize, at: usize) -> Mark 
         Ordering::Less => Mark::Done,
         Ordering::Greater => Mark::ToCome,
         // What stalls then is the next one.
-        Ordering::Equal if stage == Stage::Finished => Mark::Done,
+        Ordering::Equal if matches!(stage, Stage::Finished | Stage::Verified) => Mark::Done,
         Ordering::Equal if stalled || stage == Stage::RolledBack => Mark::Failed,
         Ordering::Equal => Mark::Now,
     }
@@ -136,6 +140,10 @@ fn with_proof(subject: Subject<'_>, stage: Stage, mark: Mark, now: Timestamp) ->
     let mut words = Vec::new();
     let is_reached = mark != Mark::ToCome;
     match stage {
+        Stage::AwaitingStaging => words.extend(release.promotion.as_ref().filter(|_| is_reached).map(|proof| {
+            let age = ages::since(&proof.verified_at, now).map(|age| format!(" {age} ago")).unwrap_or_default();
+            format!("{} verified it{age}", proof.from)
+        })),
         Stage::AwaitingApproval => words.extend(release.approval.as_ref().filter(|_| is_reached).map(|given| {
             let by = given.by.as_deref().unwrap_or("somebody");
             format!("{by} agreed{}", ages::since(&given.at, now).map(|age| format!(" {age} ago")).unwrap_or_default())

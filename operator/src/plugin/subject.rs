@@ -90,7 +90,7 @@ impl<'a> Subject<'a> {
     /// How the release ended: whether the wanted version serves. `None` while it is on its way.
     pub(super) fn ended(self) -> Option<bool> {
         match self.stage()? {
-            Stage::Finished if self.is_up_to_date() => Some(true),
+            Stage::Finished | Stage::Verified if self.is_up_to_date() => Some(true),
             Stage::RolledBack if self.is_up_to_date() => Some(false),
             _ => None,
         }

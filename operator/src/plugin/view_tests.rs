@@ -35,6 +35,8 @@ payments (namespace shop)
 │  ├─ ✔ Migrating: the schema is at 12
 │  ├─ ▶ Deploying: since 60s
 │  │  └─ waits: the gateway pods of the release start
+│  ├─ ○ WarmingCache
+│  ├─ ○ CheckingHealth
 │  ├─ ○ Shifting
 │  ├─ ○ Monitoring
 │  └─ ○ Finished
@@ -48,6 +50,23 @@ payments (namespace shop)
    └─ 1200 payments, 20.0/s, p99 180.5 ms, 99.1 % ended well
 ";
     assert_eq!(tree(&look, now()).render(Screen::default()), expected);
+}
+
+#[test]
+fn a_staging_release_is_tested_and_verified_and_production_shows_the_proof() {
+    let staging = at("Testing", |whole| {
+        whole["spec"]["environment"] = json!("Staging");
+        whole["status"]["waitingOn"] = json!("the load test runs");
+    });
+    has(&shown(staging), &["▶ Testing: since 60s\n│  │  └─ waits: the load test runs\n│  └─ ○ Verified\n"]);
+    let production = at("Deploying", |whole| {
+        whole["spec"]["rollout"]["promoteFrom"] = json!({ "namespace": "staging", "name": "payments" });
+        whole["status"]["release"]["promotion"] = json!({
+            "version": "1.4.0", "from": "staging/payments",
+            "verifiedAt": "2026-11-24T12:04:00Z", "at": "2026-11-24T12:05:00Z",
+        });
+    });
+    has(&shown(production), &["✔ AwaitingStaging: staging/payments verified it 6m ago\n"]);
 }
 
 #[test]

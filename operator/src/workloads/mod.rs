@@ -31,7 +31,7 @@ pub fn shared(cluster: &Validated, traffic: &Traffic) -> Vec<Desired> {
 #[must_use]
 pub fn of_release(cluster: &Validated) -> Vec<Desired> {
     let config = config_map::of_release(cluster);
-    let mut objects = vec![service::fraud(cluster)];
+    let mut objects = vec![service::fraud(cluster), service::release_gateway(cluster)];
     objects.extend(Role::ALL.into_iter().map(|role| deployment::of_role(cluster, role, &config)));
     objects.extend(autoscaler::gateway(cluster));
     objects.push(config);
@@ -65,7 +65,7 @@ mod tests {
             spec["image"] = serde_json::json!({ "pullSecrets": [{ "name": "registry" }] });
         });
         let objects = [shared(&cluster, &Traffic::To(cluster.release.version.clone())), of_release(&cluster)].concat();
-        assert_eq!(objects.len(), 5 + 7);
+        assert_eq!(objects.len(), 5 + 8);
         for object in &objects {
             let known = match object.kind {
                 Kind::ServiceAccount => through::<core::v1::ServiceAccount>(&object.body),

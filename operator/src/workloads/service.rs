@@ -45,6 +45,24 @@ pub(super) fn gateway(cluster: &Validated, traffic: &Traffic) -> Desired {
     Desired::new(Kind::Service, identity, identity.gateway_service(), Role::Gateway.as_str(), None, content)
 }
 
+/// The gateway of one release: for checks of it while its traffic is still another one's. No merchant is told of it.
+pub(super) fn release_gateway(cluster: &Validated) -> Desired {
+    let (identity, release) = (&cluster.identity, &cluster.release);
+    let port = match &cluster.spec.gateway.tls {
+        Some(_) => port("https", 443, ports::names::HTTP),
+        None => port(ports::names::HTTP, 80, ports::names::HTTP),
+    };
+    let content = json!({
+        "spec": {
+            "type": "ClusterIP",
+            "selector": identity.pod_selector(Role::Gateway, Some(&release.version)),
+            "ports": [port],
+        },
+    });
+    let name = identity.release_gateway_service(release);
+    Desired::new(Kind::Service, identity, name, Role::Gateway.as_str(), Some(release), content)
+}
+
 /// The fraud check of one release.
 pub(super) fn fraud(cluster: &Validated) -> Desired {
     let (identity, release) = (&cluster.identity, &cluster.release);

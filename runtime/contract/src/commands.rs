@@ -33,6 +33,30 @@ pub const MAINTENANCE_DRAIN: &str = "drain";
 pub const SETTINGS: &str = "settings";
 /// Subcommand of [`SETTINGS`].
 pub const SETTINGS_APPLY: &str = "apply";
+/// Puts what is used most into the cache: `purser warm-cache --owner NAMESPACE/NAME`.
+pub const WARM_CACHE: &str = "warm-cache";
+/// Sends test payments, one by one: `purser smoke --owner NAMESPACE/NAME --gateway URL --release VERSION`.
+pub const SMOKE: &str = "smoke";
+/// Sends test payments at a rate: `purser load --owner NAMESPACE/NAME --gateway URL --tps N --duration 60s --staging`.
+pub const LOAD: &str = "load";
+/// Flag of [`SMOKE`] and [`LOAD`]: the base URL of the gateway.
+pub const GATEWAY_FLAG: &str = "--gateway";
+/// Flag of [`SMOKE`] and [`LOAD`]: the gateway's certificate names another address than the one within the cluster.
+pub const ANY_CERTIFICATE_FLAG: &str = "--any-certificate";
+/// Flag of [`SMOKE`]: the release that has to accept the payments.
+pub const RELEASE_FLAG: &str = "--release";
+/// Flag of [`LOAD`]: payments per second.
+pub const TPS_FLAG: &str = "--tps";
+/// Flag of [`LOAD`]: for how long.
+pub const DURATION_FLAG: &str = "--duration";
+/// Flag of [`LOAD`]: 95 of 100 payments take no longer.
+pub const P95_FLAG: &str = "--p95";
+/// Flag of [`LOAD`]: 99 of 100 payments take no longer.
+pub const P99_FLAG: &str = "--p99";
+/// Flag of [`LOAD`]: payments that end well, in percent.
+pub const SUCCESS_RATE_FLAG: &str = "--success-rate";
+/// Flag of [`LOAD`]: says that no customer of this platform waits behind the load.
+pub const STAGING_FLAG: &str = "--staging";
 /// Where a command leaves its [`crate::JobReport`]: the termination message of its container.
 pub const TERMINATION_LOG: &str = "/dev/termination-log";
 /// Environment variable that overrides [`TERMINATION_LOG`], for a run by hand.

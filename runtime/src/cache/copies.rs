@@ -11,6 +11,7 @@ use sqlx::PgExecutor;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::changes::CHANNEL;
 use super::{Cache, Change, Layered, Local};
@@ -23,6 +24,8 @@ use crate::users;
 
 /// Far more than one gateway sees within seconds; a few tens of megabytes when full.
 const ENTRIES_MAX: u64 = 50_000;
+/// Rows that are read at once to be put into Redis.
+const WARMED_AT_ONCE: usize = 500;
 /// How long the listening connection stays away after it broke, and how often Redis is told what it did not hear.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -118,6 +121,52 @@ impl Copies {
     pub async fn merchant(&self, key_hash: String) -> Result<Option<Arc<Merchant>>, Arc<sqlx::Error>> {
         let load = merchants::store::find_by_key(&self.pool, &key_hash);
         self.merchants.get(key_hash.clone(), async { Ok(load.await?.map(Arc::new)) }).await
+    }
+
+    /// Puts these users into Redis: how many there are.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn warm_users(&self, ids: &[Uuid]) -> Result<usize, sqlx::Error> {
+        let mut warmed = 0;
+        // Read and put in small parts: between the two a change must not be forgotten (see `FORGOTTEN_FOR`).
+        for part in ids.chunks(WARMED_AT_ONCE) {
+            let rows: Vec<(Uuid, MerchantId, users::Status)> =
+                sqlx::query_as("select id, merchant_id, status from users where id = any($1)")
+                    .bind(part)
+                    .fetch_all(&self.pool)
+                    .await?;
+            warmed += rows.len();
+            for (id, merchant_id, status) in rows {
+                let payer = Payer { merchant_id, status };
+                self.users.warm(&UserId::from_uuid(id), &payer, seconds(self.ttl().user_s)).await;
+            }
+        }
+        Ok(warmed)
+    }
+
+    /// Puts these payment methods into Redis, without their tokens: how many there are.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn warm_instruments(&self, ids: &[Uuid]) -> Result<usize, sqlx::Error> {
+        let mut warmed = 0;
+        for part in ids.chunks(WARMED_AT_ONCE) {
+            let rows: Vec<(Uuid, UserId, Option<String>, Option<i32>, Option<i32>)> = sqlx::query_as(
+                "select id, user_id, last_four, expiry_month, expiry_year from payment_methods
+                 where id = any($1) and detached_at is null",
+            )
+            .bind(part)
+            .fetch_all(&self.pool)
+            .await?;
+            warmed += rows.len();
+            for (id, user_id, last_four, expiry_month, expiry_year) in rows {
+                let instrument = Instrument { user_id, last_four, expiry_month, expiry_year };
+                let ttl = seconds(self.ttl().payment_method_s);
+                self.instruments.warm(&PaymentMethodId::from_uuid(id), &instrument, ttl).await;
+            }
+        }
+        Ok(warmed)
     }
 
     /// Forgets what was changed, here and in Redis. Every process does so when it hears of a change; who makes one may do so

@@ -71,6 +71,11 @@ where
         self.local.get(key, fill).await
     }
 
+    /// Puts a row that was read just now into Redis, where it stays for `ttl`; not here. What stands there stays.
+    pub async fn warm(&self, key: &K, row: &V, ttl: Duration) {
+        self.redis.set(&self.key(key), row, jittered(ttl, rand::random())).await;
+    }
+
     /// Forgets a row that was changed, here and in Redis.
     pub async fn forget(&self, key: &K) {
         self.local.forget(key).await;

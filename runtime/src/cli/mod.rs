@@ -2,6 +2,7 @@
 
 pub(crate) mod attempts;
 pub(crate) mod backup;
+pub(crate) mod checks;
 pub(crate) mod fraud_rule;
 pub(crate) mod job;
 pub(crate) mod key;

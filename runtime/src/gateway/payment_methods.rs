@@ -22,6 +22,7 @@ use crate::cache::Change;
 use crate::database::Pool;
 use crate::ids::{MerchantId, PaymentMethodId, UserId};
 use crate::payment_methods::{NewPaymentMethod, PaymentMethodChange, PaymentMethodJson, store};
+use crate::processor::test_mode;
 use crate::users;
 
 /// Store a payment method
@@ -37,6 +38,13 @@ pub(super) async fn create(
 ) -> Result<Response, Problem> {
     let merchant = caller.active()?;
     new.check()?;
+    if merchant.is_test && !new.token.starts_with(test_mode::TOKEN_PREFIX) {
+        return Err((
+            "token",
+            "must be that of a test, such as purser_test_approved: this merchant's payments are tests",
+        )
+            .into());
+    }
     let write = Write::new(merchant.id, &headers, "POST /v1/payment-methods", &new)?;
     let mut creation = match gateway.begin(&write).await? {
         Begun::Fresh(creation) => creation,

@@ -38,7 +38,7 @@ pub(super) async fn create(
     let request = request.check()?;
     let write = Write::new(caller.0.id, &headers, "POST /v1/payments", &request)?;
     let checked = match caller.active() {
-        Ok(_) => check(&gateway, &write, request).await,
+        Ok(merchant) => check(&gateway, &write, request, merchant.is_test).await,
         Err(problem) => Err(problem),
     };
     let new = match checked {
@@ -56,7 +56,7 @@ pub(super) async fn create(
 }
 
 /// Checks what the request alone does not tell.
-async fn check(gateway: &Gateway, write: &Write, request: Checked) -> Result<NewPayment, Problem> {
+async fn check(gateway: &Gateway, write: &Write, request: Checked, is_test: bool) -> Result<NewPayment, Problem> {
     let now = Utc::now();
     let user_id = payer::of(&gateway.app.copies, write.request.merchant_id, &request, now.date_naive()).await?;
     Ok(NewPayment {
@@ -69,5 +69,6 @@ async fn check(gateway: &Gateway, write: &Write, request: Checked) -> Result<New
         description: request.description,
         ip_address: request.ip_address.map(|address| address.to_string()),
         device_fingerprint: request.device_fingerprint,
+        is_test,
     })
 }

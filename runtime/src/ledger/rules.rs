@@ -127,13 +127,22 @@ pub(super) const RULES: &[Rule] = &[
         broken: "select 'payment ' || id as row, status || ' with ' || amount_captured || ' captured and ' || amount_refunded
                 || ' refunded of ' || amount as how
             from transactions
-            where amount_captured is not null and not case status
+            where amount_captured is not null
+                and not exists (select from merchants m where m.id = merchant_id and m.is_test)
+                and not case status
                 when 'SUCCESS' then amount_captured > 0 and amount_refunded = 0
                 when 'PARTIALLY_REFUNDED' then amount_refunded > 0 and amount_refunded < amount_captured
                 when 'REFUNDED' then amount_captured > 0 and amount_refunded = amount_captured
                 when 'AUTHORIZED' then amount_captured < amount_authorized
                 else amount_captured = 0 end
             order by id limit 1",
+    },
+    Rule {
+        name: "tests-move-no-money",
+        says: "nothing was posted for a payment that is a test",
+        broken: "select 'payment ' || t.id as row, 'it is a test, and journal ' || min(e.journal_id::text) || ' is about it' as how
+            from merchants m join transactions t on t.merchant_id = m.id join ledger_entries e on e.payment_id = t.id
+            where m.is_test group by t.id order by t.id limit 1",
     },
     Rule {
         name: "totals-agree-with-the-lines",

@@ -42,6 +42,8 @@ pub struct Merchant {
     pub status: Status,
     /// Share of each successful payment that the platform keeps, in percent.
     pub fee_percentage: Decimal,
+    /// Whether all of its payments are tests, of which no provider hears.
+    pub is_test: bool,
 }
 
 impl Merchant {
@@ -67,6 +69,7 @@ mod tests {
             name: "Shop".into(),
             status: Status::Active,
             fee_percentage: Decimal::new(290, 2),
+            is_test: false,
         };
         for (amount, currency, fee) in
             [("10.50", "USD", "0.30"), ("1000", "JPY", "29"), ("1.500", "KWD", "0.044"), ("0.01", "USD", "0.00")]

@@ -51,9 +51,9 @@ pub async fn create(
 /// When the database does not answer.
 pub async fn find_by_key(executor: impl PgExecutor<'_>, key_hash: &str) -> Result<Option<Merchant>, sqlx::Error> {
     sqlx::query_as(
-        "select id, name, status, fee_percentage from merchants where api_key = $1
+        "select id, name, status, fee_percentage, is_test from merchants where api_key = $1
          union all
-         select m.id, m.name, m.status, m.fee_percentage from api_keys k join merchants m on m.id = k.merchant_id
+         select m.id, m.name, m.status, m.fee_percentage, m.is_test from api_keys k join merchants m on m.id = k.merchant_id
          where k.hash = $1 and (k.expires_at is null or k.expires_at > now())
          limit 1",
     )
@@ -67,7 +67,7 @@ pub async fn find_by_key(executor: impl PgExecutor<'_>, key_hash: &str) -> Resul
 /// # Errors
 /// When the database does not answer.
 pub async fn find(executor: impl PgExecutor<'_>, id: MerchantId) -> Result<Option<Merchant>, sqlx::Error> {
-    sqlx::query_as("select id, name, status, fee_percentage from merchants where id = $1")
+    sqlx::query_as("select id, name, status, fee_percentage, is_test from merchants where id = $1")
         .bind(id)
         .fetch_optional(executor)
         .await

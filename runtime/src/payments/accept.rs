@@ -34,6 +34,8 @@ pub struct NewPayment {
     pub ip_address: Option<String>,
     /// Device of the one who pays.
     pub device_fingerprint: Option<String>,
+    /// Whether it is a test, as all payments of its merchant are then.
+    pub is_test: bool,
 }
 
 impl NewPayment {

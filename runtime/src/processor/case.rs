@@ -14,6 +14,8 @@ use crate::payments::Payment;
 pub struct Case {
     /// The payment as its row says.
     pub payment: Payment,
+    /// Whether it is a test: no provider may hear of it.
+    pub is_test: bool,
     /// What repetitions of its request have in common; none when an earlier release accepted it.
     pub purchase: Option<String>,
     /// Share of the amount that the platform keeps, in percent.

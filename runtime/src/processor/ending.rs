@@ -1,10 +1,12 @@
 //! How the wait for a payment ends: its row, its journal and its event, made together so that they say the same. Pure.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::ExposeSecret;
 use thiserror::Error;
 
 use super::case::{Case, OpenAttempt};
 use super::record::word;
+use super::test_mode;
 use crate::events::{Event, EventType};
 use crate::ledger::Journal;
 use crate::ledger::journal::Parties;
@@ -96,6 +98,23 @@ impl Ended {
         payment.error_code = Some(word(code));
         payment.error_message = Some(message.to_owned());
         Self::of(case, payment, None, now)
+    }
+
+    /// A test: it ends as its payment method says, and no money moved.
+    ///
+    /// # Errors
+    /// When the event cannot be written.
+    pub fn rehearsed(case: &Case, now: DateTime<Utc>) -> Result<Self, EndingError> {
+        match test_mode::answer(case.token.expose_secret(), case.payment.capture_method) {
+            Ok(()) => {
+                let mut payment = case.payment.clone();
+                payment.status = Status::Success;
+                // Nothing was taken: so nothing can be refunded either, and there is nothing to post.
+                payment.amounts = Amounts { authorized: Some(0), captured: Some(0), ..payment.amounts };
+                Self::of(case, payment, None, now)
+            }
+            Err((code, message)) => Self::failed(case, None, code, message, now),
+        }
     }
 
     fn of(
@@ -200,6 +219,26 @@ mod tests {
         );
         assert_eq!(ended.payment.error_code.as_deref().map(str::len), Some(50));
         assert_eq!((told(&ended)["type"].as_str(), ended.payment.status), (Some("payment.failed"), Status::Failed));
+    }
+
+    #[test]
+    fn a_test_ends_as_its_token_says_and_moves_nothing() {
+        let rehearsed = |token: &str| {
+            let mut case = case(CaptureMethod::Automatic);
+            case.is_test = true;
+            case.token = token.to_owned().into();
+            Ended::rehearsed(&case, start() + TimeDelta::milliseconds(5)).unwrap()
+        };
+        let approved = rehearsed(test_mode::APPROVED);
+        let Payment { status, amounts, fee, payment_provider_id, latency_ms, .. } = &approved.payment;
+        assert_eq!((*status, *fee, *payment_provider_id, *latency_ms), (Status::Success, None, None, Some(5)));
+        assert_eq!((amounts.authorized, amounts.captured), (Some(0), Some(0)));
+        assert!(approved.journal.is_none());
+        assert_eq!(told(&approved)["data"]["payment"]["amount_captured"], "0.00");
+        for token in [test_mode::DECLINED, "pm_card_visa", ""] {
+            let declined = rehearsed(token);
+            assert_eq!((declined.payment.status, declined.journal.is_none()), (Status::Failed, true), "{token}");
+        }
     }
 
     #[test]

@@ -157,7 +157,16 @@ fn claimed(new: &NewPayment, accepted: Accepted, begun: Begun, claim_token: i64,
 fn case(new: &NewPayment, release: &str, fee_percentage: Decimal, token: String) -> Case {
     let payment = new.payment(release);
     let purchase = Some(new.request.purchase());
-    Case { payment, purchase, fee_percentage, token: token.into(), judgement: None, attempts: 0, open: None }
+    Case {
+        payment,
+        is_test: new.is_test,
+        purchase,
+        fee_percentage,
+        token: token.into(),
+        judgement: None,
+        attempts: 0,
+        open: None,
+    }
 }
 
 /// Opens the way once the fraud workload answers.

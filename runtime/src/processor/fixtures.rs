@@ -39,6 +39,7 @@ pub(super) fn case(status: Status, start: DateTime<Utc>) -> Case {
     };
     Case {
         payment,
+        is_test: false,
         fee_percentage: "2.9".parse().unwrap(),
         token: "pm_card_visa".into(),
         judgement: None,

@@ -42,7 +42,7 @@ macro_rules! loaded {
      left join lateral (
          select ",
     row::columns!(as stored),
-    ", m.fee_percentage, pm.token
+    ", m.fee_percentage, m.is_test, pm.token
          from transactions t
          join merchants m on m.id = t.merchant_id
          join payment_methods pm on pm.id = t.payment_method_id
@@ -146,6 +146,7 @@ fn case(row: &PgRow) -> Result<Case, StepError> {
         judgement: judgement(row, unknown)?,
         open: open_attempt(row, unknown)?,
         attempts: row.try_get::<Option<i32>, _>("attempts")?.unwrap_or(0),
+        is_test: row.try_get("is_test")?,
         fee_percentage: row.try_get("fee_percentage")?,
         token: row.try_get::<String, _>("token")?.into(),
         purchase: row.try_get("purchase")?,

@@ -22,6 +22,7 @@ pub(crate) mod rows;
 mod run;
 pub mod settled;
 mod shift;
+pub mod test_mode;
 mod worker;
 mod write;
 

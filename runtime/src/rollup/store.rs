@@ -32,7 +32,7 @@ struct TallyRow {
 
 /// Payments that began in the stretch, counted in the database, so that a busy minute comes as a few thousand rows. A held
 /// amount is a success of which nothing was taken yet. What is PENDING may be with a provider already, and is not at its
-/// end either way. `created_at` names the partitions; it lies a little before `t_start` at most.
+/// end either way. Tests are nobody's business. `created_at` names the partitions; it lies a little before `t_start` at most.
 const TALLIES: &str = "
 select date_trunc('minute', t_start, 'UTC') as bucket, release,
        case when status in ('SUCCESS', 'AUTHORIZED', 'PARTIALLY_REFUNDED', 'REFUNDED') then 'success'
@@ -40,6 +40,7 @@ select date_trunc('minute', t_start, 'UTC') as bucket, release,
        latency_ms, count(*) as payments, sum(coalesce(amount_captured, amount)) as amount
 from transactions
 where t_start >= $1 and t_start < $2 and created_at >= $1 - interval '1 hour' and created_at < $2 + interval '1 hour'
+  and not exists (select from merchants m where m.id = merchant_id and m.is_test)
 group by 1, 2, 3, 4";
 
 /// The first minute in the stretch that has payments, but is later than every minute written so far.

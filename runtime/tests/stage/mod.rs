@@ -13,7 +13,7 @@ use runtime::fraud;
 use runtime::ids::{MerchantId, PaymentId, PaymentMethodId, UserId};
 use runtime::processor::{self, Options};
 use runtime::settings_apply;
-use runtime_contract::{CacheTtl, OnDeadline, ProviderName, ProviderSettings, Settings};
+use runtime_contract::{CacheTtl, Environment, OnDeadline, ProviderName, ProviderSettings, Settings};
 use rust_decimal::Decimal;
 use serde_json::Value;
 use sqlx::{Connection, FromRow, PgPool};
@@ -62,6 +62,18 @@ impl Stage {
         config.fraud.deadline_ms = 5_000;
         config.fraud.url = format!("http://{}", listener.local_addr().unwrap());
         let test = TestApp::on(&support::migrated_database().await, cache_url, config);
+        tokio::spawn(fraud::serve_on(test.app.clone(), listener));
+        Self::furnish(test, token).await
+    }
+
+    /// The same in an environment.
+    pub async fn of(token: &str, environment: Environment) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let mut config = support::config();
+        config.environment = environment;
+        config.fraud.deadline_ms = 5_000;
+        config.fraud.url = format!("http://{}", listener.local_addr().unwrap());
+        let test = TestApp::on(&support::migrated_database().await, Some(&support::redis_url()), config);
         tokio::spawn(fraud::serve_on(test.app.clone(), listener));
         Self::furnish(test, token).await
     }

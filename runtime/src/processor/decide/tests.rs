@@ -63,6 +63,7 @@ fn decided_under(case: &Case, route: &Route<'_>, hours: i64, may_retry: bool) ->
         Move::Park { .. } => "park".into(),
         Move::CheckFraud => "check fraud".into(),
         Move::Attempt(provider) => format!("attempt at {}", provider.resource),
+        Move::Rehearse => "rehearse".into(),
         Move::Wait { .. } => "wait".into(),
         Move::Fail { code, .. } => format!("fail: {code}"),
     }
@@ -87,6 +88,23 @@ fn a_blocked_payment_fails_even_when_a_provider_is_there() {
     let stripe = provider();
     let route = Route { candidates: vec![&stripe], standings: Vec::new(), excluded: Vec::new() };
     assert_eq!(decided(&case(Status::Pending, Some(fraud::Status::Blocked)), &route, 0), "fail: fraud_blocked");
+}
+
+#[test]
+fn a_test_is_sent_to_nobody_whoever_could_take_it() {
+    let stripe = provider();
+    let could = Route { candidates: vec![&stripe], standings: Vec::new(), excluded: Vec::new() };
+    for route in [&could, &nobody()] {
+        for (verdict, expected) in [
+            (None, "check fraud"),
+            (Some(fraud::Status::Passed), "rehearse"),
+            (Some(fraud::Status::Flagged), "rehearse"),
+            (Some(fraud::Status::Blocked), "fail: fraud_blocked"),
+        ] {
+            let test = Case { is_test: true, ..case(Status::Pending, verdict) };
+            assert_eq!(decided(&test, route, 0), expected);
+        }
+    }
 }
 
 #[test]
