@@ -51,6 +51,14 @@ pub struct Instrument {
     pub expiry_year: Option<i32>,
 }
 
+/// A payment method with its id.
+#[derive(sqlx::FromRow)]
+struct StoredInstrument {
+    id: PaymentMethodId,
+    #[sqlx(flatten)]
+    instrument: Instrument,
+}
+
 impl Instrument {
     /// Whether it is no longer good.
     #[must_use]
@@ -152,7 +160,7 @@ impl Copies {
     pub async fn warm_instruments(&self, ids: &[Uuid]) -> Result<usize, sqlx::Error> {
         let mut warmed = 0;
         for part in ids.chunks(WARMED_AT_ONCE) {
-            let rows: Vec<(Uuid, UserId, Option<String>, Option<i32>, Option<i32>)> = sqlx::query_as(
+            let rows: Vec<StoredInstrument> = sqlx::query_as(
                 "select id, user_id, last_four, expiry_month, expiry_year from payment_methods
                  where id = any($1) and detached_at is null",
             )
@@ -160,10 +168,9 @@ impl Copies {
             .fetch_all(&self.pool)
             .await?;
             warmed += rows.len();
-            for (id, user_id, last_four, expiry_month, expiry_year) in rows {
-                let instrument = Instrument { user_id, last_four, expiry_month, expiry_year };
+            for StoredInstrument { id, instrument } in rows {
                 let ttl = seconds(self.ttl().payment_method_s);
-                self.instruments.warm(&PaymentMethodId::from_uuid(id), &instrument, ttl).await;
+                self.instruments.warm(&id, &instrument, ttl).await;
             }
         }
         Ok(warmed)
