@@ -5,6 +5,7 @@
 # make bench   payments a second, and what each costs, beside pgbench on the same PostgreSQL
 # make torture N=10000 SEED=7   kill the real processes under load at random points, then compare what everybody knows
 # make bench-release   how fast a bad release loses its traffic (20 runs, on the platform of make up)
+# make bench-operator   what the operator costs with 1,000 PaymentClusters at rest (20 minutes, on an API server of its own)
 # make verdicts HOURS=10000   judge simulated releases: hours of noise that must convict nobody, regressions that must be caught
 # make fuzz FUZZ_SECONDS=600   feed every parser of foreign bytes for so long each
 # make help    the rest
@@ -19,13 +20,13 @@ CLUSTER_TESTS := --test control_plane --test api_server --test platform
 # A failed test says what it saw; the stack below it is the test runner's.
 export RUST_BACKTRACE := 0
 
-.PHONY: help up down demo test bench bench-release torture verdicts fuzz build checkout lint unit generate status logs
+.PHONY: help up down demo test bench bench-release bench-operator torture verdicts fuzz build checkout lint unit generate status logs
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
 	@echo 'make lint    format and lints'
 	@echo 'make unit    tests that need no cluster (real PostgreSQL and Redis)'
-	@echo 'make generate  write the generated files anew (custom resource definitions)'
+	@echo 'make generate  write the generated files anew (custom resource definitions, test data of the examples)'
 	@echo 'make status  what runs on this machine;  make logs  its logs'
 	@echo 'CLUSTER=current  use the cluster of the current kubeconfig instead of a local one (images go to PURSER_REGISTRY)'
 
@@ -60,6 +61,7 @@ build: checkout
 generate: checkout
 	cargo run -q -p crds --bin crdgen
 	cp crds/*.yaml charts/purser/files/crds/
+	PURSER_WRITE_EXAMPLES=1 cargo test -q -p operator --lib gitops
 
 lint: checkout
 	cargo fmt --all --check
@@ -80,6 +82,9 @@ bench: build
 RUNS := 20
 bench-release: build
 	$(E2E) bench-release --runs $(RUNS)
+
+bench-operator: build
+	$(E2E) bench-operator $(BENCH)
 
 N := 200
 torture: build

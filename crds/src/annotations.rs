@@ -13,5 +13,8 @@ pub const RETRY: &str = "purser.dev/retry";
 /// `true` holds the release where it is. A breach of its SLA rolls it back all the same.
 pub const PAUSED: &str = "purser.dev/paused";
 
+/// `true` has writes refused, with 503 and Retry-After, while reads and accepted work go on.
+pub const MAINTENANCE: &str = "purser.dev/maintenance";
+
 /// All of them. A change of any of these makes the operator look.
-pub const ALL: [&str; 5] = [APPROVED, REJECTED, ABANDONED, RETRY, PAUSED];
+pub const ALL: [&str; 6] = [APPROVED, REJECTED, ABANDONED, RETRY, PAUSED, MAINTENANCE];

@@ -15,6 +15,8 @@ pub mod cluster {
     pub const APPROVED: &str = "Approved";
     /// The database schema is the one that the release needs.
     pub const SCHEMA_READY: &str = "SchemaReady";
+    /// Merchants' writes are accepted: there is no maintenance.
+    pub const WRITES_ACCEPTED: &str = "WritesAccepted";
     /// The live settings are in force.
     pub const SETTINGS_APPLIED: &str = "SettingsApplied";
     /// At least one provider can take payments.

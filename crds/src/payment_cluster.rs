@@ -1,7 +1,9 @@
 //! PaymentCluster: one payment platform, its database, its cache, its workloads.
 
+mod backup;
 mod notifications;
 mod parts;
+mod preparation;
 mod release;
 mod rollout;
 mod stage;
@@ -10,6 +12,7 @@ mod status;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+pub use backup::{Backup, S3Store};
 pub use notifications::{
     AlertmanagerTarget, ContentType, Notification, NotificationEvent, NotificationsStatus, OwedNotification,
     SlackTarget, WebhookTarget,
@@ -19,6 +22,7 @@ pub use parts::{
     LabelSelector, LocalReference, Metrics, OnDeadline, Processor, Providers, PullPolicy, RateLimit, ServiceType,
     Webhooks,
 };
+pub use preparation::{BackupStatus, DryRunStatus, MaintenanceStatus, MigrationPlanStatus, PreparationStatus};
 pub use release::{
     AbandonedRelease, ApprovalStatus, KeptRelease, ReleaseFiguresStatus, ReleaseRecord, ReleaseResult, ReleaseStatus,
     ShiftStatus, WhyAbandoned,
@@ -79,6 +83,9 @@ pub struct PaymentClusterSpec {
     pub database: Database,
     /// The Redis cache.
     pub cache: Cache,
+    /// Where the database is backed up to before its schema changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
     /// Which PaymentProviders of the namespace take the payments.
     pub providers: Providers,
     /// The payment API.

@@ -75,6 +75,18 @@ impl ControlPlane {
     /// # Errors
     /// When a program cannot be built or the API server does not become ready.
     pub async fn start() -> Result<Self> {
+        let mut started = Self::start_without_controllers().await?;
+        // It ends at once when the API server does not know its role yet.
+        let manager = started.settings.controller_manager(&started.programs, &started.pki)?;
+        started._others.push(Guarded::start(&manager, &started.settings.folder, false)?);
+        Ok(started)
+    }
+
+    /// The same without the controller manager, for whoever plays it.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub async fn start_without_controllers() -> Result<Self> {
         crate::install_crypto();
         let paths = Paths::from_env()?;
         let programs = cluster::programs(&paths, &["kube-apiserver", "kube-controller-manager"]).await?;
@@ -94,11 +106,8 @@ impl ControlPlane {
         let apiserver = Guarded::start(&settings.apiserver(&programs, &pki)?, &folder, false)?;
         let apiserver = Mutex::new(apiserver);
         let others = vec![etcd];
-        let mut started = Self { kubeconfig_path, programs, settings, pki, apiserver, _others: others };
+        let started = Self { kubeconfig_path, programs, settings, pki, apiserver, _others: others };
         started.wait_ready().await?;
-        // It ends at once when the API server does not know its role yet.
-        let manager = started.settings.controller_manager(&started.programs, &started.pki)?;
-        started._others.push(Guarded::start(&manager, &started.settings.folder, false)?);
         Ok(started)
     }
 

@@ -5,6 +5,7 @@
 //! - [`images`]: what runs on the cluster, built from the repository.
 //! - [`tools`]: kubectl and helm.
 //! - [`testers`]: programs of others that the tests ask.
+//! - [`fleet`]: what the operator costs where many PaymentClusters are at rest.
 //! - [`processes`]: the platform as plain processes, without Kubernetes; [`bench`] measures it, [`torture`] kills it.
 
 pub mod bench;
@@ -13,6 +14,7 @@ pub mod cluster;
 mod command;
 pub mod control_plane;
 mod endpoint;
+pub mod fleet;
 pub mod images;
 pub mod packages;
 pub mod paths;

@@ -5,8 +5,8 @@ use std::{env, process::ExitCode, time::Instant};
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use e2e::{
-    bench, cluster, images, packages, paths::Paths, platform, progress::seconds, releases, testers, tools, torture,
-    verdicts,
+    bench, cluster, fleet, images, packages, paths::Paths, platform, progress::seconds, releases, testers, tools,
+    torture, verdicts,
 };
 
 /// The platform of the quickstart, the local Kubernetes cluster, and the images that run on it.
@@ -44,6 +44,8 @@ enum Command {
     Demo,
     /// Measure how fast a bad release loses its traffic, on the platform of `up`.
     BenchRelease(releases::BenchOptions),
+    /// Measure what the operator costs where a thousand PaymentClusters are at rest, on a control plane of its own.
+    BenchOperator(fleet::Options),
     /// Judge simulated releases: hours of noise that must convict nobody, regressions that must be caught.
     Verdicts(verdicts::Options),
 }
@@ -111,6 +113,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         }
         Command::Demo => releases::demo(&paths).await?,
         Command::BenchRelease(options) => releases::bench(&paths, options).await?,
+        Command::BenchOperator(options) => fleet::run(options).await?,
         Command::Verdicts(options) => tokio::task::spawn_blocking(move || verdicts::run(options)).await??,
         Command::Tools => println!("{}", tools::ensure(&paths).await?.display()),
         Command::Images(command) => run_images(&paths, command).await.map(drop)?,

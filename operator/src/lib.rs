@@ -1,13 +1,14 @@
 //! The operator of Purser: reconciles PaymentCluster and PaymentProvider.
 //!
 //! Reading order: [`cluster`] is the pipeline observe → validate → plan → apply → report; [`workloads`],
-//! [`migration`] and [`settings`] build what it applies; [`provider`] is the small reconcile beside it;
+//! [`migration`], [`backup`], [`maintenance`] and [`settings`] build what it applies; [`provider`] is the small reconcile beside it;
 //! [`controllers`] wires both to watches. [`plugin`] is another program, `kubectl purser`.
 //!
 //! Invariants: nothing is remembered outside the cluster; the spec is never written; the operator opens no database
 //! connection, it runs Jobs of the runtime's image; at rest it writes nothing but its lease.
 
 pub mod admin;
+pub mod backup;
 pub mod client;
 pub mod cluster;
 pub mod config;
@@ -16,9 +17,12 @@ pub mod controllers;
 pub mod courier;
 pub mod error;
 pub mod figures;
+#[cfg(test)]
+mod gitops;
 pub mod health;
 pub mod jobs;
 pub mod lease;
+pub mod maintenance;
 pub mod metrics;
 pub mod migration;
 pub mod names;

@@ -1,8 +1,11 @@
 //! Figures about the operator itself.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
 
 use crate::owned::Kind;
 
@@ -14,6 +17,10 @@ pub struct Metrics {
     reconcile_seconds: HistogramVec,
     api_writes: IntCounterVec,
     leader: IntGauge,
+    looked_at: IntGaugeVec,
+    /// Hashes of the UIDs of what was looked at.
+    seen: Arc<Mutex<HashSet<u64>>>,
+    hasher: RandomState,
 }
 
 impl Metrics {
@@ -40,17 +47,34 @@ impl Metrics {
             &["kind", "operation"],
         )?;
         let leader = IntGauge::new("purser_operator_leader", "1 in the replica that holds the lease.")?;
+        let looked_at = IntGaugeVec::new(
+            Opts::new(
+                "purser_operator_looked_at",
+                "Resources that were looked at since this replica leads, by kind; those that went meanwhile are counted, too.",
+            ),
+            &["kind"],
+        )?;
+        registry.register(Box::new(looked_at.clone()))?;
         registry.register(Box::new(reconciles.clone()))?;
         registry.register(Box::new(reconcile_seconds.clone()))?;
         registry.register(Box::new(api_writes.clone()))?;
         registry.register(Box::new(leader.clone()))?;
-        Ok(Self { registry, reconciles, reconcile_seconds, api_writes, leader })
+        let (seen, hasher) = (Arc::default(), RandomState::new());
+        Ok(Self { registry, reconciles, reconcile_seconds, api_writes, leader, looked_at, seen, hasher })
     }
 
     /// A pass over a resource took so long, and ended so.
     pub fn reconciled(&self, kind: &str, result: &str, duration: Duration) {
         self.reconciles.with_label_values(&[kind, result]).inc();
         self.reconcile_seconds.with_label_values(&[kind]).observe(duration.as_secs_f64());
+    }
+
+    /// Counts a resource that was looked at, once.
+    pub fn looked_at(&self, kind: &str, uid: &str) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.insert(self.hasher.hash_one(uid)) {
+            self.looked_at.with_label_values(&[kind]).inc();
+        }
     }
 
     /// An object was written.
@@ -87,7 +111,11 @@ mod tests {
         metrics.leads(true);
         metrics.wrote(Kind::Service, "apply");
         metrics.reconciled("PaymentCluster", "ok", Duration::from_millis(20));
+        for uid in ["a", "b", "a"] {
+            metrics.looked_at("PaymentCluster", uid);
+        }
         let text = metrics.text().unwrap();
+        assert!(text.contains(r#"purser_operator_looked_at{kind="PaymentCluster"} 2"#), "{text}");
         assert!(text.contains("purser_operator_leader 1"), "{text}");
         assert!(text.contains(r#"purser_operator_api_writes_total{kind="Service",operation="apply"} 1"#), "{text}");
     }

@@ -108,10 +108,10 @@ impl Identity {
         format!("{}-metrics", self.name)
     }
 
-    /// An attempt at a release's migrations.
+    /// An attempt at a command of a release. The command's name has at most seven characters.
     #[must_use]
-    pub fn migration_job(&self, release: &Release, attempt: u32) -> String {
-        format!("{}-migrate-{}-{attempt}", self.name, release.slug())
+    pub fn release_job(&self, command: &str, release: &Release, attempt: u32) -> String {
+        format!("{}-{command}-{}-{attempt}", self.name, release.slug())
     }
 
     /// The live settings of a revision. One document per revision, because a kubelet may mount a document that it
@@ -157,7 +157,7 @@ mod tests {
             identity.config(&release),
             identity.release_record(&release),
             identity.fraud_service(&release),
-            identity.migration_job(&release, 99_999),
+            identity.release_job("migrate", &release, 99_999),
             identity.settings_job(9_999_999_999, 99_999),
         ];
         for name in names {

@@ -18,7 +18,7 @@ use runtime_contract::paths::admin;
 use tokio::net::TcpListener;
 
 use crate::app::App;
-use crate::{database, figures};
+use crate::{database, figures, maintenance};
 
 /// A probe waits a second at most; whatever takes longer does not answer.
 const CHECK_LIMIT: Duration = Duration::from_millis(800);
@@ -137,11 +137,19 @@ async fn ask(app: &Arc<App>, readiness: &Readiness) -> Check {
 }
 
 async fn metrics(State((app, _)): Shared) -> Response {
-    app.metrics.settings_revision.set(app.settings.current().revision);
+    let settings = app.settings.current();
+    app.metrics.settings_revision.set(settings.revision);
+    app.metrics.maintenance.set(if settings.maintenance.is_some() { 1 + i64::from(is_frozen(&app).await) } else { 0 });
     match app.metrics.render() {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
+}
+
+/// Only asked in maintenance; a database that does not answer in time is not said to be frozen.
+async fn is_frozen(app: &App) -> bool {
+    let state = tokio::time::timeout(CHECK_LIMIT, maintenance::state(&app.pool)).await;
+    matches!(state, Ok(Ok(Some(state))) if state.frozen_at.is_some())
 }
 
 async fn counted(State((app, _)): Shared) -> Json<PodFigures> {

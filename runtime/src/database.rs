@@ -9,7 +9,7 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable};
 use runtime_contract::Reason;
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection, Postgres, Transaction};
 
 pub use link::Link;
@@ -25,6 +25,10 @@ const STATEMENT_TIMEOUT_MS: &str = "10000";
 const LOCK_TIMEOUT_MS: &str = "5000";
 /// A transaction that its client forgot would hold back vacuum for the whole database.
 const IDLE_IN_TRANSACTION_TIMEOUT_MS: &str = "15000";
+/// What the function `refuse_in_maintenance` raises: a class of our own.
+const MAINTENANCE: &str = "PM001";
+/// When that does not say after how long to try again.
+const RETRY_AFTER_S: u64 = 60;
 
 /// Why the database did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -158,9 +162,20 @@ pub fn reason_of(error: &sqlx::Error) -> Reason {
     }
 }
 
-/// Whether the same call may work later by itself: the database is away, overloaded or moving.
+/// After how many seconds to try again, when the database refused a statement because of maintenance.
+#[must_use]
+pub fn maintenance(error: &sqlx::Error) -> Option<u64> {
+    let refusal = error.as_database_error().filter(|error| error.code().as_deref() == Some(MAINTENANCE))?;
+    let seconds = refusal.try_downcast_ref::<PgDatabaseError>().and_then(PgDatabaseError::detail);
+    Some(seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or(RETRY_AFTER_S))
+}
+
+/// Whether the same call may work later by itself: the database is away, overloaded, moving or in maintenance.
 #[must_use]
 pub fn is_outage(error: &sqlx::Error) -> bool {
+    if maintenance(error).is_some() {
+        return true;
+    }
     let timed_out = error.as_database_error().and_then(|e| e.code()).is_some_and(|code| {
         // Cancelled by a timeout, lock not available, deadlock, serialisation failure.
         matches!(code.as_ref(), "57014" | "55P03" | "40P01" | "40001")

@@ -51,6 +51,7 @@ pub mod telemetry;
 
 // Commands.
 pub mod backup;
+pub mod maintenance;
 pub mod migrate;
 pub mod report;
 pub mod settings_apply;

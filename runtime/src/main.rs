@@ -17,6 +17,7 @@ use cli::backup::{self, BackupCommand};
 use cli::fraud_rule::{self, FraudRuleCommand};
 use cli::key::{self, KeyCommand};
 use cli::ledger::{self, LedgerCommand};
+use cli::maintenance::{self, MaintenanceCommand};
 use cli::merchant::{self, MerchantCommand};
 use cli::migrate::{self, MigrateArgs};
 use cli::provider::{self, ProviderCommand};
@@ -76,6 +77,9 @@ enum Command {
     /// Look after the ledger
     #[command(subcommand)]
     Ledger(LedgerCommand),
+    /// Wait until maintenance has brought everything to rest, or look how far it is
+    #[command(subcommand)]
+    Maintenance(MaintenanceCommand),
 }
 
 // One thread does the work of a role: what a payment needs next is then at hand rather than on another processor, which on
@@ -129,5 +133,6 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::FraudRule(command) => fraud_rule::run(command).await,
         Command::Attempts(command) => attempts::run(command).await,
         Command::Ledger(command) => ledger::run(command).await,
+        Command::Maintenance(command) => maintenance::run(command).await,
     }
 }

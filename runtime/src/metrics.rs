@@ -48,10 +48,12 @@ pub struct Metrics {
     pub http_seconds: HistogramVec,
     /// What was asked for, by cache (user, payment_method, merchant), layer (process, redis, database) and result (hit, miss).
     pub cache_requests: IntCounterVec,
-    /// Requests that were turned away, by reason (rate, concurrency, load) and class of request.
+    /// Requests that were turned away, by reason (rate, concurrency, load, maintenance) and class of request.
     pub refused_requests: IntCounterVec,
     /// Revision of the live settings in force.
     pub settings_revision: IntGauge,
+    /// 0: payments are taken. 1: maintenance is on. 2: nothing of money is written.
+    pub maintenance: IntGauge,
 }
 
 impl Metrics {
@@ -115,10 +117,14 @@ impl Metrics {
             )?,
             refused_requests: maker.counters(
                 "purser_requests_refused_total",
-                "Requests turned away because there were too many.",
+                "Requests turned away because there were too many, or because of maintenance.",
                 &["reason", "class"],
             )?,
             settings_revision: maker.gauge("purser_settings_revision", "Live settings in force.")?,
+            maintenance: maker.gauge(
+                "purser_maintenance",
+                "1 while maintenance refuses writes, 2 once nothing of money is written.",
+            )?,
             registry: maker.registry,
         })
     }

@@ -113,6 +113,11 @@ fn check(settings: &Settings) -> Result<(), ApplyError> {
     if let Some((key, _)) = ttls.into_iter().find(|(_, seconds)| *seconds == 0) {
         return refuse(key.into(), "must be at least 1 second");
     }
+    if let Some(maintenance) = &settings.maintenance
+        && !(1..=86_400).contains(&maintenance.retry_after_s)
+    {
+        return refuse("maintenance.retryAfterS".into(), "must be between 1 second and a day");
+    }
     for (index, provider) in settings.providers.iter().enumerate() {
         let key = |field: &str| format!("providers[{index}].{field}");
         if settings.providers[..index].iter().any(|earlier| earlier.resource == provider.resource) {

@@ -36,6 +36,22 @@ async fn migrate_leaves_a_report_of_what_it_did() {
 }
 
 #[tokio::test]
+async fn the_operator_is_told_what_would_be_migrated_and_nothing_is() {
+    let url = empty_database().await;
+    let version = runtime::migrate::schema_version();
+    for (from, pending) in [(0, u32::try_from(version).unwrap()), (version, 0)] {
+        let (code, report) = reported(&["migrate", "plan", "--owner", OWNER], &url);
+        assert_eq!((code, report.outcome, report.reason), (Some(0), Outcome::Succeeded, Reason::MigrationsPlanned));
+        let plan = report.migration_plan.unwrap();
+        assert_eq!((plan.from, plan.to, plan.pending), (from, version, pending), "{}", report.message);
+        if pending > 0 {
+            let (code, _) = reported(&["migrate", "--owner", OWNER], &url);
+            assert_eq!(code, Some(0));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_command_that_cannot_connect_says_why() {
     let wrong = empty_database().await.replace(support::server::PASSWORD, "guess");
     let away = support::url_on(1, "purser");

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use runtime::live_settings;
 use runtime::settings_apply::{Applied, ApplyError, apply};
+use runtime_contract::settings::Maintenance;
 use runtime_contract::{CacheTtl, Outcome, ProviderName, ProviderSettings, Reason, Settings};
 use sqlx::PgConnection;
 use support::{OWNER, TestApp, connection, empty_database, migrated_database};
@@ -91,6 +92,10 @@ async fn what_must_not_be_applied_changes_nothing() {
         (
             Settings { cache_ttl: CacheTtl { user_s: 0, ..settings(1, vec![]).cache_ttl }, ..settings(1, vec![]) },
             "cacheTtl.userS",
+        ),
+        (
+            Settings { maintenance: Some(Maintenance { retry_after_s: 0 }), ..settings(1, vec![]) },
+            "maintenance.retryAfterS",
         ),
         (settings(1, vec![provider("stripe", 1), provider("stripe", 2)]), "providers[1].resource"),
         (bad(|p| p.api_endpoint = "stripe".into()), "providers[0].apiEndpoint"),

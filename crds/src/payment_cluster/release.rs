@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{BackupStatus, MigrationPlanStatus, PreparationStatus};
+
 /// The releases of a PaymentCluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -28,6 +30,9 @@ pub struct ReleaseStatus {
     /// The approval of the target; none when it needs none, or nobody has agreed yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalStatus>,
+    /// What was done with the database for the target.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preparation: Option<PreparationStatus>,
     /// How much of the traffic the target has, while it moves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shift: Option<ShiftStatus>,
@@ -112,6 +117,10 @@ pub enum WhyAbandoned {
     SlaBreached,
     /// Its pods did not become ready in time.
     NotReady,
+    /// Accepted work did not come to its end in time, so that the schema could not be touched.
+    NotDrained,
+    /// Its migrations failed while writes were refused.
+    MigrationFailed,
 }
 
 impl WhyAbandoned {
@@ -123,6 +132,8 @@ impl WhyAbandoned {
             Self::Aborted => "Aborted",
             Self::SlaBreached => "SlaBreached",
             Self::NotReady => "NotReady",
+            Self::NotDrained => "NotDrained",
+            Self::MigrationFailed => "MigrationFailed",
         }
     }
 }
@@ -157,6 +168,12 @@ pub struct ReleaseRecord {
     /// Who agreed to it; absent when nobody had to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalStatus>,
+    /// What it changed in the schema; absent when it came to no plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migrations: Option<MigrationPlanStatus>,
+    /// The last backup that was made for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupStatus>,
     /// Figures of its last window; absent when there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub figures: Option<ReleaseFiguresStatus>,

@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
-use runtime_contract::{JobReport, Outcome, Reason};
+use runtime_contract::{JobReport, MigrationPlan, Outcome, Reason};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -70,9 +70,16 @@ impl Drop for Puppet {
 
 /// The report of a command that worked.
 pub(crate) fn succeeded(component: &str) -> JobReport {
-    let migrates = component == "migrate";
-    let reason = if migrates { Reason::Migrated } else { Reason::SettingsApplied };
-    JobReport { schema_version: migrates.then_some(1), ..JobReport::new(Outcome::Succeeded, reason, "done") }
+    let report = |reason| JobReport::new(Outcome::Succeeded, reason, "done");
+    match component {
+        "plan" => {
+            let plan = MigrationPlan { from: 0, to: 1, pending: 1, offline: 0 };
+            JobReport { migration_plan: Some(plan), ..report(Reason::MigrationsPlanned) }
+        }
+        "backup" | "point" => JobReport { backup_id: Some(format!("{component}-1")), ..report(Reason::BackedUp) },
+        "migrate" => JobReport { schema_version: Some(1), ..report(Reason::Migrated) },
+        _ => report(Reason::SettingsApplied),
+    }
 }
 
 /// The report of a command that did not.

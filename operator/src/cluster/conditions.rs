@@ -11,6 +11,7 @@ use super::diagnosis::{self, Trouble};
 use super::observed::Observed;
 use super::plan::Plan;
 use super::plan_approval;
+use super::plan_maintenance;
 use super::plan_objects::rollout_of;
 use super::plan_sla;
 use super::providers;
@@ -30,6 +31,7 @@ pub fn of(observed: &Observed, plan: &Plan, failure: Option<&str>) -> Vec<(&'sta
         (cluster::SECRETS_AVAILABLE, secrets(observed)),
         (cluster::APPROVED, plan_approval::verdict(observed, plan.stage, &plan.release)),
         (cluster::SCHEMA_READY, plan.schema_verdict.clone()),
+        (cluster::WRITES_ACCEPTED, plan_maintenance::verdict(observed, &plan.release)),
         (cluster::SETTINGS_APPLIED, plan.settings_verdict.clone()),
         (cluster::PROVIDERS_READY, providers::verdict(&observed.providers, &observed.identity.namespace)),
     ];
@@ -81,9 +83,9 @@ fn role_verdict(observed: &Observed, plan: &Plan, role: Role) -> Verdict {
     let trouble = shown_release(plan).and_then(|release| trouble(observed, role, &release.version));
     let Rollout { wanted, available, .. } = rollout;
     let is_moving = match plan.stage {
-        Stage::Finished | Stage::RolledBack => false,
+        stage if stage.is_end() => false,
         // The release that serves is at rest while another one waits.
-        Stage::AwaitingApproval => plan.release.current.is_none(),
+        Stage::AwaitingStaging | Stage::AwaitingApproval => plan.release.current.is_none(),
         _ => true,
     };
     match (available, trouble) {
@@ -185,10 +187,11 @@ fn reconciling(observed: &Observed, plan: &Plan, failure: Option<&str>) -> Verdi
         return Verdict::no("Stalled", "see the condition Stalled");
     }
     let target = plan.release.target.as_deref().unwrap_or_default();
-    if plan.stage == Stage::Finished && plan.settings_verdict.is_true() {
-        return Verdict::no("Finished", format!("release {target} serves"));
+    let serves = matches!(plan.stage, Stage::Finished | Stage::Verified);
+    if serves && plan.settings_verdict.is_true() {
+        return Verdict::no(plan.stage.as_str(), format!("release {target} serves"));
     }
-    if plan.stage == Stage::Finished {
+    if serves {
         return Verdict::yes("Configuring", plan.settings_verdict.message.clone());
     }
     let waiting_on = plan.waiting_on.as_ref().map_or_else(String::new, |waiting| format!(": {waiting}"));
@@ -203,7 +206,7 @@ fn reconciling(observed: &Observed, plan: &Plan, failure: Option<&str>) -> Verdi
 fn held_up(observed: &Observed, plan: &Plan, target: &str) -> Option<(String, String)> {
     let unless_usual = |verdict: &Verdict| {
         let usual = verdict.is_true()
-            || matches!(verdict.reason.as_str(), "Applying" | "Migrating" | "NotMigrated" | "NotApplied");
+            || matches!(verdict.reason.as_str(), "Applying" | "Migrating" | "Running" | "NotMigrated" | "NotApplied");
         (!usual).then(|| (verdict.reason.clone(), verdict.message.clone()))
     };
     match plan.waiting_on.as_ref()? {
@@ -211,10 +214,13 @@ fn held_up(observed: &Observed, plan: &Plan, target: &str) -> Option<(String, St
         WaitingOn::Workload(role) => {
             trouble(observed, *role, target).map(|trouble| (trouble.reason.to_owned(), trouble.message))
         }
-        WaitingOn::Migration | WaitingOn::MigrationRetry | WaitingOn::MigrationCorrection => {
-            unless_usual(&plan.schema_verdict)
-        }
-        WaitingOn::Settings => unless_usual(&plan.settings_verdict),
+        WaitingOn::Migration
+        | WaitingOn::MigrationRetry
+        | WaitingOn::MigrationCorrection
+        | WaitingOn::Job(_)
+        | WaitingOn::Again(_)
+        | WaitingOn::Change(_) => unless_usual(&plan.schema_verdict),
+        WaitingOn::Settings | WaitingOn::Maintenance => unless_usual(&plan.settings_verdict),
         WaitingOn::Judgement => match &plan.judgement {
             Judgement::Inconclusive(_) => Some(("Inconclusive".to_owned(), "see the condition SLAMet".to_owned())),
             Judgement::Healthy | Judgement::Breached(_) => None,
@@ -238,7 +244,11 @@ fn ready(observed: &Observed, plan: &Plan, concerns: &[(&str, Verdict)]) -> Verd
         cluster::SETTINGS_APPLIED => plan.settings.is_none(),
         cluster::PROVIDERS_READY => !providers::is_any_usable(&observed.providers),
         cluster::DATABASE_REACHABLE => verdict.truth == Truth::False,
-        cluster::APPROVED | cluster::CACHE_REACHABLE | cluster::SLA_MET | cluster::NOTIFICATIONS_READY => false,
+        cluster::APPROVED
+        | cluster::CACHE_REACHABLE
+        | cluster::SLA_MET
+        | cluster::WRITES_ACCEPTED
+        | cluster::NOTIFICATIONS_READY => false,
         _ => !verdict.is_true(),
     });
     if let Some((reason, message)) = plan.stalled.as_ref().filter(|_| !serves) {
@@ -280,7 +290,7 @@ mod tests {
     #[test]
     fn every_condition_is_set_at_the_first_look() {
         let names: Vec<_> = verdicts(&fixtures::observed(|_| {})).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), 16);
+        assert_eq!(names.len(), 17);
         assert_eq!(names[..3], ["Ready", "Reconciling", "Stalled"]);
     }
 

@@ -5,7 +5,7 @@ use crds::{PaymentCluster, PaymentProvider, Stage};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
-use runtime_contract::{Figures, JobReport, Outcome, Reason, labels};
+use runtime_contract::{Figures, JobReport, MigrationPlan, Outcome, Reason, labels};
 use serde_json::{Value, json};
 
 use super::observed::Observed;
@@ -77,6 +77,7 @@ pub(crate) fn observed(change: impl FnOnce(&mut Observed)) -> Observed {
         identity,
         database_secret: present("1"),
         gateway_secrets: Vec::new(),
+        backup_secrets: Vec::new(),
         cache_secret: present("1"),
         providers: vec![seen_provider("stripe")],
         live: Vec::new(),
@@ -94,10 +95,6 @@ pub(crate) fn validated(change: impl FnOnce(&mut Value)) -> Validated {
     validate::validate(&observed(|observed| observed.cluster = cluster(change))).unwrap()
 }
 
-fn succeeded() -> JobReport {
-    JobReport { schema_version: Some(3), ..JobReport::new(Outcome::Succeeded, Reason::Migrated, "") }
-}
-
 /// A world in which plans come true.
 pub(crate) struct World {
     pub(crate) observed: Observed,
@@ -106,6 +103,8 @@ pub(crate) struct World {
     pub(crate) writes: usize,
     /// What a metrics pod tells at a second.
     pub(crate) figures: fn(i64) -> Option<Figures>,
+    /// What a Job says of the migrations to come.
+    pub(crate) planned: MigrationPlan,
 }
 
 /// Figures of a platform that is well, and that nobody pays through.
@@ -115,7 +114,13 @@ pub(crate) fn all_well(second: i64) -> Option<Figures> {
 
 impl World {
     pub(crate) fn new(observed: Observed) -> Self {
-        Self { observed, now: Timestamp::from_second(1_000).unwrap(), writes: 0, figures: all_well }
+        Self {
+            observed,
+            now: Timestamp::from_second(1_000).unwrap(),
+            writes: 0,
+            figures: all_well,
+            planned: MigrationPlan { from: 0, to: 3, pending: 3, offline: 0 },
+        }
     }
 
     /// A platform that was left alone until it came to rest.
@@ -147,6 +152,16 @@ impl World {
         plan
     }
 
+    /// The report of a command that did what it was to do, whichever it is.
+    pub(crate) fn succeeded(&self) -> JobReport {
+        JobReport {
+            schema_version: Some(self.planned.to),
+            backup_id: Some("backup-1".into()),
+            migration_plan: Some(self.planned.clone()),
+            ..JobReport::new(Outcome::Succeeded, Reason::Migrated, "")
+        }
+    }
+
     /// Passes, with Jobs that succeed and pods that start, until a plan is as hoped for.
     pub(crate) fn run_until(&mut self, done: impl Fn(&Plan) -> bool) -> Vec<Plan> {
         let mut plans = Vec::new();
@@ -158,7 +173,8 @@ impl World {
                 return plans;
             }
             self.pods_start();
-            self.jobs_end(&succeeded());
+            let succeeded = self.succeeded();
+            self.jobs_end(&succeeded);
         }
         panic!("not done after 50 passes: {:#?}", plans.last());
     }
@@ -197,7 +213,8 @@ impl World {
             self.observed.cluster.status = Some(report::build(&self.observed, &plan, None, self.now));
             self.now = self.now.checked_add(SignedDuration::from_secs(1)).unwrap();
             self.pods_start();
-            self.jobs_end(&succeeded());
+            let succeeded = self.succeeded();
+            self.jobs_end(&succeeded);
         }
     }
 
@@ -260,21 +277,26 @@ impl World {
             .filter(|attempt| matches!(attempt.progress, crate::jobs::Progress::Running(_)))
             .collect();
         for attempt in running {
-            let uid = self.live_mut(Kind::Job, &attempt.name).uid.clone();
-            self.observed.pods.retain(|pod| pod.metadata.name.as_deref() != Some(&attempt.name));
-            let pod = json!({
-                "metadata": { "name": attempt.name, "labels": { "batch.kubernetes.io/controller-uid": uid } },
-                "status": { "containerStatuses": [{
-                    "name": "purser", "image": "", "imageID": "", "ready": false, "restartCount": 0,
-                    "state": { "terminated": {
-                        "exitCode": 0,
-                        "message": serde_json::to_string(report).unwrap(),
-                        "finishedAt": self.now.to_string(),
-                    } },
-                }] },
-            });
-            self.observed.pods.push(serde_json::from_value(pod).unwrap());
+            self.job_ends(&attempt.name, report);
         }
+    }
+
+    /// This Job ends with this report.
+    pub(crate) fn job_ends(&mut self, name: &str, report: &JobReport) {
+        let uid = self.live_mut(Kind::Job, name).uid.clone();
+        self.observed.pods.retain(|pod| pod.metadata.name.as_deref() != Some(name));
+        let pod = json!({
+            "metadata": { "name": name, "labels": { "batch.kubernetes.io/controller-uid": uid } },
+            "status": { "containerStatuses": [{
+                "name": "purser", "image": "", "imageID": "", "ready": false, "restartCount": 0,
+                "state": { "terminated": {
+                    "exitCode": 0,
+                    "message": serde_json::to_string(report).unwrap(),
+                    "finishedAt": self.now.to_string(),
+                } },
+            }] },
+        });
+        self.observed.pods.push(serde_json::from_value(pod).unwrap());
     }
 
     /// The pod of this Job is at work.

@@ -14,6 +14,7 @@ use kube::{Api, ResourceExt};
 
 use super::observed::Observed;
 use super::providers::SeenProvider;
+use crate::backup;
 use crate::context::Context;
 use crate::error::Error;
 use crate::figures;
@@ -32,16 +33,17 @@ pub async fn observe(context: &Context, namespace: &str, name: &str) -> Result<O
     let Some(cluster) = read(context, namespace, name).await? else { return Ok(None) };
     let identity =
         Identity { namespace: namespace.to_owned(), name: name.to_owned(), uid: cluster.uid().unwrap_or_default() };
-    let (((database_secret, cache_secret, gateway_secrets), providers), (live, pods, notifications)) = try_join(
-        try_join(look_at_secrets(context, &cluster, namespace), look_at_providers(context, &cluster, namespace)),
-        try_join3(
-            look_at_objects(context, &identity),
-            look_at_pods(context, &identity),
-            look_at_notifications(context, &cluster, namespace),
-        ),
-    )
-    .await
-    .map_err(Error::Observe)?;
+    let (((database_secret, cache_secret, [gateway_secrets, backup_secrets]), providers), (live, pods, notifications)) =
+        try_join(
+            try_join(look_at_secrets(context, &cluster, namespace), look_at_providers(context, &cluster, namespace)),
+            try_join3(
+                look_at_objects(context, &identity),
+                look_at_pods(context, &identity),
+                look_at_notifications(context, &cluster, namespace),
+            ),
+        )
+        .await
+        .map_err(Error::Observe)?;
     let window_s = cluster.spec.sla.window.as_millis().unwrap_or_default() / 1_000;
     let (health, figures) =
         join(health::ask(&context.pods_http, &pods), figures::ask(&context.pods_http, &pods, window_s)).await;
@@ -52,6 +54,7 @@ pub async fn observe(context: &Context, namespace: &str, name: &str) -> Result<O
         database_secret,
         cache_secret,
         gateway_secrets,
+        backup_secrets,
         providers,
         live,
         pods,
@@ -73,22 +76,30 @@ async fn read(context: &Context, namespace: &str, name: &str) -> Result<Option<P
     }
 }
 
+/// The field that names each, the key, and what is known of it.
+type SeenSecrets = Vec<(&'static str, SecretKey, SecretState)>;
+
 async fn look_at_secrets(
     context: &Context,
     cluster: &PaymentCluster,
     namespace: &str,
-) -> Result<(SecretState, SecretState, Vec<(&'static str, SecretKey, SecretState)>), kube::Error> {
+) -> Result<(SecretState, SecretState, [SeenSecrets; 2]), kube::Error> {
     let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
-    let of_gateway = gateway_secrets(&cluster.spec.gateway).into_iter().map(|(field, key)| {
-        let api = &api;
-        async move { secrets::look(api, &key).await.map(|state| (field, key, state)) }
-    });
-    try_join3(
+    let look = |named: Vec<(&'static str, SecretKey)>| {
+        let looks = named.into_iter().map(|(field, key)| {
+            let api = &api;
+            async move { secrets::look(api, &key).await.map(|state| (field, key, state)) }
+        });
+        try_join_all(looks)
+    };
+    let of_backup = cluster.spec.backup.as_ref().map(backup::secrets).unwrap_or_default();
+    let (database, cache, others) = try_join3(
         secrets::look(&api, &cluster.spec.database.url_secret_ref),
         secrets::look(&api, &cluster.spec.cache.url_secret_ref),
-        try_join_all(of_gateway),
+        try_join(look(gateway_secrets(&cluster.spec.gateway)), look(of_backup)),
     )
-    .await
+    .await?;
+    Ok((database, cache, others.into()))
 }
 
 /// What a gateway pod cannot start without, with the field that asks for it.

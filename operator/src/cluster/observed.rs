@@ -27,6 +27,8 @@ pub struct Observed {
     pub cache_secret: SecretState,
     /// Secrets that the gateway needs besides: the field that names each, the key, and what is known of it.
     pub gateway_secrets: Vec<(&'static str, SecretKey, SecretState)>,
+    /// Secrets that backups need, the same way.
+    pub backup_secrets: Vec<(&'static str, SecretKey, SecretState)>,
     /// The providers that it selects.
     pub providers: Vec<SeenProvider>,
     /// What was made for it.

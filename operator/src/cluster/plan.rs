@@ -18,7 +18,9 @@ use super::plan_migration::{self, Migration};
 use super::plan_objects::{differences, traffic};
 use super::step::{Step, Verdict, WaitingOn};
 use super::validate::{Problem, Validated};
-use super::{plan_abandon, plan_back, plan_deploy, plan_settings, plan_sla, prune, record};
+use super::{
+    plan_abandon, plan_back, plan_deploy, plan_maintenance, plan_prepare, plan_settings, plan_sla, prune, record,
+};
 use crate::names::Release;
 use crate::owned::Kind;
 use crate::sla::Judgement;
@@ -77,14 +79,21 @@ fn decide(validated: Result<&Validated, &Problem>, observed: &Observed, now: Tim
         Ok(cluster) => cluster,
         Err(problem) => return correction(problem, observed),
     };
-    if before.target.as_deref() != Some(&cluster.release.version) || plan_abandon::is_retried(observed, &before) {
+    // Whatever else is wanted by now: who has writes refused ends that first, and puts the database back where it must.
+    let in_maintenance = plan_maintenance::is_on(&before);
+    let is_other = before.target.as_deref() != Some(&cluster.release.version);
+    if !in_maintenance && (is_other || plan_abandon::is_retried(observed, &before)) {
         return new_target(cluster, observed, before, now);
     }
+    let of_target = of_target(cluster, &before);
+    let cluster = &of_target;
     let judgement = plan_sla::judge(cluster, observed, stage, &before, now);
-    if plan_abandon::is_abandoned(observed, &before) {
+    if plan_abandon::is_abandoned(observed, &before) || (in_maintenance && before.abandoned.is_some()) {
         return plan_back::plan(cluster, observed, before, judgement, now);
     }
-    if let Some(reason) = plan_abandon::reason(cluster, observed, stage, &before, &judgement, now) {
+    let superseded = is_other.then(plan_abandon::superseded);
+    let reason = superseded.or_else(|| plan_abandon::reason(cluster, observed, stage, &before, &judgement, now));
+    if let Some(reason) = reason {
         let given_up = plan_abandon::abandon(cluster, observed, stage, before, &reason, now);
         return plan_back::plan(cluster, observed, given_up, judgement, now);
     }
@@ -112,11 +121,17 @@ fn forward(
     if cluster.is_paused && stage.is_before_pods() && before.current != before.target {
         return closed(stage, &before, WaitingOn::Paused);
     }
-    let migration = plan_migration::plan(cluster, observed, &before, now);
+    let (stage, migration) = plan_prepare::plan(cluster, observed, &before, &serving, now);
     if !migration.is_done {
-        return before_deploying(Stage::Migrating, cluster, observed, migration, &serving, judgement, now);
+        return before_deploying(stage, cluster, observed, migration, &serving, judgement, now);
     }
     plan_deploy::plan(cluster, observed, migration, &serving, judgement, now)
+}
+
+/// What is being gone on with, or back from: the target, which a changed spec does not change at once.
+fn of_target(cluster: &Validated, before: &ReleaseStatus) -> Validated {
+    let version = before.target.clone().unwrap_or_else(|| cluster.release.version.clone());
+    Validated { release: Release { version }, ..cluster.clone() }
 }
 
 fn release_before(observed: &Observed) -> ReleaseStatus {
@@ -177,6 +192,7 @@ fn new_target(cluster: &Validated, observed: &Observed, mut before: ReleaseStatu
         // Who agreed to this version before it was given up for another one did not agree to it now.
         approval: None,
         abandoned: None,
+        preparation: None,
         shift: None,
         // Traffic is split between two releases, never among three.
         kept: before.kept.clone().filter(|_| before.current.as_ref() == Some(version)),
@@ -244,6 +260,8 @@ fn before_deploying(
         settings_verdict = part.verdict;
         settings = part.status;
     }
+    // What was written down is done at once.
+    let has_news = release.preparation != release_before(observed).preparation;
     let kept = kept(&release);
     let kept_releases = [Some(serving.version.as_str()), Some(cluster.release.version.as_str()), kept.as_deref()];
     all.extend(prune::steps(observed, &wanted, &keep, &kept_releases, None, serves));
@@ -257,13 +275,16 @@ fn before_deploying(
         settings,
         judgement,
         stalled,
-        next_look: NEXT_LOOK_MOVING,
+        next_look: if has_news { NEXT_LOOK_AT_ONCE } else { NEXT_LOOK_MOVING },
     }
 }
 
 #[cfg(test)]
 #[path = "plan_meanwhile_tests.rs"]
 mod meanwhile_tests;
+#[cfg(test)]
+#[path = "plan_prepare_tests.rs"]
+mod prepare_tests;
 #[cfg(test)]
 #[path = "plan_release_tests.rs"]
 mod release_tests;

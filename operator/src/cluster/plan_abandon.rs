@@ -11,6 +11,8 @@ use kube::ResourceExt;
 
 use super::observed::Observed;
 use super::plan_history;
+use super::plan_maintenance;
+use super::plan_migration;
 use super::plan_shift;
 use super::validate::Validated;
 use crate::sla::{Breach, Judgement, Severity};
@@ -58,11 +60,19 @@ pub fn reason(
     by_person(cluster, observed, stage, release)
         .or_else(|| by_sla(stage, release, judgement))
         .or_else(|| by_deadline(cluster, stage, release, now))
+        .or_else(|| by_migration(cluster, observed, stage, release, now))
+}
+
+/// Another version is wanted while writes are refused for this one.
+#[must_use]
+pub fn superseded() -> Reason {
+    Reason { why: WhyAbandoned::Aborted, message: "another version is wanted".to_owned(), at_once: true }
 }
 
 /// Whether there is a release to go back to.
 fn can_go_back(release: &ReleaseStatus, wanted: &str) -> bool {
     match release.current.as_deref() {
+        _ if plan_maintenance::is_past_return(release) => false,
         Some(current) if current == wanted => release.kept.is_some(),
         Some(_) => true,
         None => false,
@@ -97,16 +107,35 @@ fn by_sla(stage: Stage, release: &ReleaseStatus, judgement: &Judgement) -> Optio
 
 fn by_deadline(cluster: &Validated, stage: Stage, release: &ReleaseStatus, now: Timestamp) -> Option<Reason> {
     let serves = release.current.as_ref() == Some(&cluster.release.version);
-    if stage != Stage::Deploying || serves || release.current.is_none() {
+    let (why, what) = match stage {
+        Stage::Deploying => (WhyAbandoned::NotReady, "its pods were not ready"),
+        // Merchants must not wait for ever for a schema that nobody can touch.
+        Stage::EnteringMaintenance => (WhyAbandoned::NotDrained, "accepted work was not done and backed up"),
+        _ => return None,
+    };
+    if serves || release.current.is_none() {
         return None;
     }
     let deadline = &cluster.spec.rollout.progress_deadline;
     let since = plan_history::parse(release.stage_since.as_deref()?)?;
     let is_late = plan_history::millis_between(since, now) >= cluster.progress_deadline_ms;
     is_late.then(|| {
-        let message = format!("its pods were not ready within {} (spec.rollout.progressDeadline)", deadline.0);
-        Reason { why: WhyAbandoned::NotReady, message, at_once: true }
+        let message = format!("{what} within {} (spec.rollout.progressDeadline)", deadline.0);
+        Reason { why, message, at_once: true }
     })
+}
+
+/// A migration that fails while writes are refused is not waited for: the database goes back, and writes are accepted again.
+fn by_migration(
+    cluster: &Validated,
+    observed: &Observed,
+    stage: Stage,
+    release: &ReleaseStatus,
+    now: Timestamp,
+) -> Option<Reason> {
+    let in_maintenance = stage == Stage::Migrating && plan_maintenance::is_on(release);
+    let failure = in_maintenance.then(|| plan_migration::failure(cluster, observed, now)).flatten()?;
+    Some(Reason { why: WhyAbandoned::MigrationFailed, message: failure, at_once: true })
 }
 
 /// The status of a release that is given up now: where it was, and how its traffic goes back.

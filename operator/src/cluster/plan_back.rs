@@ -11,7 +11,7 @@ use super::plan_objects::differences;
 use super::plan_shift::{self, STEP_BACK_MS};
 use super::step::{Verdict, WaitingOn};
 use super::validate::Validated;
-use super::{plan_migration, plan_objects, plan_settings, prune};
+use super::{plan_migration, plan_objects, plan_restore, plan_settings, prune};
 use crate::names::Release;
 use crate::sla::Judgement;
 use crate::workloads::{self, Traffic};
@@ -30,6 +30,7 @@ pub fn plan(
     let is_back = release.shift.is_none();
     let mut settings_verdict = plan_settings::verdict_at_rest(settings_before(observed).as_ref());
     let (mut steps, mut keep, mut settings) = (Vec::new(), migration.keep, settings_before(observed));
+    keep.extend(plan_restore::kept(observed, &cluster.release));
     let mut is_served = true;
     if let Some(current) = &release.current {
         let serving = Release { version: current.clone() };
@@ -51,22 +52,28 @@ pub fn plan(
         Stage::RolledBack => Stage::RolledBack,
         stage if stage.is_before_start() => Stage::RolledBack,
         _ if is_back && is_served && steps.is_empty() => Stage::RolledBack,
+        Stage::Restoring => Stage::Restoring,
         _ => Stage::RollingBack,
     };
+    let database = plan_restore::plan(cluster, observed, stage, release, now);
+    let (stage, release) = (database.stage, database.release);
+    steps.extend(database.steps);
     let abandoned = release.abandoned.as_ref();
     let at_rest = stage == Stage::RolledBack && steps.is_empty();
     Plan {
         stage,
-        waiting_on: (stage == Stage::RollingBack).then_some(WaitingOn::TrafficBack),
+        waiting_on: database.waiting_on.or((stage == Stage::RollingBack).then_some(WaitingOn::TrafficBack)),
         steps,
-        stalled: abandoned.map(|abandoned| {
-            let advice = format!(
-                "{}; change spec.version, or have it tried again with `kubectl purser retry`",
-                abandoned.message
-            );
-            (abandoned.why.as_str().to_owned(), advice)
+        stalled: database.stalled.or_else(|| {
+            abandoned.map(|abandoned| {
+                let advice = format!(
+                    "{}; change spec.version, or have it tried again with `kubectl purser retry`",
+                    abandoned.message
+                );
+                (abandoned.why.as_str().to_owned(), advice)
+            })
         }),
-        schema_verdict: schema_verdict(migration.verdict, &release),
+        schema_verdict: database.verdict.unwrap_or_else(|| schema_verdict(migration.verdict, &release)),
         release,
         settings,
         settings_verdict,

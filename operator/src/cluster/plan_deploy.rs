@@ -12,7 +12,7 @@ use super::plan_objects::{differences, gateway_pods, replicas_of, rollout_of, tr
 use super::plan_shift::{self, Course, WaitingOnRole, Weather, pods_at};
 use super::step::Step;
 use super::validate::Validated;
-use super::{plan_settings, prune};
+use super::{plan_maintenance, plan_settings, prune};
 use crate::names::Release;
 use crate::owned::Kind;
 use crate::sla::Judgement;
@@ -33,7 +33,11 @@ pub fn plan(
     let here = at_weight(cluster, observed, stage, &migration.release);
     let unready = unready(&here, observed, settings.status.is_some(), migration.release.current.as_deref());
     let weather = Weather { unready, judgement: &judgement, is_paused: cluster.is_paused, now };
-    let course = plan_shift::course(cluster, observed, stage, migration.release, &weather);
+    let mut course = plan_shift::course(cluster, observed, stage, migration.release, &weather);
+    // The release has all of the traffic: what the schema was changed for is there.
+    if matches!(course.stage, Stage::Monitoring | Stage::Testing) || course.stage.is_end() {
+        plan_maintenance::end(&mut course.release, now);
+    }
 
     let next = at_weight(cluster, observed, course.stage, &course.release);
     let traffic_to = traffic_to(cluster, observed, &course, serving, unready.is_none());

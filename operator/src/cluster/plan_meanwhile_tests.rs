@@ -11,8 +11,7 @@ fn a_migration_that_runs_is_left_to_its_end_whatever_version_is_wanted_next() {
     for next in ["0.3.0", "0.1.0"] {
         let mut world = World::finished();
         world.observed.cluster.spec.version = "0.2.0".into();
-        world.pass();
-        world.pass();
+        world.run_until(|plan| plan.stage == Stage::Migrating);
         let running = "payments-migrate-0-2-0-1";
         world.job_runs(running);
         world.observed.cluster.spec.version = next.into();
@@ -22,6 +21,8 @@ fn a_migration_that_runs_is_left_to_its_end_whatever_version_is_wanted_next() {
             assert!(!world.names(Kind::Job).contains(&"payments-migrate-0-3-0-1"), "two migrations at once");
         }
         if next == "0.3.0" {
+            world.job_ends("payments-plan-0-3-0-1", &report(Outcome::Succeeded, Reason::MigrationsPlanned));
+            world.pass();
             assert!(world.plan().schema_verdict.message.contains(running), "{:?}", world.plan().schema_verdict);
         }
         world.jobs_end(&report(Outcome::Succeeded, Reason::Migrated));
@@ -39,7 +40,7 @@ fn a_status_that_is_lost_while_a_new_version_is_on_its_way_takes_nothing_from_th
     let mut world = World::finished();
     world.observed.cluster.spec.version = "0.2.0".into();
     for lose_in_pass in 0..4 {
-        let mut world = World { observed: world.observed.clone(), ..world };
+        let mut world = World { observed: world.observed.clone(), planned: world.planned.clone(), ..world };
         for pass in 0..10 {
             if pass == lose_in_pass {
                 world.observed.cluster.status = None;
@@ -73,8 +74,7 @@ fn a_status_that_is_lost_before_the_migrations_are_done_does_not_skip_them() {
 fn a_provider_can_be_switched_off_while_a_new_version_cannot_migrate() {
     let mut world = World::finished();
     world.observed.cluster.spec.version = "9.9.9".into();
-    world.pass();
-    world.pass();
+    world.run_until(|plan| plan.stage == Stage::Migrating);
     world.jobs_end(&report(Outcome::Failed, Reason::MigrationFailed));
     world.observed.providers[0].provider.spec.active = false;
     world.pass();
@@ -86,7 +86,11 @@ fn a_provider_can_be_switched_off_while_a_new_version_cannot_migrate() {
     assert_eq!((plan.stage, plan.settings.unwrap().revision), (Stage::Migrating, 2));
     assert_eq!(plan.stalled.unwrap().0, "MigrationFailed");
     world.pass();
-    assert_eq!(world.names(Kind::Job), ["payments-migrate-9-9-9-1", "payments-settings-2-1"], "Jobs do not pile up");
+    assert_eq!(
+        world.names(Kind::Job),
+        ["payments-migrate-9-9-9-1", "payments-plan-9-9-9-1", "payments-settings-2-1"],
+        "Jobs do not pile up"
+    );
 }
 
 #[test]

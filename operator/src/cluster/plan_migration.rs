@@ -94,6 +94,15 @@ pub fn plan(cluster: &Validated, observed: &Observed, before: &ReleaseStatus, no
     part
 }
 
+/// Why the migrations of the wanted release failed for good, if they did.
+#[must_use]
+pub fn failure(cluster: &Validated, observed: &Observed, now: Timestamp) -> Option<String> {
+    match next(&attempts_of(cluster, observed), &migration::inputs(cluster), now) {
+        Next::Stuck(report) => Some(report.message),
+        Next::Start(_) | Next::Wait(_) | Next::Later(..) | Next::Done(_) => None,
+    }
+}
+
 /// The migrations when nothing is to be done about them now. One that runs is never stopped half-way, whatever is wanted in the
 /// meantime, and never gets company.
 #[must_use]

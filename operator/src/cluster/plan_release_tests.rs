@@ -312,7 +312,7 @@ fn every_change_of_stage_is_in_the_table() {
         for at in (0..30).step_by(3) {
             let mut world = wanted(canary);
             let mut before = Stage::Finished;
-            for pass in 0..55 {
+            for pass in 0..75 {
                 if pass == at {
                     way(&mut world);
                 }

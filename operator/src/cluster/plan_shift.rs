@@ -7,6 +7,7 @@ use runtime_contract::Role;
 
 use super::observed::Observed;
 use super::plan_history::{self, has_passed, text};
+use super::plan_maintenance;
 use super::plan_objects::traffic;
 use super::step::WaitingOn;
 use super::validate::Validated;
@@ -108,6 +109,7 @@ pub fn weight_of_pods(cluster: &Validated, stage: Stage, release: &ReleaseStatus
     match stage {
         Stage::Shifting => release.shift.as_ref().map_or_else(|| step(cluster, 1).0, |shift| shift.weight),
         Stage::Monitoring | Stage::Finished => WHOLE,
+        _ if plan_maintenance::is_on(release) => WHOLE,
         _ if release.current.is_none() || release.current == release.target => WHOLE,
         _ => step(cluster, 1).0,
     }
@@ -154,7 +156,8 @@ fn serving(mut release: ReleaseStatus, unready: Option<WaitingOn>, now: Timestam
 }
 
 fn to_step(cluster: &Validated, mut release: ReleaseStatus, number: i32) -> Course {
-    let (weight, _) = step(cluster, number);
+    // No two releases work on a schema that writes had to be refused for.
+    let (weight, _) = if plan_maintenance::is_on(&release) { (WHOLE, 0) } else { step(cluster, number) };
     release.shift = Some(ShiftStatus { step: number, weight, since: None });
     Course { stage: Stage::Shifting, waiting_on: Some(WaitingOn::Traffic), release }
 }
@@ -231,7 +234,8 @@ fn finished(cluster: &Validated, observed: &Observed, mut release: ReleaseStatus
     plan_history::record(&mut release, observed, version, ReleaseResult::Succeeded, message, now);
     let keep = i64::try_from(cluster.retire_after_ms).unwrap_or(i64::MAX);
     let until = now.checked_add(SignedDuration::from_millis(keep)).unwrap_or(Timestamp::MAX);
-    release.kept = release.current.take().map(|version| KeptRelease { version, until: Some(text(until)) });
+    let before = release.current.take().filter(|_| !plan_maintenance::is_past_return(&release));
+    release.kept = before.map(|version| KeptRelease { version, until: Some(text(until)) });
     release.current = Some(version.clone());
     release.shift = None;
     Course { stage: Stage::Finished, waiting_on: None, release }

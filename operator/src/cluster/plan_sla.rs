@@ -6,6 +6,7 @@ use crds::payment_cluster::ReleaseStatus;
 use jiff::Timestamp;
 
 use super::observed::Observed;
+use super::plan_maintenance;
 use super::plan_shift;
 use super::step::Verdict;
 use super::validate::Validated;
@@ -20,6 +21,9 @@ pub fn judge(
     release: &ReleaseStatus,
     now: Timestamp,
 ) -> Judgement {
+    if let Some(why) = plan_maintenance::clouds(cluster, observed, now) {
+        return Judgement::Inconclusive(why.into());
+    }
     let version = judged(stage, release);
     let Some(version) = version else { return Judgement::Inconclusive("no release takes payments yet".into()) };
     let before = release.current.as_deref().filter(|current| stage == Stage::Shifting && *current != version);
@@ -30,7 +34,7 @@ pub fn judge(
 /// The release that is judged.
 #[must_use]
 pub fn judged(stage: Stage, release: &ReleaseStatus) -> Option<&str> {
-    let on_its_way = matches!(stage, Stage::Shifting | Stage::Monitoring);
+    let on_its_way = matches!(stage, Stage::Shifting | Stage::Monitoring | Stage::Testing);
     if on_its_way { release.target.as_deref() } else { release.current.as_deref() }
 }
 

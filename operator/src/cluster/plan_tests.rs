@@ -1,6 +1,6 @@
 //! Plans as plain values: what comes next in which world.
 
-use runtime_contract::{JobReport, Outcome, Reason};
+use runtime_contract::{JobReport, MigrationPlan, Outcome, Reason};
 use serde_json::json;
 
 use super::*;
@@ -9,7 +9,11 @@ use crate::cluster::validate;
 use crate::secrets::SecretState;
 
 pub(super) fn report(outcome: Outcome, reason: Reason) -> JobReport {
-    JobReport::new(outcome, reason, "because")
+    let report = JobReport::new(outcome, reason, "because");
+    // A Job that did what it was to do, whichever it is.
+    let plan = MigrationPlan { from: 0, to: 3, pending: 3, offline: 0 };
+    let plan = (outcome == Outcome::Succeeded).then_some(plan);
+    JobReport { migration_plan: plan, backup_id: Some("backup-1".into()), ..report }
 }
 
 pub(super) fn to(version: &str) -> Traffic {
@@ -26,7 +30,8 @@ fn stages(plans: &[Plan]) -> Vec<Stage> {
 fn the_first_release_goes_through_its_stages_and_comes_to_rest() {
     let mut world = World::new(fixtures::observed(|_| {}));
     let plans = world.run_until(|plan| plan.stage == Stage::Finished && plan.steps.is_empty());
-    assert_eq!(stages(&plans), [Stage::Validating, Stage::Migrating, Stage::Deploying, Stage::Finished]);
+    let expected = [Stage::Validating, Stage::PlanningMigrations, Stage::Migrating, Stage::Deploying, Stage::Finished];
+    assert_eq!(stages(&plans), expected);
     let status = world.observed.cluster.status.clone().unwrap();
     let release = status.release.unwrap();
     assert_eq!((release.current.as_deref(), release.schema_version), (Some("0.1.0"), Some(3)));
@@ -42,10 +47,11 @@ fn the_first_release_goes_through_its_stages_and_comes_to_rest() {
 #[test]
 fn no_workload_starts_before_the_migrations_have_succeeded() {
     let mut world = World::new(fixtures::observed(|_| {}));
+    world.run_until(|plan| plan.stage == Stage::Migrating);
     for _ in 0..5 {
         world.pass();
     }
-    assert_eq!(world.names(Kind::Job), ["payments-migrate-0-1-0-1"]);
+    assert_eq!(world.names(Kind::Job), ["payments-migrate-0-1-0-1", "payments-plan-0-1-0-1"]);
     assert_eq!(world.names(Kind::Deployment), [""; 0]);
     assert_eq!(world.names(Kind::ServiceAccount), ["payments"], "the Job runs under it");
 }
@@ -61,8 +67,7 @@ fn live_settings_are_applied_while_the_workloads_start() {
 #[test]
 fn a_failed_migration_stalls_and_changes_nothing_else() {
     let mut world = World::new(fixtures::observed(|_| {}));
-    world.pass();
-    world.pass();
+    world.run_until(|plan| plan.stage == Stage::Migrating);
     world.jobs_end(&report(Outcome::Failed, Reason::MigrationFailed));
     for _ in 0..100 {
         let plan = world.pass();
@@ -74,13 +79,13 @@ fn a_failed_migration_stalls_and_changes_nothing_else() {
     }
     world.observed.database_secret = fixtures::present("2");
     world.pass();
-    assert_eq!(world.names(Kind::Job), ["payments-migrate-0-1-0-2"], "a new Secret is a new chance");
+    assert_eq!(world.names(Kind::Job)[0], "payments-migrate-0-1-0-2", "a new Secret is a new chance");
 }
 
 #[test]
 fn an_unreachable_database_is_tried_again_under_a_new_name_and_later_each_time() {
     let mut world = World::new(fixtures::observed(|_| {}));
-    world.pass();
+    world.run_until(|plan| plan.stage == Stage::PlanningMigrations && plan.steps.is_empty());
     let mut started = Vec::new();
     for _ in 0..200 {
         let plan = world.pass();
@@ -92,7 +97,7 @@ fn an_unreachable_database_is_tried_again_under_a_new_name_and_later_each_time()
     let gaps: Vec<_> = started.windows(2).map(|pair| pair[1] - pair[0]).collect();
     // Each attempt takes a second, and the wait counts from its end.
     assert_eq!(gaps, [3, 5, 9, 17, 33, 61, 61]);
-    assert_eq!(world.names(Kind::Job), ["payments-migrate-0-1-0-8"], "the attempts before it are removed");
+    assert_eq!(world.names(Kind::Job)[0], "payments-migrate-0-1-0-8", "the attempts before it are removed");
 }
 
 #[test]
@@ -178,8 +183,15 @@ fn a_new_version_starts_beside_the_old_one_and_takes_over_when_all_of_it_is_read
         world.jobs_end(&report(Outcome::Succeeded, Reason::Migrated));
     }
     seen.dedup();
-    let expected =
-        [Stage::Validating, Stage::Migrating, Stage::Deploying, Stage::Shifting, Stage::Monitoring, Stage::Finished];
+    let expected = [
+        Stage::Validating,
+        Stage::PlanningMigrations,
+        Stage::Migrating,
+        Stage::Deploying,
+        Stage::Shifting,
+        Stage::Monitoring,
+        Stage::Finished,
+    ];
     assert_eq!(seen, expected);
     assert_eq!(world.names(Kind::Deployment).len(), 8, "the old one is kept, in case");
     world.retire();

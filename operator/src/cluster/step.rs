@@ -53,6 +53,14 @@ pub enum WaitingOn {
     MigrationRetry,
     /// The migrations failed and a person has to change something.
     MigrationCorrection,
+    /// A command that the release needs runs; its name within a sentence.
+    Job(&'static str),
+    /// A command that the release needs failed and will be tried again.
+    Again(&'static str),
+    /// A command that the release needs failed and a person has to change something.
+    Change(&'static str),
+    /// Writes are being refused, or are about to be.
+    Maintenance,
     /// The live settings are on their way into the database for the first time.
     Settings,
     /// The pods of a role are on their way.
@@ -97,6 +105,10 @@ impl fmt::Display for WaitingOn {
             Self::Migration => f.write_str("the migration Job runs"),
             Self::MigrationRetry => f.write_str("the migrations failed and are tried again"),
             Self::MigrationCorrection => f.write_str("the migrations failed; something has to be changed first"),
+            Self::Job(what) => write!(f, "{what} runs"),
+            Self::Again(what) => write!(f, "{what} failed and is tried again"),
+            Self::Change(what) => write!(f, "{what} failed; something has to be changed first"),
+            Self::Maintenance => f.write_str("writes are refused before the schema changes"),
             Self::Settings => f.write_str("the live settings are being put into the database"),
             Self::Workload(role) => write!(f, "the {role} pods of the release start"),
             Self::Traffic => f.write_str("the gateway's traffic moves to the release"),

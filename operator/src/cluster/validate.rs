@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use runtime_contract::{CacheTtl, ProviderSettings, Role};
 
 use super::observed::Observed;
-use super::providers;
+use super::{plan_maintenance, providers};
 use crate::names::{Identity, Release};
 use crate::sla::Limits;
 use crds::annotations;
@@ -35,6 +35,8 @@ pub struct Validated {
     pub retry: String,
     /// Whether a person holds the release.
     pub is_paused: bool,
+    /// Whether writes are to be refused, for a release or because a person wants it.
+    pub in_maintenance: bool,
     /// What a release has to keep to.
     pub sla: Limits,
     /// How long a new release may take to become ready.
@@ -52,6 +54,8 @@ pub struct SecretRevisions {
     pub cache: String,
     /// Of each provider, in the order of [`Validated::credentials`].
     pub providers: Vec<String>,
+    /// Of those that backups need.
+    pub backup: Vec<String>,
 }
 
 /// Why nothing can be planned. Nothing is changed until it is put right.
@@ -153,9 +157,11 @@ pub fn validate(observed: &Observed) -> Result<Validated, Problem> {
             database: observed.database_secret.revision().to_owned(),
             cache: observed.cache_secret.revision().to_owned(),
             providers: used().map(|seen| seen.credentials.revision().to_owned()).collect(),
+            backup: observed.backup_secrets.iter().map(|(_, _, state)| state.revision().to_owned()).collect(),
         },
         retry: annotation(annotations::RETRY).cloned().unwrap_or_default(),
         is_paused: annotation(annotations::PAUSED).is_some_and(|value| value == "true"),
+        in_maintenance: plan_maintenance::is_wanted(observed),
         sla,
         progress_deadline_ms: long("spec.rollout.progressDeadline", &spec.rollout.progress_deadline)?,
         retire_after_ms: long("spec.rollout.retireAfter", &spec.rollout.retire_after)?,

@@ -10,23 +10,25 @@ use crate::workloads::pod;
 
 /// Label of migration Jobs.
 pub const COMPONENT: &str = "migrate";
+/// Label of the Jobs that find out what is to be migrated.
+pub const PLAN: &str = "plan";
 
 /// The Job of an attempt. It has no time limit: a migration that is stopped half-way helps nobody.
 #[must_use]
 pub fn job(cluster: &Validated, attempt: u32) -> Desired {
     let owner = cluster.identity.owner();
-    let command = Command {
-        component: COMPONENT,
-        name: cluster.identity.migration_job(&cluster.release, attempt),
-        release: Some(&cluster.release),
-        arguments: &[commands::MIGRATE, commands::OWNER_FLAG, &owner],
-        mounts: &[],
-        volumes: &[],
-        inputs: &inputs(cluster),
-        attempt,
-        deadline_seconds: None,
-    };
-    job::build(cluster, command)
+    let arguments = [commands::MIGRATE, commands::OWNER_FLAG, &owner];
+    let name = cluster.identity.release_job(COMPONENT, &cluster.release, attempt);
+    job::build(cluster, Command::of_release(COMPONENT, name, &cluster.release, &arguments, &inputs(cluster), attempt))
+}
+
+/// The Job of an attempt at finding out what the release changes in the schema.
+#[must_use]
+pub fn plan_job(cluster: &Validated, attempt: u32) -> Desired {
+    let owner = cluster.identity.owner();
+    let arguments = [commands::MIGRATE, commands::MIGRATE_PLAN, commands::OWNER_FLAG, &owner];
+    let name = cluster.identity.release_job(PLAN, &cluster.release, attempt);
+    job::build(cluster, Command::of_release(PLAN, name, &cluster.release, &arguments, &inputs(cluster), attempt))
 }
 
 /// Hash of all that decides whether the same migration may end differently.

@@ -84,6 +84,12 @@ pub(super) enum Command {
     /// Let a held release go on
     #[command(after_help = "Example:\n  kubectl purser resume payments -n shop")]
     Resume(NameArguments),
+    /// Have writes refused with 503 and Retry-After, while reads and accepted work go on; or accepted again
+    #[command(after_help = "Example:\n  kubectl purser maintenance on payments -n shop --wait")]
+    Maintenance(MaintenanceArguments),
+    /// The backups that the last releases made
+    #[command(after_help = "Example:\n  kubectl purser backups payments -n shop")]
+    Backups(HistoryArguments),
     /// The last releases and how they went
     #[command(after_help = "Example:\n  kubectl purser history payments -n shop -o json")]
     History(HistoryArguments),
@@ -140,6 +146,22 @@ pub(super) struct WaitArguments {
 }
 
 #[derive(Clone, Debug, Args)]
+pub(super) struct MaintenanceArguments {
+    /// Whether writes are to be refused
+    #[arg(value_enum)]
+    pub(super) switch: Switch,
+    #[command(flatten)]
+    pub(super) of: WaitArguments,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Clone, Debug, Args)]
 pub(super) struct HistoryArguments {
     #[command(flatten)]
     pub(super) of: NameArguments,
@@ -152,7 +174,7 @@ pub(super) struct HistoryArguments {
 pub(super) struct LogsArguments {
     #[command(flatten)]
     pub(super) of: NameArguments,
-    /// Only of this role; `migrate` means the Jobs that bring the schema forward
+    /// Only of this role; `plan`, `backup`, `dry-run`, `drain`, `restore-point`, `migrate` and `restore` mean the Jobs of a release
     #[arg(long, value_enum)]
     pub(super) role: Option<LogRole>,
     /// Only of this release
@@ -173,7 +195,13 @@ pub(super) enum LogRole {
     Fraud,
     Processor,
     Metrics,
+    Plan,
+    Backup,
+    DryRun,
+    Drain,
+    RestorePoint,
     Migrate,
+    Restore,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

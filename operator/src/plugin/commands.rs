@@ -2,16 +2,17 @@
 
 use std::process::ExitCode;
 
+use crds::payment_cluster::BackupStatus;
 use jiff::Timestamp;
 
 use super::arguments::{
-    Arguments, Command, HistoryArguments, NameArguments, StatusArguments, VersionArguments, WaitArguments,
+    Arguments, Command, HistoryArguments, NameArguments, StatusArguments, Switch, VersionArguments, WaitArguments,
 };
 use super::connection::Connection;
 use super::decision::{self, Decision, Wish};
 use super::failure::{self, CLUSTERS, Failure};
 use super::output::Output;
-use super::{follow, history, logs, view};
+use super::{backups, follow, history, logs, view};
 
 pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let output = Output::new(arguments.color);
@@ -33,6 +34,11 @@ pub(super) async fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         }
         Command::Pause(of) => decide(&at, output, of, Wish::Pause, None).await,
         Command::Resume(of) => decide(&at, output, of, Wish::Resume, None).await,
+        Command::Maintenance(told) => {
+            let wish = Wish::Maintenance(told.switch == Switch::On);
+            decide(&at, output, &told.of.of, wish, Some(&told.of)).await
+        }
+        Command::Backups(told) => backups(&at, output, told).await,
         Command::History(told) => history(&at, output, told).await,
         Command::Logs(told) => logs::show(&at, output, told).await,
         Command::Version => Ok(ExitCode::SUCCESS),
@@ -115,6 +121,25 @@ async fn history(at: &Connection, output: Output, told: &HistoryArguments) -> Re
         ended => output.text(&history::table(ended, Timestamp::now()))?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+async fn backups(at: &Connection, output: Output, told: &HistoryArguments) -> Result<ExitCode, Failure> {
+    let name = at.name(told.of.name.as_deref()).await?;
+    let cluster = at.cluster(&name).await?;
+    let made = at.subject(&cluster).release().map(backups::of).unwrap_or_default();
+    match (told.output, &made[..]) {
+        (Some(format), made) => {
+            let all: Vec<_> = made.iter().map(|(backup, version, _)| backup_data(backup, version)).collect();
+            output.data(&serde_json::Value::from(all), format)?;
+        }
+        (None, []) => output.line(&format!("no release of {name} has made a backup yet"))?,
+        (None, made) => output.text(&backups::table(made, Timestamp::now()))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn backup_data(backup: &BackupStatus, version: &str) -> serde_json::Value {
+    serde_json::json!({ "id": backup.id, "verifiedAt": backup.verified_at, "release": version })
 }
 
 #[cfg(test)]

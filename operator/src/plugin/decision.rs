@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crds::payment_cluster::WhyAbandoned;
 use crds::{Stage, annotations, conditions};
 
+use super::holding;
 use super::subject::Subject;
 
 /// What a person wishes.
@@ -22,6 +23,8 @@ pub(super) enum Wish {
     Retry(String),
     Pause,
     Resume,
+    /// Have writes refused, or accepted again.
+    Maintenance(bool),
 }
 
 /// Annotations to set, or to remove where there is no value.
@@ -45,6 +48,8 @@ pub(super) enum Effect {
     Abandoned(String),
     /// Nothing is given up, and nothing stalls.
     TriedAgain,
+    /// Writes are accepted, or refused.
+    Writes(bool),
     /// The annotation itself.
     AtOnce,
 }
@@ -62,6 +67,11 @@ impl Effect {
                 stage.is_end() && is_abandoned(subject, version) && subject.current() != Some(version)
             }
             Self::TriedAgain => stage != Stage::RolledBack && !subject.is_condition(conditions::STALLED, "True"),
+            Self::Writes(accepted) => {
+                let status = if *accepted { "True" } else { "False" };
+                subject.is_condition(conditions::cluster::WRITES_ACCEPTED, status)
+                    && subject.is_condition(conditions::cluster::SETTINGS_APPLIED, "True")
+            }
             Self::AtOnce => true,
         }
     }
@@ -83,8 +93,9 @@ pub(super) fn decide(wish: &Wish, subject: Subject<'_>) -> Result<Decision, Stri
         Wish::Abort => abort(subject, stage),
         Wish::Rollback => rollback(subject, stage),
         Wish::Retry(fresh) => retry(subject, stage, fresh),
-        Wish::Pause => pause(subject, stage),
-        Wish::Resume => resume(subject, stage),
+        Wish::Pause => holding::pause(subject, stage),
+        Wish::Resume => holding::resume(subject, stage),
+        Wish::Maintenance(on) => holding::maintenance(subject, *on),
     }
 }
 
@@ -230,29 +241,7 @@ fn retry(subject: Subject<'_>, stage: Stage, fresh: &str) -> Result<Decision, St
     Ok(Decision { annotations, told, effect: Effect::TriedAgain })
 }
 
-fn pause(subject: Subject<'_>, stage: Stage) -> Result<Decision, String> {
-    let name = subject.name();
-    if subject.is_paused() {
-        return Err(format!("{name} is paused already; `{}` lets it go on", subject.command("resume", "")));
-    }
-    let holds = if stage.is_end() && subject.is_about_the_wanted() {
-        "nothing is on its way, and the next release will be held".to_owned()
-    } else {
-        format!("release {} is held where it is", subject.wanted())
-    };
-    let told = format!("{name} is paused: {holds}; `{}` lets it go on", subject.command("resume", ""));
-    Ok(Decision { annotations: set(annotations::PAUSED, "true"), told, effect: Effect::AtOnce })
-}
-
-fn resume(subject: Subject<'_>, stage: Stage) -> Result<Decision, String> {
-    if !subject.is_paused() {
-        return Err(format!("{} is not paused: {}", subject.name(), at(subject, stage)));
-    }
-    let told = format!("{} goes on", subject.name());
-    Ok(Decision { annotations: [(annotations::PAUSED, None)].into(), told, effect: Effect::AtOnce })
-}
-
-fn set(key: &'static str, value: &str) -> Annotations {
+pub(super) fn set(key: &'static str, value: &str) -> Annotations {
     [(key, Some(value.to_owned()))].into()
 }
 
@@ -268,7 +257,7 @@ fn is_abandoned(subject: Subject<'_>, version: &str) -> bool {
     abandoned.is_some_and(|found| found.version == version)
 }
 
-fn at(subject: Subject<'_>, stage: Stage) -> String {
+pub(super) fn at(subject: Subject<'_>, stage: Stage) -> String {
     let version = subject.target().unwrap_or_else(|| subject.wanted());
     format!("release {version} of {} is {}", subject.name(), stage.as_str())
 }

@@ -9,9 +9,13 @@ const HEADER: [&str; 9] = ["VERSION", "FROM", "RESULT", "ENDED", "TOOK", "PAYMEN
 
 /// One line a release, the newest first.
 pub(super) fn table(history: &[ReleaseRecord], now: Timestamp) -> String {
-    let rows: Vec<[String; 9]> =
-        std::iter::once(HEADER.map(str::to_owned)).chain(history.iter().map(|record| row(record, now))).collect();
-    let widths: [usize; 9] =
+    aligned(HEADER, history.iter().map(|record| row(record, now)))
+}
+
+/// Rows below their headings, each column as wide as it has to be.
+pub(super) fn aligned<const N: usize>(header: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let rows: Vec<[String; N]> = std::iter::once(header.map(str::to_owned)).chain(rows).collect();
+    let widths: [usize; N] =
         std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
     let mut out = String::new();
     for row in &rows {

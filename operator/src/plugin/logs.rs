@@ -11,6 +11,8 @@ use kube::{Api, ResourceExt};
 use runtime_contract::{Role, labels};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
+use crate::{backup, maintenance, migration};
+
 use super::arguments::{LogRole, LogsArguments};
 use super::connection::{Connection, selector};
 use super::failure::Failure;
@@ -42,16 +44,25 @@ pub(super) async fn show(at: &Connection, output: Output, told: &LogsArguments) 
 }
 
 fn selector_of(name: &str, told: &LogsArguments) -> String {
-    let roles = match told.role {
-        None => Role::ALL.map(Role::as_str).join(","),
-        Some(LogRole::Gateway) => Role::Gateway.as_str().to_owned(),
-        Some(LogRole::Fraud) => Role::Fraud.as_str().to_owned(),
-        Some(LogRole::Processor) => Role::Processor.as_str().to_owned(),
-        Some(LogRole::Metrics) => Role::Metrics.as_str().to_owned(),
-        Some(LogRole::Migrate) => "migrate".to_owned(),
-    };
+    let roles = told.role.map_or_else(|| Role::ALL.map(Role::as_str).join(","), |role| component(role).to_owned());
     let release = told.release.as_ref().map(|release| format!(",{}={release}", labels::RELEASE)).unwrap_or_default();
     format!("{},{} in ({roles}){release}", selector(name), labels::COMPONENT)
+}
+
+const fn component(role: LogRole) -> &'static str {
+    match role {
+        LogRole::Gateway => Role::Gateway.as_str(),
+        LogRole::Fraud => Role::Fraud.as_str(),
+        LogRole::Processor => Role::Processor.as_str(),
+        LogRole::Metrics => Role::Metrics.as_str(),
+        LogRole::Plan => migration::PLAN,
+        LogRole::Backup => backup::BACKUP,
+        LogRole::DryRun => backup::DRY_RUN,
+        LogRole::Drain => maintenance::DRAIN,
+        LogRole::RestorePoint => backup::RESTORE_POINT,
+        LogRole::Migrate => migration::COMPONENT,
+        LogRole::Restore => backup::RESTORE,
+    }
 }
 
 /// A line of a pod, or why there is none.

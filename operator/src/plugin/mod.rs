@@ -6,12 +6,14 @@
 
 mod ages;
 mod arguments;
+mod backups;
 mod commands;
 mod connection;
 mod decision;
 mod failure;
 mod follow;
 mod history;
+mod holding;
 mod logs;
 mod next;
 mod output;
@@ -48,4 +50,26 @@ fn start() -> Result<tokio::runtime::Runtime, Failure> {
     // Another provider of TLS can only be the same one, installed before.
     let _ = rustls::crypto::ring::default_provider().install_default();
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Output)
+}
+
+/// What a decision would write, by the name of its command; none when it makes no sense now. For tests of those that decide by other
+/// means.
+#[cfg(test)]
+pub(crate) fn would_annotate(
+    command: &str,
+    fresh: &str,
+    cluster: &crds::PaymentCluster,
+) -> Option<std::collections::BTreeMap<&'static str, Option<String>>> {
+    let wish = match command {
+        "approve" => decision::Wish::Approve(None),
+        "reject" => decision::Wish::Reject(None),
+        "abort" => decision::Wish::Abort,
+        "rollback" => decision::Wish::Rollback,
+        "retry" => decision::Wish::Retry(fresh.to_owned()),
+        "pause" => decision::Wish::Pause,
+        "resume" => decision::Wish::Resume,
+        other => panic!("no command is called {other}"),
+    };
+    let subject = subject::Subject { cluster, flags: "" };
+    decision::decide(&wish, subject).ok().map(|decision| decision.annotations)
 }

@@ -38,16 +38,14 @@ fn of_stage(look: &Look, stage: Stage, now: jiff::Timestamp) -> Vec<String> {
     match stage {
         Stage::Validating => vec![by_itself.to_owned()],
         Stage::AwaitingApproval => approval(subject),
-        Stage::AwaitingStaging
-        | Stage::BackingUp
-        | Stage::DryRunning
-        | Stage::EnteringMaintenance
-        | Stage::WarmingCache
-        | Stage::CheckingHealth
-        | Stage::Testing => with_way_out(by_itself.to_owned()),
-        Stage::PlanningMigrations | Stage::Migrating => {
-            with_way_out(format!("nothing, or look at the Job: {}", subject.command("logs", "--role migrate")))
+        Stage::PlanningMigrations => with_way_out(look_at_job(subject, "plan")),
+        Stage::BackingUp => with_way_out(look_at_job(subject, "backup")),
+        Stage::DryRunning => with_way_out(look_at_job(subject, "dry-run")),
+        Stage::EnteringMaintenance => with_way_out(look_at_job(subject, "drain")),
+        Stage::AwaitingStaging | Stage::WarmingCache | Stage::CheckingHealth | Stage::Testing => {
+            with_way_out(by_itself.to_owned())
         }
+        Stage::Migrating => with_way_out(look_at_job(subject, "migrate")),
         Stage::Deploying => with_way_out(match pods::first_in_trouble(look, now) {
             Some(row) => {
                 let rest = format!("--role {} --release {}", row.role, row.release);
@@ -65,6 +63,10 @@ fn of_stage(look: &Look, stage: Stage, now: jiff::Timestamp) -> Vec<String> {
     }
 }
 
+fn look_at_job(subject: Subject<'_>, role: &str) -> String {
+    format!("nothing, or look at the Job: {}", subject.command("logs", &format!("--role {role}")))
+}
+
 /// A command that would be refused is no help.
 fn give_up(subject: Subject<'_>) -> Option<String> {
     makes_sense(&Wish::Abort, subject).then(|| format!("to give it up: {}", subject.command("abort", "")))
@@ -80,11 +82,23 @@ fn approval(subject: Subject<'_>) -> Vec<String> {
     ]
 }
 
+const fn job_of(stage: Stage) -> Option<&'static str> {
+    match stage {
+        Stage::PlanningMigrations => Some("plan"),
+        Stage::BackingUp => Some("backup"),
+        Stage::DryRunning => Some("dry-run"),
+        Stage::EnteringMaintenance => Some("drain"),
+        Stage::Migrating => Some("migrate"),
+        Stage::Restoring => Some("restore"),
+        _ => None,
+    }
+}
+
 fn stalled(subject: Subject<'_>, stage: Stage) -> Vec<String> {
-    let migrates = stage == Stage::Migrating && subject.is_condition(conditions::cluster::SCHEMA_READY, "False");
-    if migrates {
+    let job = job_of(stage).filter(|_| subject.is_condition(conditions::cluster::SCHEMA_READY, "False"));
+    if let Some(job) = job {
         let mut steps = vec![
-            format!("look what failed: {}", subject.command("logs", "--role migrate")),
+            format!("look what failed: {}", subject.command("logs", &format!("--role {job}"))),
             format!("put the cause right, then: {}", subject.command("retry", "")),
         ];
         steps.extend(give_up(subject));

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crds::payment_cluster::{ShiftStatus, Strategy};
+use crds::payment_cluster::{BackupStatus, PreparationStatus, ShiftStatus, Strategy};
 use crds::{Stage, conditions};
 use jiff::Timestamp;
 
@@ -59,12 +59,11 @@ const FORWARD: [Stage; 16] = [
 fn is_passed_through(subject: Subject<'_>, stage: Stage) -> bool {
     match stage {
         Stage::AwaitingApproval => subject.needs_approval(),
+        Stage::BackingUp => preparation(subject).is_some_and(|done| done.backup.is_some()),
+        Stage::DryRunning => preparation(subject).is_some_and(|done| done.dry_run.is_some()),
+        Stage::EnteringMaintenance => preparation(subject).is_some_and(|done| done.maintenance.is_some()),
         // Told only while it is there: not every release has one of these.
         Stage::AwaitingStaging
-        | Stage::PlanningMigrations
-        | Stage::BackingUp
-        | Stage::DryRunning
-        | Stage::EnteringMaintenance
         | Stage::WarmingCache
         | Stage::CheckingHealth
         | Stage::Testing
@@ -73,6 +72,38 @@ fn is_passed_through(subject: Subject<'_>, stage: Stage) -> bool {
         // The first release has nothing to go back to, and is not watched for it.
         Stage::Monitoring => had_one_before(subject),
         _ => true,
+    }
+}
+
+fn preparation<'a>(subject: Subject<'a>) -> Option<&'a PreparationStatus> {
+    subject.release()?.preparation.as_ref()
+}
+
+/// What was done with the database in a stage.
+fn prepared(subject: Subject<'_>, stage: Stage, now: Timestamp) -> Option<String> {
+    let done = preparation(subject)?;
+    let of_backup = |backup: &BackupStatus| {
+        let age = ages::since(&backup.verified_at, now).map(|age| format!(" {age} ago")).unwrap_or_default();
+        format!("backup {} was verified{age}", backup.id)
+    };
+    match stage {
+        Stage::PlanningMigrations => done.plan.as_ref().map(|plan| match plan.pending {
+            0 => format!("nothing to apply, the schema is at {}", plan.from),
+            pending if plan.offline > 0 => {
+                format!("{pending} to apply, from {} to {}, {} of them offline", plan.from, plan.to, plan.offline)
+            }
+            pending => format!("{pending} to apply, from {} to {}", plan.from, plan.to),
+        }),
+        Stage::BackingUp => done.backup.as_ref().map(of_backup),
+        Stage::DryRunning => done.dry_run.as_ref().map(|_| "they went through on a copy".to_owned()),
+        Stage::EnteringMaintenance => {
+            let maintenance = done.maintenance.as_ref()?;
+            let since = ages::since(&maintenance.since, now).map(|age| format!(" since {age}")).unwrap_or_default();
+            let refused = if maintenance.is_on() { "writes are refused" } else { "writes were refused" };
+            let point = maintenance.restore_point.as_ref().map(|backup| format!(", restore point {}", backup.id));
+            Some(format!("{refused}{since}{}", point.unwrap_or_default()))
+        }
+        _ => None,
     }
 }
 
@@ -109,6 +140,7 @@ fn with_proof(subject: Subject<'_>, stage: Stage, mark: Mark, now: Timestamp) ->
             let by = given.by.as_deref().unwrap_or("somebody");
             format!("{by} agreed{}", ages::since(&given.at, now).map(|age| format!(" {age} ago")).unwrap_or_default())
         })),
+        _ if stage.is_before_pods() && stage != Stage::Migrating => words.extend(prepared(subject, stage, now)),
         Stage::Migrating if mark == Mark::Done => {
             words.extend(release.schema_version.map(|version| format!("the schema is at {version}")));
         }

@@ -4,14 +4,14 @@
 //! older one, so a Job that comes late does no harm.
 
 use crds::payment_cluster::RateLimit;
-use runtime_contract::{Limits, Settings, commands, paths};
+use runtime_contract::{Limits, Maintenance, Settings, commands, paths};
 use serde_json::{Value, json};
 
 use crate::cluster::validate::Validated;
 use crate::jobs::job::{self, Command};
 use crate::names::Identity;
 use crate::owned::{Desired, Kind, Live, hash_of, overlay_annotations};
-use crate::workloads::pod;
+use crate::workloads::{pod, resources};
 
 /// Label of settings documents and Jobs.
 pub const COMPONENT: &str = "settings";
@@ -19,6 +19,9 @@ pub const COMPONENT: &str = "settings";
 pub const REVISION: &str = "purser.dev/settings-revision";
 /// Annotation on a document: hash of its content without the revision.
 pub const HASH: &str = "purser.dev/settings-hash";
+
+/// When a merchant should try again whose write was refused.
+const RETRY_AFTER_S: u32 = 30;
 
 /// A command that takes seconds. One that hangs is stopped, and the next attempt takes its place.
 const DEADLINE_SECONDS: u32 = 60;
@@ -40,7 +43,7 @@ pub fn wanted(cluster: &Validated) -> (Settings, String) {
         cache_ttl: cluster.cache_ttl.clone(),
         providers: cluster.providers.clone(),
         limits: limits(&cluster.spec.gateway.rate_limit),
-        maintenance: None,
+        maintenance: cluster.in_maintenance.then_some(Maintenance { retry_after_s: RETRY_AFTER_S }),
     };
     let hash = hash_of(&json!(settings));
     (settings, hash)
@@ -80,10 +83,12 @@ pub fn job(cluster: &Validated, revision: i64, attempt: u32) -> Desired {
         name: cluster.identity.settings_job(revision, attempt),
         release: None,
         arguments: &[commands::SETTINGS, commands::SETTINGS_APPLY, commands::OWNER_FLAG, &owner],
+        secrets: &[],
         mounts: &mounts,
         volumes: &volumes,
         inputs: &inputs(cluster, revision),
         attempt,
+        resources: resources::JOB,
         deadline_seconds: Some(DEADLINE_SECONDS),
     };
     let mut object = job::build(cluster, command);

@@ -134,7 +134,9 @@ pub fn gateway_secrets(cluster: &Validated) -> Vec<Value> {
     tls.chain(token).chain(webhooks).chain(provider_secrets(cluster)).collect()
 }
 
-fn secret(key: &crds::SecretKey, path: &str, optional: bool) -> Value {
+/// A key of a Secret as a file. Without it a pod does not start, unless it is optional.
+#[must_use]
+pub fn secret(key: &crds::SecretKey, path: &str, optional: bool) -> Value {
     let mut source = json!({ "name": key.name, "items": [{ "key": key.key, "path": path }] });
     if optional {
         source["optional"] = true.into();

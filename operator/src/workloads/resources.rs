@@ -17,6 +17,9 @@ pub struct Defaults {
 /// A Job: one short command.
 pub const JOB: Defaults = Defaults { cpu_request: "20m", memory_request: "32Mi", memory_limit: "128Mi" };
 
+/// A Job that takes a whole database through its hands.
+pub const COPY: Defaults = Defaults { cpu_request: "50m", memory_request: "64Mi", memory_limit: "512Mi" };
+
 /// The defaults of a role.
 #[must_use]
 pub const fn defaults(role: Role) -> Defaults {

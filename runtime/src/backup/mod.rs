@@ -28,6 +28,7 @@ pub use create::Create;
 pub use dry_run::{DryRun, Rehearsal};
 pub use error::BackupError;
 pub use manifest::{Manifest, Table};
+pub use newer::MONEY_TABLES;
 pub use restore::{Restore, Restored};
 pub use verify::ScratchServer;
 

@@ -20,6 +20,9 @@ pub(super) const MONEY: [(&str, &str); 4] = [
     ("ledger_entries", "payment_id"),
 ];
 
+/// The names of [`MONEY`].
+pub const MONEY_TABLES: [&str; MONEY.len()] = [MONEY[0].0, MONEY[1].0, MONEY[2].0, MONEY[3].0];
+
 /// A payment and the sum of the hashes of its rows.
 type PaymentSum = (Uuid, String);
 

@@ -12,7 +12,7 @@ use runtime::ids::BackupId;
 use runtime::migrate::lint::{self, Finding};
 use runtime::migrate::{self, FileOutlook, LockOutlook, Outlook, Patience, Phase, State, Status};
 use runtime::report;
-use runtime_contract::{JobReport, Outcome, Reason};
+use runtime_contract::{JobReport, MigrationPlan, Outcome, Reason};
 use serde::Serialize;
 
 use super::backup::{Failure, JobArgs};
@@ -22,6 +22,8 @@ use super::{PATIENCE, PersonArgs, exit_code, show};
 
 /// How long a command waits for another one that migrates.
 const LOCK_PATIENCE: Duration = Duration::from_secs(120);
+/// How long the operator's Job waits for a database that does not answer.
+const JOB_PATIENCE: Duration = Duration::from_secs(30);
 /// A person sooner wants to know that somebody else is at it.
 const PERSON_PATIENCE: Patience = Patience { connect: PATIENCE, lock: Duration::from_secs(10) };
 
@@ -42,7 +44,7 @@ enum MigrateCommand {
     Apply(DatabaseArgs),
     /// Say what is to be applied, what it locks and rewrites, and whether payments go on meanwhile. The files are run on
     /// empty copies of the tables, in a schema that is dropped again. Exit code 1 when something is unsafe
-    Plan(PersonArgs),
+    Plan(PlanArgs),
     /// Apply what is pending to a copy of the database, say how long each file takes, and drop the copy. Exit code 1 when one fails
     DryRun(DryRunArgs),
     /// Find what is unsafe in migration files: in those given, or else in this program's. Exit code 1 when something is
@@ -59,6 +61,16 @@ struct LintArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What `purser migrate plan` takes.
+#[derive(Args)]
+struct PlanArgs {
+    #[command(flatten)]
+    person: PersonArgs,
+    /// The PaymentCluster that the database belongs to; with it, a report is left for the operator
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = job::owner)]
+    owner: Option<String>,
 }
 
 /// What `purser migrate dry-run` takes.
@@ -108,10 +120,50 @@ async fn apply(args: &DatabaseArgs) -> JobReport {
     }
 }
 
-async fn plan(args: &PersonArgs) -> anyhow::Result<ExitCode> {
-    let outlook = migrate::plan(&args.secrets.secrets().database_url()?, PERSON_PATIENCE).await?;
-    args.show(&outlook, plan_in_words)?;
+async fn plan(args: &PlanArgs) -> anyhow::Result<ExitCode> {
+    if args.owner.is_some() {
+        return job::reported(&planned(args).await);
+    }
+    let outlook = migrate::plan(&args.person.secrets.secrets().database_url()?, PERSON_PATIENCE).await?;
+    args.person.show(&outlook, plan_in_words)?;
     Ok(exit_code(outlook.safe))
+}
+
+/// The same for the operator, which asks before anything is changed.
+async fn planned(args: &PlanArgs) -> JobReport {
+    let url = match args.person.secrets.secrets().database_url() {
+        Ok(url) => url,
+        Err(error) => return report::report(Outcome::Failed, Reason::InvalidConfiguration, &error.to_string()),
+    };
+    let patience = Patience { connect: JOB_PATIENCE, lock: LOCK_PATIENCE };
+    match migrate::plan(&url, patience).await {
+        Ok(outlook) if outlook.safe => {
+            let plan = contract_plan(&outlook);
+            let report = report::report(Outcome::Succeeded, Reason::MigrationsPlanned, &plan_in_a_sentence(&plan));
+            JobReport { migration_plan: Some(plan), ..report }
+        }
+        Ok(outlook) => report::report(Outcome::Failed, Reason::MigrationUnsafe, &plan_in_words(&outlook)),
+        Err(error) => report::report(error.outcome(), error.reason(), &error.to_string()),
+    }
+}
+
+fn contract_plan(outlook: &Outlook) -> MigrationPlan {
+    let count = |files: usize| u32::try_from(files).unwrap_or(u32::MAX);
+    MigrationPlan {
+        from: outlook.database_version,
+        to: outlook.program_version.max(outlook.database_version),
+        pending: count(outlook.files.len()),
+        offline: count(outlook.files.iter().filter(|file| !file.online).count()),
+    }
+}
+
+fn plan_in_a_sentence(plan: &MigrationPlan) -> String {
+    match *plan {
+        MigrationPlan { from, pending: 0, .. } => format!("nothing to apply: the schema is at version {from}"),
+        MigrationPlan { from, to, pending, offline } => {
+            format!("schema version {from} to {to}: {pending} files to apply, {offline} of them offline")
+        }
+    }
 }
 
 async fn dry_run(args: &DryRunArgs) -> anyhow::Result<ExitCode> {

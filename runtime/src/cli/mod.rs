@@ -6,6 +6,7 @@ pub(crate) mod fraud_rule;
 pub(crate) mod job;
 pub(crate) mod key;
 pub(crate) mod ledger;
+pub(crate) mod maintenance;
 pub(crate) mod merchant;
 pub(crate) mod migrate;
 pub(crate) mod provider;

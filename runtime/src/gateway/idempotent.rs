@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Gateway;
 use super::problem::Problem;
 use super::wait::Waiter;
-use super::{operations, payment_request};
+use super::{maintenance, operations, payment_request};
 use crate::database;
 use crate::idempotency::{self, Answer, KeyedRequest, Known, RequestHash, Subject};
 use crate::ids::MerchantId;
@@ -122,7 +122,11 @@ impl Gateway {
             Ok(true) => return Ok(Begun::Fresh(Creation { transaction })),
             Ok(false) => {}
             Err(error) if is_lock_timeout(&error) => return Err(in_use()),
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                // Before another connection is asked for.
+                drop(transaction);
+                return self.known_or(write, error.into()).await.map(Begun::Answered);
+            }
         }
         transaction.rollback().await?;
         self.answer_again(write).await.map(Begun::Answered)
@@ -149,6 +153,17 @@ impl Gateway {
             Known::Mismatch => Err(mismatch()),
             Known::Fresh => Ok(None),
         }
+    }
+
+    /// What is not accepted in maintenance is answered nevertheless if it was accepted before: that is a read.
+    ///
+    /// # Errors
+    /// The problem, for whatever was not accepted before.
+    pub(super) async fn known_or(&self, write: &Write, problem: Problem) -> Result<Response, Problem> {
+        if problem.code() != maintenance::CODE {
+            return Err(problem);
+        }
+        self.known(write).await?.ok_or(problem)
     }
 
     /// Waits for the end of what was accepted, and answers the one whose request it was.

@@ -14,6 +14,7 @@ mod idempotent;
 mod intake;
 mod lanes;
 mod limits;
+mod maintenance;
 mod openapi;
 mod operations;
 mod page;

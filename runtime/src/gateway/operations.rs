@@ -55,8 +55,12 @@ impl Gateway {
         // Before it is accepted, so that no end comes too early to be heard.
         let waiter = self.waiters.wait_for(&write.request, new.subject());
         let turn = self.lanes.enter(new.payment).await;
-        let acceptance = accept::accept(&self.app.pool, &new, now).await?;
+        let acceptance = accept::accept(&self.app.pool, &new, now).await;
         drop(turn);
+        let acceptance = match acceptance {
+            Ok(acceptance) => acceptance,
+            Err(error) => return self.known_or(write, error.into()).await,
+        };
         match acceptance {
             Acceptance::Accepted(operation) => {
                 self.bell.operations();

@@ -48,9 +48,10 @@ pub(super) async fn create(
     };
     let waiter = gateway.waiters.wait_for(&write.request, Subject::Payment(new.id));
     let draft = gateway.express.begin(&new).await;
-    match gateway.intake.accept(new, draft).await? {
-        Acceptance::Accepted => gateway.answer(&write, waiter).await,
-        Acceptance::KeyInUse => gateway.answer_again(&write).await,
+    match gateway.intake.accept(new, draft).await {
+        Ok(Acceptance::Accepted) => gateway.answer(&write, waiter).await,
+        Ok(Acceptance::KeyInUse) => gateway.answer_again(&write).await,
+        Err(problem) => gateway.known_or(&write, problem).await,
     }
 }
 

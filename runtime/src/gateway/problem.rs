@@ -7,6 +7,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::maintenance;
 use crate::database;
 
 /// Where each code is explained.
@@ -152,9 +153,12 @@ impl IntoResponse for Problem {
     }
 }
 
-/// The database is away, which passes; or it refused a statement, which is a fault of this program.
+/// The database is away or in maintenance, which passes; or it refused a statement, which is a fault of this program.
 impl From<&sqlx::Error> for Problem {
     fn from(error: &sqlx::Error) -> Self {
+        if let Some(retry_after_s) = database::maintenance(error) {
+            return maintenance::refused(retry_after_s);
+        }
         if database::is_outage(error) {
             tracing::warn!(%error, "the database does not answer");
             let detail = "the database does not answer; send the same request again, with the same Idempotency-Key";

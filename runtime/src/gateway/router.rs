@@ -14,12 +14,12 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
-use super::limits;
 use super::problem::Problem;
 use super::{
     Gateway, admin, balance, cancel, captures, events, openapi, payment_methods, payment_reads, payments,
     provider_webhooks, query, refunds, users, webhook_actions, webhook_endpoints,
 };
+use super::{limits, maintenance};
 use crate::payment_methods::card_number;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -67,6 +67,7 @@ fn surround(paths: Router<Arc<Gateway>>, gateway: Arc<Gateway>) -> Router {
         })
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(refuse_card_numbers))
+        .layer(from_fn_with_state(gateway.clone(), maintenance::guard))
         .layer(from_fn_with_state(gateway.clone(), limits::guard))
         .layer(from_fn_with_state(gateway.clone(), finish))
         .with_state(gateway)

@@ -5,8 +5,8 @@ use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{PgExecutor, Row};
 use uuid::Uuid;
 
-use super::{Answer, KEPT, KeyedRequest, Known, Subject};
-use crate::ids::PaymentId;
+use super::{Answer, IdempotencyKey, KEPT, KeyedRequest, Known, Subject};
+use crate::ids::{MerchantId, PaymentId};
 use crate::operations::Kind;
 
 /// Takes a key for a request, in the transaction that does what the request asks for. False when the key is in use:
@@ -98,6 +98,22 @@ pub async fn find(
         // What is made in one commit has its answer in that commit, so there is no such row.
         (None, None) => return Err(sqlx::Error::Decode("a key stands for nothing".into())),
     })
+}
+
+/// Whether a merchant's key stands for anything. [`find`] tells for what.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn is_known(
+    executor: impl PgExecutor<'_>,
+    merchant: MerchantId,
+    key: &IdempotencyKey,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar("select exists (select from idempotency_keys where merchant_id = $1 and key = $2)")
+        .bind(merchant)
+        .bind(key.as_str())
+        .fetch_one(executor)
+        .await
 }
 
 /// The answers to those of these requests whose subject came to its end, or that were answered with a 202: one

@@ -203,7 +203,9 @@ async fn apply(connection: &mut PgConnection, files: &[Migration], took: &mut Ve
     connection.ensure_migrations_table(HISTORY).await.map_err(MigrateError::History)?;
     let applied = history(connection).await?;
     let pending = plan::pending(files, &applied)?;
-    sqlx::query("set lock_timeout = '3s'").execute(&mut *connection).await.doing("could not limit waiting")?;
+    // In maintenance the database refuses what others write, and nothing of this.
+    let settings = "set lock_timeout = '3s'; set purser.migrates = 'on'";
+    sqlx::raw_sql(settings).execute(&mut *connection).await.doing("could not limit waiting")?;
     for file in pending {
         let took_ms = apply_one(connection, file).await?;
         took.push(Took { version: file.version, name: files::name(file), took_ms });

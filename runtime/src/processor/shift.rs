@@ -18,7 +18,7 @@ use super::error::StepError;
 use super::in_work::InWork;
 use super::run::Options;
 use crate::app::App;
-use crate::database::Link;
+use crate::database::{self, Link};
 use crate::pace::Pace;
 use crate::queue::{Claimant, First, GivenBack, Item, Parked, Queue, Wake, backoff};
 
@@ -28,6 +28,8 @@ const STRAYS_FIRST_EVERY: u64 = 8;
 const GATHER: Duration = Duration::from_millis(2);
 /// The database is away: look again after this.
 const OUTAGE_PAUSE: Duration = Duration::from_secs(1);
+/// In maintenance, too, unless somebody tells that there is work: whoever ends it does.
+const HELD_PAUSE: Duration = Duration::from_secs(2);
 
 /// So many claims in a row that nobody gave back: whoever takes this item does not survive it.
 const CLAIMS_LOST_MAX: i32 = 50;
@@ -141,6 +143,10 @@ async fn claim_until_shutdown<T: Trade>(trade: &Arc<T>, places: usize, options: 
                     tasks.spawn(bring_forward(Arc::clone(trade), item));
                 }
                 if all_taken { Duration::ZERO } else { options.poll }
+            }
+            Err(error) if database::maintenance(&error).is_some() => {
+                tracing::debug!(queue = T::QUEUE.word, "in maintenance no work is begun");
+                HELD_PAUSE
             }
             Err(error) => {
                 tracing::warn!(%error, queue = T::QUEUE.word, "no work claimed");

@@ -9,6 +9,7 @@ mod support;
 mod commands;
 mod dry_run;
 mod encrypted;
+mod frozen;
 mod ground;
 mod made;
 mod restored;

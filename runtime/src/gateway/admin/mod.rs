@@ -74,6 +74,7 @@ impl From<AdminError> for Problem {
             AdminError::Invalid { field, .. } => Self::unprocessable("invalid_field", error.to_string()).param(field),
             AdminError::Conflict(_) => Self::new(StatusCode::CONFLICT, "conflict", error.to_string()),
             AdminError::Database(error) => error.into(),
+            AdminError::Step(StepError::Database(error)) if database::maintenance(&error).is_some() => (&*error).into(),
             AdminError::Step(StepError::Database(error)) if database::is_outage(&error) => {
                 let detail = "the database does not answer; look again whether the attempt is open";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "database_unavailable", detail).retry_after(1)

@@ -39,7 +39,7 @@ const PROBLEMS: [(&str, &str, &str); 14] = [
     (
         "503",
         "Unavailable",
-        "The platform is overloaded or its database does not answer. The same request may be sent again.",
+        "The platform is overloaded or in maintenance, or its database does not answer. The same request may be sent again.",
     ),
     ("504", "Timeout", "No answer in time. The same request may be sent again."),
 ];

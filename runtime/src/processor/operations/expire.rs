@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::Utc;
 
 use crate::app::App;
+use crate::database;
 use crate::operations::expiry;
 
 /// An authorisation lasts days; that it is over may be noticed this late.
@@ -18,6 +19,7 @@ pub(super) async fn expire(app: &App) {
         match expiry::sweep(&app.pool, &app.release, AT_ONCE, Utc::now()).await {
             Ok(0) => tokio::time::sleep(EVERY).await,
             Ok(voids) => tracing::info!(voids, "authorizations have expired"),
+            Err(error) if database::maintenance(&error).is_some() => tokio::time::sleep(EVERY).await,
             Err(error) => {
                 tracing::warn!(%error, "not looked for expired authorizations");
                 tokio::time::sleep(EVERY).await;

@@ -1,0 +1,22 @@
+-- purser.dev/approved-version agrees to one version, as spec.rollout.approvedVersion does.
+
+local status = obj.status or {}
+local version = obj.spec.version
+local meant = actionParams ~= nil and actionParams["version"] or version
+
+if status.stage ~= "AwaitingApproval" or status.release == nil or status.release.target ~= version then
+  error("nothing waits for approval", 0)
+end
+if meant ~= version then
+  error("release " .. version .. " waits for approval, not " .. meant, 0)
+end
+
+if obj.metadata.annotations == nil then
+  obj.metadata.annotations = {}
+end
+obj.metadata.annotations["purser.dev/approved-version"] = version
+-- The last word counts.
+if obj.metadata.annotations["purser.dev/rejected-version"] == version then
+  obj.metadata.annotations["purser.dev/rejected-version"] = nil
+end
+return obj
