@@ -33,17 +33,19 @@ pub async fn observe(context: &Context, namespace: &str, name: &str) -> Result<O
     let Some(cluster) = read(context, namespace, name).await? else { return Ok(None) };
     let identity =
         Identity { namespace: namespace.to_owned(), name: name.to_owned(), uid: cluster.uid().unwrap_or_default() };
-    let (((database_secret, cache_secret, [gateway_secrets, backup_secrets]), providers), (live, pods, notifications)) =
-        try_join(
-            try_join(look_at_secrets(context, &cluster, namespace), look_at_providers(context, &cluster, namespace)),
-            try_join3(
-                look_at_objects(context, &identity),
-                look_at_pods(context, &identity),
-                look_at_notifications(context, &cluster, namespace),
-            ),
-        )
-        .await
-        .map_err(Error::Observe)?;
+    let secrets_and_providers =
+        try_join(look_at_secrets(context, &cluster, namespace), look_at_providers(context, &cluster, namespace));
+    let ((secrets, providers), (live, pods, notifications)) = try_join(
+        secrets_and_providers,
+        try_join3(
+            look_at_objects(context, &identity),
+            look_at_pods(context, &identity),
+            look_at_notifications(context, &cluster, namespace),
+        ),
+    )
+    .await
+    .map_err(Error::Observe)?;
+    let (database_secret, cache_secret, [gateway_secrets, backup_secrets]) = secrets;
     let window_s = cluster.spec.sla.window.as_millis().unwrap_or_default() / 1_000;
     let (health, figures) =
         join(health::ask(&context.pods_http, &pods), figures::ask(&context.pods_http, &pods, window_s)).await;
