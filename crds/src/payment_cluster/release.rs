@@ -192,12 +192,6 @@ pub struct ReleaseRecord {
     pub result: ReleaseResult,
     /// One sentence.
     pub message: String,
-    /// What it changed in the schema; absent when it came to no plan.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub migrations: Option<MigrationPlanStatus>,
-    /// The last backup that was made for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub backup: Option<BackupStatus>,
     /// The image that it ran, or was to run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
@@ -210,6 +204,12 @@ pub struct ReleaseRecord {
     /// Who agreed to it; absent when nobody had to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalStatus>,
+    /// What it changed in the schema; absent when it came to no plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migrations: Option<MigrationPlanStatus>,
+    /// The last backup that was made for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupStatus>,
     /// Figures of its last window; absent when there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub figures: Option<ReleaseFiguresStatus>,

@@ -293,7 +293,7 @@ mod tests {
     #[test]
     fn every_condition_is_set_at_the_first_look() {
         let names: Vec<_> = verdicts(&fixtures::observed(|_| {})).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), 16);
+        assert_eq!(names.len(), 17);
         assert_eq!(names[..3], ["Ready", "Reconciling", "Stalled"]);
     }
 

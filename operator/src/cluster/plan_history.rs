@@ -31,13 +31,13 @@ pub fn record(
         ended_at: text(now),
         result,
         message,
-        migrations: done.plan,
-        backup: restore_point.or(done.backup),
         image: Some(format!("{}:{version}", observed.cluster.spec.image.repository)),
-        // What the last one to end has left is what this one has found.
-        schema_before: release.history.first().and_then(|last| last.schema_after),
+        // What the last one to end has left is what this one has found, where nobody has looked.
+        schema_before: done.plan.as_ref().map(|plan| plan.from).or_else(|| release.history.first()?.schema_after),
         schema_after: release.schema_version,
         approval: release.approval.clone().filter(|given| given.version == version),
+        migrations: done.plan,
+        backup: restore_point.or(done.backup),
         figures: figures.map(|figures| of_summary(&figures.summary)),
     };
     release.history.insert(0, record);

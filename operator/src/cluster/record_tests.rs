@@ -80,12 +80,14 @@ release 0.2.0 has taken over from 0.1.0.
 #[test]
 fn every_release_that_ended_has_its_record_which_names_its_schema_and_image() {
     let mut world = World::finished();
+    (world.planned.from, world.planned.to, world.planned.pending) = (3, 4, 1);
     release(&mut world, "0.2.0");
     assert_eq!(records(&world), ["payments-release-0-1-0", "payments-release-0-2-0"]);
     let (document, text) = data(&world, "payments-release-0-2-0");
-    assert_eq!((&document["schemaBefore"], &document["schemaAfter"]), (&json!(3), &json!(3)));
+    assert_eq!((&document["schemaBefore"], &document["schemaAfter"]), (&json!(3), &json!(4)));
     assert_eq!(document["image"], "purser:0.2.0");
-    assert!(text.contains("| From | 0.1.0 |") && text.contains("| Schema | version 3, unchanged |"), "{text}");
+    assert!(text.contains("| From | 0.1.0 |") && text.contains("| Schema | version 3 before, 4 after |"), "{text}");
+    assert!(text.contains("| Migrations | from: 3, offline: 0, pending: 1, to: 4 |"), "{text}");
     world.retire();
     assert_eq!(records(&world).len(), 2, "a record outlives the objects of its release");
     let writes = world.writes;

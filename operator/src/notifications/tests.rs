@@ -59,7 +59,7 @@ fn deliver(world: &mut World) -> Vec<(Event, String)> {
 }
 
 /// Passes until a stage and a few more, with all that was told on the way.
-fn told_until(world: &mut World, stage: Stage, report: &JobReport) -> Vec<(Event, String)> {
+fn told_until(world: &mut World, stage: Stage) -> Vec<(Event, String)> {
     let mut told = Vec::new();
     for _ in 0..80 {
         let plan = world.pass();
@@ -73,13 +73,10 @@ fn told_until(world: &mut World, stage: Stage, report: &JobReport) -> Vec<(Event
             return told;
         }
         world.pods_start();
-        world.jobs_end(report);
+        let report = world.succeeded();
+        world.jobs_end(&report);
     }
     panic!("not {stage:?}: {told:?}");
-}
-
-fn migrated() -> JobReport {
-    JobReport { schema_version: Some(4), ..JobReport::new(Outcome::Succeeded, Reason::Migrated, "") }
 }
 
 fn both(events: &[Event]) -> Vec<(Event, String)> {
@@ -89,7 +86,7 @@ fn both(events: &[Event]) -> Vec<(Event, String)> {
 #[test]
 fn a_release_that_goes_well_is_told_at_its_begin_and_at_its_end_and_then_nothing_is() {
     let mut world = wanted(json!([webhook("ops")]), |_| {});
-    let told = told_until(&mut world, Stage::Finished, &migrated());
+    let told = told_until(&mut world, Stage::Finished);
     assert_eq!(told, both(&[Event::Started, Event::Succeeded]));
     let before = world.observed.cluster.status.clone();
     assert_eq!(before.as_ref().unwrap().notifications, None);
@@ -102,7 +99,7 @@ fn a_release_that_breaks_its_sla_is_told_when_it_does_and_when_the_other_one_ser
     let mut world = wanted(json!([webhook("ops")]), |spec| {
         spec["sla"] = json!({ "window": "10s", "p95Latency": "200ms" });
     });
-    assert_eq!(told_until(&mut world, Stage::Monitoring, &migrated()), both(&[Event::Started]));
+    assert_eq!(told_until(&mut world, Stage::Monitoring), both(&[Event::Started]));
     world.figures = slow;
     world.pass();
     let owed = notifications(&world).owed;
@@ -115,7 +112,7 @@ fn a_release_that_breaks_its_sla_is_told_when_it_does_and_when_the_other_one_ser
     assert!(breach.message.contains("p95Latency") && breach.figures.is_some(), "{breach:?}");
     deliver(&mut world);
     world.figures = all_well;
-    assert_eq!(told_until(&mut world, Stage::RolledBack, &migrated()), both(&[Event::RolledBack]));
+    assert_eq!(told_until(&mut world, Stage::RolledBack), both(&[Event::RolledBack]));
 }
 
 #[test]
@@ -124,10 +121,10 @@ fn a_release_that_waits_for_a_word_and_is_refused() {
         [(APPROVED, Event::Succeeded, Stage::Finished), (REJECTED, Event::RolledBack, Stage::RolledBack)]
     {
         let mut world = wanted(json!([webhook("ops")]), |spec| spec["rollout"] = json!({ "approval": "Required" }));
-        let told = told_until(&mut world, Stage::AwaitingApproval, &migrated());
+        let told = told_until(&mut world, Stage::AwaitingApproval);
         assert_eq!(told, both(&[Event::Started, Event::ApprovalNeeded]));
         world.observed.cluster.annotations_mut().insert(word.into(), "0.2.0".into());
-        assert_eq!(told_until(&mut world, stage, &migrated()), both(&[expected]));
+        assert_eq!(told_until(&mut world, stage), both(&[expected]));
     }
 }
 
@@ -145,7 +142,7 @@ fn a_failure_that_comes_each_minute_is_told_once_and_another_one_again() {
     }
     assert!(failures > 4, "{failures}");
     assert_eq!(told, both(&[Event::Started, Event::Failed, Event::Failed]));
-    told = told_until(&mut world, Stage::Finished, &migrated());
+    told = told_until(&mut world, Stage::Finished);
     assert_eq!(told, both(&[Event::Succeeded]));
 }
 
