@@ -28,6 +28,8 @@ pub mod report;
 pub mod step;
 pub mod validate;
 
+use std::time::Duration;
+
 use kube::runtime::controller::Action;
 
 use crate::context::Context;
@@ -47,5 +49,28 @@ pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result
     let applied = apply::apply(context, &observed.identity, &plan.steps).await;
     report::report(context, &observed, &plan, applied.as_ref().err(), now).await?;
     applied?;
-    Ok(Action::requeue(plan.next_look))
+    Ok(Action::requeue(paced(plan.next_look, context.metrics.resources())))
+}
+
+/// What a look at a resource at rest may take of the operator's and the API server's time, on average.
+const LOOK_AT_REST: Duration = Duration::from_millis(30);
+
+/// Looks at what rests come less often where there is much of it: they must not keep those waiting that move.
+fn paced(next_look: Duration, resources: usize) -> Duration {
+    if next_look < plan::NEXT_LOOK_AT_REST {
+        return next_look;
+    }
+    next_look.max(LOOK_AT_REST.saturating_mul(u32::try_from(resources).unwrap_or(u32::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_at_rest_are_looked_at_less_often_and_what_moves_as_often_as_ever() {
+        assert_eq!(paced(plan::NEXT_LOOK_AT_REST, 20), plan::NEXT_LOOK_AT_REST);
+        assert_eq!(paced(plan::NEXT_LOOK_AT_REST, 2_000), Duration::from_secs(60));
+        assert_eq!(paced(plan::NEXT_LOOK_WATCHING, 2_000), plan::NEXT_LOOK_WATCHING);
+    }
 }
