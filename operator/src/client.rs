@@ -46,6 +46,15 @@ pub async fn connect() -> Result<Clients> {
     Ok(Clients { requests, watches, urgent })
 }
 
+/// A client for pods: they are in the cluster, and never behind a proxy. Each pod is asked every few seconds; connections kept to all
+/// pods of all PaymentClusters would be most of the operator's memory, and a new one costs next to nothing there.
+///
+/// # Errors
+/// When there is no TLS.
+pub fn of_pods() -> reqwest::Result<reqwest::Client> {
+    http().no_proxy().pool_max_idle_per_host(0).build()
+}
+
 /// A client for pods and providers. It follows no redirect: the question is whether the one that was asked answers.
 pub fn http() -> reqwest::ClientBuilder {
     reqwest::Client::builder()

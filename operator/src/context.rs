@@ -5,10 +5,15 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{Event, Recorder};
+use tokio::sync::Semaphore;
 
 use crate::courier::Courier;
 use crate::metrics::Metrics;
+use crate::provider::claims::Claims;
 use crate::provider::probe::Prober;
+
+/// For [`Context::readers`].
+pub const READERS: usize = 4;
 
 /// What every reconcile is given. It holds no knowledge of the cluster that is not there as well.
 #[derive(Clone)]
@@ -19,6 +24,10 @@ pub struct Context {
     pub pods_http: reqwest::Client,
     /// For the endpoints of providers.
     pub prober: Arc<Prober>,
+    /// Passes that read from the API server at once: each connection keeps its buffers, and more of them read no faster.
+    pub readers: Arc<Semaphore>,
+    /// Who may select providers.
+    pub claims: Arc<Claims>,
     /// For notifications.
     pub courier: Courier,
     /// For Events.

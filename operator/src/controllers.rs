@@ -8,18 +8,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crds::{PaymentCluster, PaymentProvider};
-use futures::StreamExt;
 use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::core::{DeserializeGuard, NamespaceResourceScope, PartialObjectMeta};
+use kube::core::{NamespaceResourceScope, PartialObjectMeta};
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::utils::PredicateConfig;
-use kube::runtime::watcher::{self, ExponentialBackoff, watcher};
+use kube::runtime::watcher::{self, Event, ExponentialBackoff, watcher};
 use kube::runtime::{WatchStreamExt, predicates};
 use kube::{Api, Client, Resource, ResourceExt};
 use runtime_contract::labels;
@@ -41,8 +41,9 @@ const SHARED_BUFFER: usize = 256;
 /// After a signal, how long reconciles may take to end.
 const DRAIN: Duration = Duration::from_secs(6);
 
-type Guarded<K> = DeserializeGuard<K>;
-type Trigger<K> = BoxStream<'static, Result<PartialObjectMeta<K>, watcher::Error>>;
+/// A trigger needs no more than metadata, and the memory stays small.
+type Seen<K> = PartialObjectMeta<K>;
+type Trigger<K> = BoxStream<'static, Result<Seen<K>, watcher::Error>>;
 
 /// A kind that lives in namespaces and can be watched.
 trait Watched:
@@ -76,9 +77,9 @@ impl Scope {
         }
     }
 
-    /// Changes of objects by their metadata alone: a trigger needs no more, and the memory stays small.
-    fn changes<K: Watched>(&self, config: watcher::Config) -> Trigger<K> {
-        watcher(self.api::<PartialObjectMeta<K>>(), config)
+    /// Changes of objects.
+    fn changes<K: Watched>(&self) -> Trigger<K> {
+        watcher(self.api::<Seen<K>>(), watcher::Config::default())
             .backoff(backoff())
             .modify(strip)
             .touched_objects()
@@ -86,10 +87,30 @@ impl Scope {
             .boxed()
     }
 
-    /// Changes of what the operator made.
+    /// Changes of what is wanted, and deletions; not of what a status says.
+    fn wishes<K: Watched>(&self) -> Trigger<K> {
+        watcher(self.api::<Seen<K>>(), watcher::Config::default())
+            .backoff(backoff())
+            .modify(strip)
+            .map_ok(|event| match event {
+                // What goes has the generation that it had before. Without one it is not held back.
+                Event::Delete(mut gone) => {
+                    gone.metadata.generation = None;
+                    Event::Delete(gone)
+                }
+                other => other,
+            })
+            .touched_objects()
+            .predicate_filter(predicates::generation, PredicateConfig::default())
+            .boxed()
+    }
+
+    /// Changes of what the operator made. After a relist each is told again: whatever it belongs to is looked at soon anyway, and
+    /// to remember all of them would take more memory than anything else.
     fn made<K: Watched>(&self) -> Trigger<K> {
         let label = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_PURSER);
-        self.changes(watcher::Config::default().labels(&label))
+        let config = watcher::Config::default().labels(&label);
+        watcher(self.api::<Seen<K>>(), config).backoff(backoff()).modify(strip).touched_objects().boxed()
     }
 }
 
@@ -129,6 +150,7 @@ pub async fn run(context: Context, watches: Client, arguments: &Arguments, stop:
 async fn clusters(scope: &Scope, context: Arc<Context>, stop: CancellationToken) {
     let (store, triggers, drive) = shared::<PaymentCluster>(scope);
     let instances = store.clone();
+    let claims = Arc::clone(&context.claims);
     let controller = Controller::for_shared_stream(triggers, store)
         .with_config(config())
         .trigger_backoff(backoff())
@@ -143,8 +165,13 @@ async fn clusters(scope: &Scope, context: Arc<Context>, stop: CancellationToken)
             let instance = pod.labels().get(labels::INSTANCE)?;
             Some(ObjectRef::new(instance).within(&pod.namespace()?))
         })
-        .watches_stream(scope.changes::<PaymentProvider>(watcher::Config::default()), move |provider| {
-            neighbours(&instances, &provider)
+        .watches_stream(scope.changes::<PaymentProvider>(), move |provider| {
+            match (claims.selecting(&provider), provider.namespace()) {
+                (Some(names), Some(namespace)) => {
+                    names.iter().map(|name| ObjectRef::new(name).within(&namespace)).collect()
+                }
+                _ => neighbours(&instances, &provider),
+            }
         })
         .graceful_shutdown_on(stop.cancelled_owned());
     let reconcile = |namespace: String, name: String, context: Arc<Context>| async move {
@@ -156,10 +183,12 @@ async fn clusters(scope: &Scope, context: Arc<Context>, stop: CancellationToken)
 async fn providers(scope: &Scope, context: Arc<Context>, stop: CancellationToken) {
     let (store, triggers, drive) = shared::<PaymentProvider>(scope);
     let instances = store.clone();
+    let claims = Arc::clone(&context.claims);
     let controller = Controller::for_shared_stream(triggers, store)
         .with_config(config())
         .trigger_backoff(backoff())
-        .watches_stream(scope.changes::<PaymentCluster>(watcher::Config::default()), move |cluster| {
+        .watches_stream(scope.wishes::<PaymentCluster>(), move |cluster| {
+            claims.forget(&cluster.namespace().unwrap_or_default());
             neighbours(&instances, &cluster)
         })
         .graceful_shutdown_on(stop.cancelled_owned());
@@ -176,14 +205,14 @@ fn config() -> controller::Config {
 /// A store of a kind, its triggers, and the stream that keeps both going, which has to be driven by itself.
 fn shared<K: Watched>(
     scope: &Scope,
-) -> (Store<Guarded<K>>, impl stream::Stream<Item = Arc<Guarded<K>>> + Send + use<K>, BoxStream<'static, ()>) {
-    let writer = reflector::store::Writer::<Guarded<K>>::new_shared(SHARED_BUFFER, ());
+) -> (Store<Seen<K>>, impl stream::Stream<Item = Arc<Seen<K>>> + Send + use<K>, BoxStream<'static, ()>) {
+    let writer = reflector::store::Writer::<Seen<K>>::new_shared(SHARED_BUFFER, ());
     let store = writer.as_reader();
     let triggers = match writer.subscribe() {
         Some(triggers) => triggers.left_stream(),
         None => stream::pending().right_stream(),
     };
-    let drive = watcher(scope.api::<Guarded<K>>(), watcher::Config::default())
+    let drive = watcher(scope.api::<Seen<K>>(), watcher::Config::default())
         .backoff(backoff())
         .modify(strip)
         .reflect_shared(writer)
@@ -197,7 +226,7 @@ fn shared<K: Watched>(
 }
 
 /// Every resource of a kind in the namespace of another.
-fn neighbours<K, Other>(store: &Store<Guarded<K>>, other: &Other) -> Vec<ObjectRef<Guarded<K>>>
+fn neighbours<K, Other>(store: &Store<Seen<K>>, other: &Other) -> Vec<ObjectRef<Seen<K>>>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
     Other: Resource,
@@ -213,7 +242,7 @@ where
 
 async fn drive_controller<K, Reconcile, Pass>(
     kind: &'static str,
-    controller: Controller<Guarded<K>>,
+    controller: Controller<Seen<K>>,
     drive: BoxStream<'static, ()>,
     context: Arc<Context>,
     reconcile: Reconcile,
@@ -223,7 +252,7 @@ async fn drive_controller<K, Reconcile, Pass>(
     Pass: Future<Output = Result<Action, Error>> + Send + 'static,
 {
     let passes = controller.run(
-        move |resource: Arc<Guarded<K>>, context: Arc<Context>| {
+        move |resource: Arc<Seen<K>>, context: Arc<Context>| {
             let namespace = resource.namespace().unwrap_or_default();
             let reconciled = reconcile(namespace, resource.name_any(), context.clone());
             measured(kind, resource, context, reconciled)
@@ -244,7 +273,7 @@ async fn drive_controller<K, Reconcile, Pass>(
 /// One pass, counted; its error is logged here and nowhere else.
 async fn measured<K>(
     kind: &'static str,
-    resource: Arc<Guarded<K>>,
+    resource: Arc<Seen<K>>,
     context: Arc<Context>,
     reconciled: impl Future<Output = Result<Action, Error>>,
 ) -> Result<Action, Error>
@@ -255,6 +284,9 @@ where
     let outcome = reconciled.await;
     let result = outcome.as_ref().map_or_else(Error::step, |_| "ok");
     context.metrics.reconciled(kind, result, began.elapsed());
+    if outcome.is_ok() {
+        context.metrics.looked_at(kind, &resource.uid().unwrap_or_default());
+    }
     if let Err(error) = &outcome {
         let (namespace, name) = (resource.namespace(), resource.name_any());
         let cause = std::error::Error::source(error).map(ToString::to_string);

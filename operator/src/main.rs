@@ -8,13 +8,15 @@ use anyhow::{Context as _, Result};
 use clap::Parser;
 use kube::runtime::events::{Recorder, Reporter};
 use operator::config::Arguments;
-use operator::context::Context;
+use operator::context::{Context, READERS};
 use operator::courier::Courier;
 use operator::lease::Lease;
 use operator::metrics::Metrics;
+use operator::provider::claims::Claims;
 use operator::provider::probe::Prober;
 use operator::{admin, client, controllers, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// After a signal the process ends within this time, whatever hangs. Kubernetes would kill it a little later.
@@ -45,8 +47,10 @@ async fn run(arguments: Arguments) -> Result<()> {
     let reporter = Reporter { controller: "purser-operator".into(), instance: Some(arguments.pod_name.clone()) };
     let context = Context {
         client: clients.requests.clone(),
-        pods_http: client::http().no_proxy().build()?,
+        pods_http: client::of_pods()?,
         prober: Arc::new(Prober::new(client::http().build()?, arguments.probe_interval())),
+        readers: Arc::new(Semaphore::new(READERS)),
+        claims: Arc::new(Claims::default()),
         courier: Courier::new(client::http().build()?),
         recorder: Recorder::new(clients.requests, reporter),
         metrics: metrics.clone(),

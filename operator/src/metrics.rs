@@ -69,6 +69,12 @@ impl Metrics {
         self.reconcile_seconds.with_label_values(&[kind]).observe(duration.as_secs_f64());
     }
 
+    /// Resources that were looked at since this replica leads.
+    #[must_use]
+    pub fn resources(&self) -> usize {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     /// Counts a resource that was looked at, once.
     pub fn looked_at(&self, kind: &str, uid: &str) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);

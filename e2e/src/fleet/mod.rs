@@ -8,6 +8,7 @@ mod operator;
 mod player;
 mod run;
 
+pub use player::succeeded;
 pub use run::{Options, run};
 
 /// The release of every PaymentCluster.

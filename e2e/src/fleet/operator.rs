@@ -34,6 +34,12 @@ impl Operator {
         let mut command = Command::new(&program);
         command.args(["--admin-address", &format!("127.0.0.1:{port}")]);
         command.env("KUBECONFIG", kubeconfig).env("POD_NAME", "fleet").env("POD_NAMESPACE", "default");
+        // As in the chart.
+        command.envs([
+            ("MALLOC_ARENA_MAX", "1"),
+            ("MALLOC_TRIM_THRESHOLD_", "131072"),
+            ("MALLOC_MMAP_THRESHOLD_", "65536"),
+        ]);
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let process = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
         Ok(Self { process, port, log, http: reqwest::Client::new() })

@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource, ResourceExt as _};
-use runtime_contract::{JobReport, Outcome, Reason, labels};
+use runtime_contract::{JobReport, MigrationPlan, Outcome, Reason, labels};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -159,11 +159,19 @@ impl Hands {
     }
 }
 
-/// The report of a command that worked.
-fn succeeded(component: &str) -> JobReport {
-    let migrates = component == "migrate";
-    let reason = if migrates { Reason::Migrated } else { Reason::SettingsApplied };
-    JobReport { schema_version: migrates.then_some(1), ..JobReport::new(Outcome::Succeeded, reason, "done") }
+/// The report of a command that worked, by the label of its Jobs.
+#[must_use]
+pub fn succeeded(component: &str) -> JobReport {
+    let report = |reason| JobReport::new(Outcome::Succeeded, reason, "done");
+    match component {
+        "plan" => {
+            let plan = MigrationPlan { from: 0, to: 1, pending: 1, offline: 0 };
+            JobReport { migration_plan: Some(plan), ..report(Reason::MigrationsPlanned) }
+        }
+        "backup" | "point" => JobReport { backup_id: Some(format!("{component}-1")), ..report(Reason::BackedUp) },
+        "migrate" => JobReport { schema_version: Some(1), ..report(Reason::Migrated) },
+        _ => report(Reason::SettingsApplied),
+    }
 }
 
 fn containers(template: &Value, ready: bool, state: &Value) -> Value {

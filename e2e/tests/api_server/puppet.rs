@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+pub(crate) use e2e::fleet::succeeded;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
-use runtime_contract::{JobReport, MigrationPlan, Outcome, Reason};
+use runtime_contract::{JobReport, Outcome, Reason};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -65,20 +66,6 @@ impl Puppet {
 impl Drop for Puppet {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-/// The report of a command that worked.
-pub(crate) fn succeeded(component: &str) -> JobReport {
-    let report = |reason| JobReport::new(Outcome::Succeeded, reason, "done");
-    match component {
-        "plan" => {
-            let plan = MigrationPlan { from: 0, to: 1, pending: 1, offline: 0 };
-            JobReport { migration_plan: Some(plan), ..report(Reason::MigrationsPlanned) }
-        }
-        "backup" | "point" => JobReport { backup_id: Some(format!("{component}-1")), ..report(Reason::BackedUp) },
-        "migrate" => JobReport { schema_version: Some(1), ..report(Reason::Migrated) },
-        _ => report(Reason::SettingsApplied),
     }
 }
 

@@ -37,6 +37,8 @@ pub mod step;
 pub mod upstream;
 pub mod validate;
 
+use std::time::Duration;
+
 use kube::runtime::controller::Action;
 
 use crate::context::Context;
@@ -58,5 +60,29 @@ pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result
     context.courier.carry(context, &observed, &status);
     applied?;
     let owes = status.notifications.is_some_and(|notifications| !notifications.owed.is_empty());
-    Ok(Action::requeue(if owes { plan.next_look.min(plan::NEXT_LOOK_MOVING) } else { plan.next_look }))
+    let next_look = paced(plan.next_look, context.metrics.resources());
+    Ok(Action::requeue(if owes { next_look.min(plan::NEXT_LOOK_MOVING) } else { next_look }))
+}
+
+/// What a look at a resource at rest may take of the operator's and the API server's time, on average.
+const LOOK_AT_REST: Duration = Duration::from_millis(30);
+
+/// Looks at what rests come less often where there is much of it: they must not keep those waiting that move.
+fn paced(next_look: Duration, resources: usize) -> Duration {
+    if next_look < plan::NEXT_LOOK_AT_REST {
+        return next_look;
+    }
+    next_look.max(LOOK_AT_REST.saturating_mul(u32::try_from(resources).unwrap_or(u32::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_at_rest_are_looked_at_less_often_and_what_moves_as_often_as_ever() {
+        assert_eq!(paced(plan::NEXT_LOOK_AT_REST, 20), plan::NEXT_LOOK_AT_REST);
+        assert_eq!(paced(plan::NEXT_LOOK_AT_REST, 2_000), Duration::from_secs(60));
+        assert_eq!(paced(plan::NEXT_LOOK_WATCHING, 2_000), plan::NEXT_LOOK_WATCHING);
+    }
 }

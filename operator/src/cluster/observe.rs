@@ -1,10 +1,12 @@
 //! Reads the world: the PaymentCluster, what it refers to, what was made for it, and what its pods say.
 //!
-//! Everything is read from the API server, not from a cache: a watch tells when to look, never what is there.
+//! Everything is read from the API server, not from a cache: a watch tells when to look, never what is there. Only who else may
+//! select a provider is kept, until a watch tells that it changed ([`crate::provider::claims`]).
 
-use crds::payment_cluster::{Gateway, GatewayTls};
+use crds::payment_cluster::{Gateway, GatewayTls, LabelSelector};
 use crds::{PaymentCluster, PaymentProvider, SecretKey};
 use futures::future::{join, try_join, try_join_all, try_join3};
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::api::ListParams;
@@ -26,27 +28,30 @@ use crate::owned::{Kind, Live};
 use crate::provider::selection;
 use crate::secrets::{self, SecretState};
 
+/// Kinds of objects that are listed at once.
+const LISTS: usize = 2;
+
 /// Looks at one PaymentCluster; `None` when it is gone or going.
 ///
 /// # Errors
 /// When the API server does not answer, or the resource cannot be read.
 pub async fn observe(context: &Context, namespace: &str, name: &str) -> Result<Option<Observed>, Error> {
+    let reader = context.readers.acquire().await;
     let Some(cluster) = read(context, namespace, name).await? else { return Ok(None) };
     let identity =
         Identity { namespace: namespace.to_owned(), name: name.to_owned(), uid: cluster.uid().unwrap_or_default() };
-    let secrets_and_providers =
-        try_join(look_at_secrets(context, &cluster, namespace), look_at_providers(context, &cluster, namespace));
-    let ((secrets, providers), (live, pods, notifications)) = try_join(
-        secrets_and_providers,
-        try_join3(
-            look_at_objects(context, &identity),
-            look_at_pods(context, &identity),
-            look_at_notifications(context, &cluster, namespace),
-        ),
-    )
-    .await
-    .map_err(Error::Observe)?;
+    let referred = async {
+        let secrets = look_at_secrets(context, &cluster, namespace).await?;
+        let providers = look_at_providers(context, &cluster, namespace).await?;
+        Ok::<_, kube::Error>((secrets, providers, look_at_notifications(context, &cluster, namespace).await?))
+    };
+    let made = async {
+        Ok::<_, kube::Error>((look_at_objects(context, &identity).await?, look_at_pods(context, &identity).await?))
+    };
+    let ((secrets, providers, notifications), (live, pods)) = try_join(referred, made).await.map_err(Error::Observe)?;
     let (database_secret, cache_secret, [gateway_secrets, backup_secrets]) = secrets;
+    // Pods may take their time; others read meanwhile.
+    drop(reader);
     let window_s = cluster.spec.sla.window.as_millis().unwrap_or_default() / 1_000;
     let (health, figures) =
         join(health::ask(&context.pods_http, &pods), figures::ask(&context.pods_http, &pods, window_s)).await;
@@ -139,9 +144,12 @@ async fn look_at_providers(
     cluster: &PaymentCluster,
     namespace: &str,
 ) -> Result<Vec<SeenProvider>, kube::Error> {
-    let providers: Vec<PaymentProvider> = list(context, namespace).await?;
-    let clusters: Vec<PaymentCluster> = list(context, namespace).await?;
     let selector = &cluster.spec.providers.selector;
+    let (providers, clusters) = try_join(
+        list::<PaymentProvider>(context, namespace, &narrowed(selector)),
+        context.claims.of(namespace, list(context, namespace, &ListParams::default())),
+    )
+    .await?;
     let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
     try_join_all(providers.into_iter().filter(|provider| selector.matches(provider.labels())).map(|provider| {
         let owner = selection::owner(&provider, &clusters);
@@ -155,8 +163,30 @@ async fn look_at_providers(
     .await
 }
 
-/// Every resource of a kind in a namespace that can be read. One that cannot does not hide the others.
-pub async fn list<K>(context: &Context, namespace: &str) -> Result<Vec<K>, kube::Error>
+/// Only what is selected, so that a namespace full of providers is not read by each of its PaymentClusters. A selector that the API
+/// server would not understand selects nothing; it is no reason for an error.
+fn narrowed(selector: &LabelSelector) -> ListParams {
+    let is_plain = |text: &str| {
+        let is_end = |end: Option<char>| end.is_some_and(|end| end.is_ascii_alphanumeric());
+        let is_inner = |inner: char| inner.is_ascii_alphanumeric() || matches!(inner, '-' | '_' | '.');
+        text.len() <= 63 && is_end(text.chars().next()) && is_end(text.chars().last()) && text.chars().all(is_inner)
+    };
+    let is_prefix = |text: &str| {
+        is_plain(text) && !text.contains('_') && text.split('.').all(is_plain) && text == text.to_lowercase()
+    };
+    let is_key = |key: &str| match key.split_once('/') {
+        Some((prefix, name)) => is_prefix(prefix) && is_plain(name),
+        None => is_plain(key),
+    };
+    if !selector.match_labels.iter().all(|(key, value)| is_key(key) && is_plain(value)) {
+        return ListParams::default();
+    }
+    let all: Vec<_> = selector.match_labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    ListParams::default().labels(&all.join(","))
+}
+
+/// Resources of a kind in a namespace, as far as they can be read. One that cannot does not hide the others.
+pub async fn list<K>(context: &Context, namespace: &str, which: &ListParams) -> Result<Vec<K>, kube::Error>
 where
     K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
         + serde::de::DeserializeOwned
@@ -164,13 +194,13 @@ where
         + std::fmt::Debug,
 {
     let api: Api<DeserializeGuard<K>> = Api::namespaced(context.client.clone(), namespace);
-    let found = api.list(&ListParams::default()).await?;
+    let found = api.list(which).await?;
     Ok(found.items.into_iter().filter_map(|DeserializeGuard(item)| item.ok()).collect())
 }
 
 async fn look_at_objects(context: &Context, identity: &Identity) -> Result<Vec<Live>, kube::Error> {
     let selector = ListParams::default().labels(&identity.selector());
-    let per_kind = try_join_all(Kind::ALL.map(|kind| {
+    let per_kind = stream::iter(Kind::ALL).map(|kind| {
         let (resource, selector) = (kind.api_resource(), &selector);
         async move {
             let api: Api<DynamicObject> = Api::namespaced_with(context.client.clone(), &identity.namespace, &resource);
@@ -179,8 +209,8 @@ async fn look_at_objects(context: &Context, identity: &Identity) -> Result<Vec<L
             let own = found.items.into_iter().filter(|object| crate::owned::is_owned(object, identity));
             Ok::<_, kube::Error>(own.map(|object| Live::new(kind, object)).collect::<Vec<_>>())
         }
-    }))
-    .await?;
+    });
+    let per_kind: Vec<_> = per_kind.buffered(LISTS).try_collect().await?;
     Ok(per_kind.into_iter().flatten().collect())
 }
 
@@ -188,4 +218,31 @@ async fn look_at_pods(context: &Context, identity: &Identity) -> Result<Vec<Pod>
     let api: Api<Pod> = Api::namespaced(context.client.clone(), &identity.namespace);
     let found = api.list(&ListParams::default().labels(&identity.selector())).await?;
     Ok(found.items)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(key: &str, value: &str) -> Option<String> {
+        narrowed(&LabelSelector { match_labels: [(key.to_owned(), value.to_owned())].into() }).label_selector
+    }
+
+    #[test]
+    fn only_what_the_api_server_understands_is_asked_of_it() {
+        assert_eq!(query("purser.dev/cluster", "payments").as_deref(), Some("purser.dev/cluster=payments"));
+        let strange = [
+            ("a b", "c"),
+            ("a/b/c", "d"),
+            ("a..b/c", "d"),
+            ("A.b/c", "d"),
+            ("a", "b c"),
+            ("a", ""),
+            ("a", "-b"),
+            ("", "b"),
+        ];
+        for (key, value) in strange {
+            assert_eq!(query(key, value), None, "{key}={value}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! PaymentProvider: looks at its credential and its endpoint, and says which PaymentCluster uses it. It writes nothing
 //! but the status; what a provider's spec means for payments is the PaymentCluster's reconcile.
 
+pub mod claims;
 pub mod judge;
 pub mod probe;
 pub mod selection;
@@ -9,6 +10,7 @@ use crds::{PaymentCluster, PaymentProvider};
 use futures::future::try_join;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
@@ -24,6 +26,7 @@ use crate::{secrets, status};
 /// # Errors
 /// When the API server does not answer, or the resource cannot be read.
 pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result<Action, Error> {
+    let reader = context.readers.acquire().await;
     let api: Api<DeserializeGuard<PaymentProvider>> = Api::namespaced(context.client.clone(), namespace);
     let provider = match api.get_opt(name).await.map_err(Error::Observe)? {
         None => return Ok(Action::await_change()),
@@ -36,10 +39,11 @@ pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
     let (credentials, clusters) = try_join(
         secrets::look(&secrets, &provider.spec.credentials_secret_ref),
-        observe::list::<PaymentCluster>(context, namespace),
+        context.claims.of(namespace, observe::list::<PaymentCluster>(context, namespace, &ListParams::default())),
     )
     .await
     .map_err(Error::Observe)?;
+    drop(reader);
     let (endpoint, next_probe) = context.prober.ask(&provider.spec.api_endpoint).await;
     let used_by = selection::owner(&provider, &clusters).map(ResourceExt::name_any);
     let after = judge::status(&provider, &credentials, &endpoint, used_by, Timestamp::now());
