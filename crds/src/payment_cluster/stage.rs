@@ -156,3 +156,42 @@ impl Stage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_stages_is_complete() {
+        // One row per stage before, one column per stage after, in the order of `Stage::ALL`.
+        let table = [
+            ("Validating", "yyyyyyyyy---------y"),
+            ("AwaitingStaging", "yyyyyyyyy-------y-y"),
+            ("AwaitingApproval", "yyyyyyyyy-------y-y"),
+            ("PlanningMigrations", "y--yyyyyy-------y--"),
+            ("BackingUp", "y---yyyyy-------y--"),
+            ("DryRunning", "y----yyyy-------y--"),
+            ("EnteringMaintenance", "y-----yyy-------y--"),
+            ("Migrating", "y------yy-------y--"),
+            ("Deploying", "y-------yyyyyyyyy--"),
+            ("WarmingCache", "y-------yyyy--yyy--"),
+            ("CheckingHealth", "y-------y-yy--yyy--"),
+            ("Shifting", "y-------y--yyyyyy--"),
+            ("Monitoring", "y-------y---y-yyy--"),
+            ("Testing", "y-------y----yyyy--"),
+            ("Finished", "y-------y-----y-y--"),
+            ("Verified", "y-------y------yy--"),
+            ("RollingBack", "y---------------yyy"),
+            ("Restoring", "-----------------yy"),
+            ("RolledBack", "y-----------------y"),
+        ];
+        assert_eq!(table.len(), Stage::ALL.len());
+        for (before, (name, row)) in Stage::ALL.into_iter().zip(table) {
+            assert_eq!(before.as_str(), name);
+            assert_eq!(row.len(), Stage::ALL.len());
+            for (after, legal) in Stage::ALL.into_iter().zip(row.chars()) {
+                assert_eq!(after.may_follow(before), legal == 'y', "{before:?} -> {after:?}");
+            }
+        }
+    }
+}

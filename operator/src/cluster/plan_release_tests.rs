@@ -116,6 +116,10 @@ fn a_release_that_breaks_its_sla_at_any_step_goes_back_by_itself_and_is_not_trie
         });
         run_to(&mut world, stage);
         world.figures = slow;
+        run_to(&mut world, Stage::RollingBack);
+        let conditions = world.observed.cluster.status.clone().unwrap().conditions;
+        let told = conditions.iter().find(|told| told.type_ == "SLAMet").unwrap();
+        assert!(told.message.starts_with("release 0.2.0 breaks"), "{stage:?}: {}", told.message);
         let seen = run_to(&mut world, Stage::RolledBack);
         assert!(seen.len() <= 6, "{stage:?} {seen:?}");
         assert_eq!(traffic(&world.observed), Some(to("0.1.0")), "{stage:?}");

@@ -6,6 +6,7 @@ use crds::payment_cluster::ReleaseStatus;
 use jiff::Timestamp;
 
 use super::observed::Observed;
+use super::plan::stage_before;
 use super::plan_checks::is_staging;
 use super::plan_maintenance;
 use super::plan_shift;
@@ -40,11 +41,20 @@ pub fn judged(stage: Stage, release: &ReleaseStatus) -> Option<&str> {
     if on_its_way { release.target.as_deref() } else { release.current.as_deref() }
 }
 
+/// In the pass that gives a release up, the judgement is still about the one that was looked at before.
+fn judged_before(observed: &Observed, stage: Stage) -> Option<&str> {
+    let before = stage_before(observed);
+    let turns = stage == Stage::RollingBack && before != Stage::RollingBack;
+    let release = observed.cluster.status.as_ref().filter(|_| turns)?.release.as_ref()?;
+    judged(before, release)
+}
+
 /// The condition SLAMet. Its words stay as long as its reason does: with figures that change each second the status would
 /// change each second as well.
 #[must_use]
 pub fn verdict(observed: &Observed, stage: Stage, release: &ReleaseStatus, judgement: &Judgement) -> Verdict {
-    let verdict = match (judged(stage, release), judgement) {
+    let version = judged_before(observed, stage).or_else(|| judged(stage, release));
+    let verdict = match (version, judgement) {
         (Some(version), Judgement::Healthy) => Verdict::yes("Met", format!("release {version} keeps to its SLA")),
         (Some(version), Judgement::Breached(Breach { figure, message, .. })) => {
             Verdict::no(reason(figure), format!("release {version} breaks spec.sla: {figure}: {message}"))
@@ -56,7 +66,7 @@ pub fn verdict(observed: &Observed, stage: Stage, release: &ReleaseStatus, judge
     };
     let before = observed.cluster.status.iter().flat_map(|status| &status.conditions);
     let mut before = before.filter(|before| before.type_ == SLA_MET && before.reason == verdict.reason);
-    match (before.next(), judged(stage, release)) {
+    match (before.next(), version) {
         (Some(before), Some(version)) if before.message.contains(&format!("release {version} ")) => {
             Verdict { message: before.message.clone(), ..verdict }
         }
