@@ -47,7 +47,7 @@ logs: build
 
 # Cargo gives what it builds from two checkouts the same names, and then compares only the times of files: what was built
 # last from another checkout would be taken for this one's. Dependencies are the same, and stay.
-MEMBERS := $(addprefix -p ,crds operator runtime runtime-contract e2e fuzz)
+MEMBERS := $(addprefix -p ,crds operator runtime runtime-contract e2e next-release fuzz)
 checkout:
 	@mkdir -p $(CARGO_TARGET_DIR)
 	@if [ "$$(cat $(CARGO_TARGET_DIR)/checkout 2>/dev/null)" != "$(CURDIR)" ]; then \

@@ -52,7 +52,9 @@ pub mod telemetry;
 // Commands.
 pub mod backup;
 pub mod checks;
+mod cli;
 pub mod maintenance;
 pub mod migrate;
+pub mod program;
 pub mod report;
 pub mod settings_apply;

@@ -76,6 +76,13 @@ pub const SLOW_RELEASE: &str = "0.3.0";
 /// One whose fraud check answers late.
 pub const SLOW_FRAUD_RELEASE: &str = "0.4.0";
 
+/// One with a migration during which payments go on.
+pub const ONLINE_RELEASE: &str = "0.5.0";
+/// One with a migration that writes have to be refused for.
+pub const OFFLINE_RELEASE: &str = "0.6.0";
+/// The same with a second migration, which fails where it counts.
+pub const FAILING_RELEASE: &str = "0.7.0";
+
 /// Builds these.
 ///
 /// # Errors
@@ -100,6 +107,17 @@ pub async fn build_releases(paths: &Paths) -> Result<Vec<Image>> {
                 ("slow-release".to_owned(), programs.join("slow-release")),
                 ("purser-fault".to_owned(), file),
             ],
+            content: None,
+        };
+        images.push(recipe.build(paths).await?);
+    }
+    for (version, folder) in [(ONLINE_RELEASE, "online"), (OFFLINE_RELEASE, "offline"), (FAILING_RELEASE, "failing")] {
+        let source = paths.repository.join("e2e/releases/next");
+        let more = files_of(&source.join(folder))?;
+        let recipe = Recipe {
+            name: format!("{LIBRARY}/purser:{version}"),
+            dockerfile: source.join("Dockerfile"),
+            files: std::iter::once(("purser".to_owned(), programs.join("next-release"))).chain(more).collect(),
             content: None,
         };
         images.push(recipe.build(paths).await?);

@@ -23,7 +23,14 @@ fn annotate(whole: &mut Value, key: &str, value: &str) {
 
 #[test]
 fn a_release_on_its_way_is_a_tree() {
-    let mut look = look(cluster(|whole| whole["status"]["waitingOn"] = json!("the gateway pods of the release start")));
+    let mut look = look(cluster(|whole| {
+        whole["status"]["waitingOn"] = json!("the gateway pods of the release start");
+        whole["status"]["release"]["preparation"] = json!({
+            "plan": { "from": 10, "to": 12, "pending": 2, "offline": 0 },
+            "backup": { "id": "b1", "verifiedAt": "2026-11-24T12:06:00Z" },
+            "dryRun": { "at": "2026-11-24T12:07:00Z", "message": "" },
+        });
+    }));
     look.deployments = vec![deployment("gateway", "1.3.0", 1), deployment("gateway", "1.4.0", 2)];
     look.pods = vec![pod("gateway", "1.4.0", false, 3), pod("gateway", "1.3.0", true, 0)];
     let expected = "\
@@ -32,6 +39,9 @@ payments (namespace shop)
 ├─ ✔ Ready: release 1.3.0 takes payments
 ├─ Release 1.4.0
 │  ├─ ✔ Validating
+│  ├─ ✔ PlanningMigrations: 2 to apply, from 10 to 12
+│  ├─ ✔ BackingUp: backup b1 was verified 4m ago
+│  ├─ ✔ DryRunning: they went through on a copy
 │  ├─ ✔ Migrating: the schema is at 12
 │  ├─ ▶ Deploying: since 60s
 │  │  └─ waits: the gateway pods of the release start

@@ -2,10 +2,10 @@
 
 use std::process::ExitCode;
 
+use crate::administration::attempts::{self, Subject};
+use crate::processor::resolve::Finding;
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
-use runtime::administration::attempts::{self, Subject};
-use runtime::processor::resolve::Finding;
 
 use super::{ActorArgs, PersonArgs};
 

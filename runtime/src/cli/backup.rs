@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::backup::{self, BackupError, Backups, Create, Manifest, Restore, Restored, ScratchServer};
+use crate::config::ConfigError;
+use crate::ids::BackupId;
+use crate::migrate::Patience;
+use crate::{report, shutdown};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use runtime::backup::{self, BackupError, Backups, Create, Manifest, Restore, Restored, ScratchServer};
-use runtime::config::ConfigError;
-use runtime::ids::BackupId;
-use runtime::migrate::Patience;
-use runtime::{report, shutdown};
 use runtime_contract::{JobReport, Outcome, Reason};
 use serde::Serialize;
 

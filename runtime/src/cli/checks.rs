@@ -3,18 +3,18 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::cache::{Cache, CacheError, Copies};
+use crate::checks::goals::{Goals, Measured};
+use crate::checks::load::{self, Load};
+use crate::checks::smoke::{self, Smoke, Trial};
+use crate::checks::warm::{self, Warmed};
+use crate::checks::{CheckError, Gateway, TestMerchant};
+use crate::database::{self, DatabaseError};
+use crate::live_settings::{self, LiveSettings};
+use crate::metrics::Metrics;
+use crate::report;
 use chrono::{TimeDelta, Utc};
 use clap::Args;
-use runtime::cache::{Cache, CacheError, Copies};
-use runtime::checks::goals::{Goals, Measured};
-use runtime::checks::load::{self, Load};
-use runtime::checks::smoke::{self, Smoke, Trial};
-use runtime::checks::warm::{self, Warmed};
-use runtime::checks::{CheckError, Gateway, TestMerchant};
-use runtime::database::{self, DatabaseError};
-use runtime::live_settings::{self, LiveSettings};
-use runtime::metrics::Metrics;
-use runtime::report;
 use runtime_contract::{JobReport, Outcome, Reason};
 use serde::Serialize;
 use sqlx::postgres::PgConnection;

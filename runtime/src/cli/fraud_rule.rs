@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::administration::fraud_rules::{self, RuleChange, RuleJson};
 use clap::{Args, Subcommand};
-use runtime::administration::fraud_rules::{self, RuleChange, RuleJson};
 
 use super::{ActorArgs, PersonArgs};
 

@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::{config, report};
 use anyhow::Context;
 use clap::Args;
-use runtime::{config, report};
 use runtime_contract::{JobReport, Outcome};
 
 use super::{SecretArgs, exit_code};

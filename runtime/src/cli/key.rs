@@ -2,9 +2,9 @@
 
 use std::process::ExitCode;
 
+use crate::administration::keys::{self, MadeKey};
+use crate::ids::MerchantId;
 use clap::{Args, Subcommand};
-use runtime::administration::keys::{self, MadeKey};
-use runtime::ids::MerchantId;
 
 use super::{ActorArgs, PersonArgs};
 

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::ledger::verify::{self, Verification};
 use clap::{Args, Subcommand};
-use runtime::ledger::verify::{self, Verification};
 
 use super::{PersonArgs, exit_code};
 

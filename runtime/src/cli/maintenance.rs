@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::maintenance::{self, Drained, State, Work};
+use crate::{database, report};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use runtime::maintenance::{self, Drained, State, Work};
-use runtime::{database, report};
 use runtime_contract::{JobReport, Outcome, Reason};
 use serde::Serialize;
 

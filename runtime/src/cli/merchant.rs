@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
+use crate::administration::merchants::{self, MadeMerchant, MerchantJson, NewMerchant};
+use crate::ids::MerchantId;
+use crate::merchants::Status;
+use crate::page::Page;
 use clap::{Args, Subcommand};
-use runtime::administration::merchants::{self, MadeMerchant, MerchantJson, NewMerchant};
-use runtime::ids::MerchantId;
-use runtime::merchants::Status;
-use runtime::page::Page;
 use rust_decimal::Decimal;
 
 use super::{ActorArgs, PersonArgs};

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::backup::{Backups, DryRun, Rehearsal};
+use crate::ids::BackupId;
+use crate::migrate::lint::{self, Finding};
+use crate::migrate::{self, FileOutlook, LockOutlook, Outlook, Patience, Phase, State, Status};
+use crate::report;
 use anyhow::Context as _;
 use chrono::Utc;
 use clap::{Args, Subcommand};
-use runtime::backup::{Backups, DryRun, Rehearsal};
-use runtime::ids::BackupId;
-use runtime::migrate::lint::{self, Finding};
-use runtime::migrate::{self, FileOutlook, LockOutlook, Outlook, Patience, Phase, State, Status};
-use runtime::report;
 use runtime_contract::{JobReport, MigrationPlan, Outcome, Reason};
 use serde::Serialize;
 

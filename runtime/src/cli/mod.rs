@@ -19,10 +19,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::administration::Actor;
+use crate::config::Secrets;
+use crate::database::{self, Pool};
 use clap::Args;
-use runtime::administration::Actor;
-use runtime::config::Secrets;
-use runtime::database::{self, Pool};
 use runtime_contract::paths;
 use serde::Serialize;
 use sqlx::{Connection, PgConnection};

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
+use crate::administration::providers;
 use clap::{Args, Subcommand};
-use runtime::administration::providers;
 
 use super::PersonArgs;
 

@@ -4,10 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use crate::app::App;
+use crate::roles::{self, Listen};
+use crate::{config, shutdown};
 use clap::Args;
-use runtime::app::App;
-use runtime::roles::{self, Listen};
-use runtime::{config, shutdown};
 use runtime_contract::{Role, paths, ports};
 use tokio_util::sync::CancellationToken;
 

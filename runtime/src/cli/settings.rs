@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::settings_apply::{self, Applied};
+use crate::{config, database, report};
 use clap::{Args, Subcommand};
-use runtime::settings_apply::{self, Applied};
-use runtime::{config, database, report};
 use runtime_contract::{JobReport, Outcome, Reason, Settings, paths};
 
 use super::job::DatabaseArgs;

@@ -1,11 +1,28 @@
 //! The files of this program: what each says of itself, and what people have looked at in it.
 
+use std::sync::{LazyLock, OnceLock};
+
 use serde::Serialize;
 use sqlx::migrate::{Migration, Migrator};
 use squawk_linter::Rule;
 
 /// The files, compiled into the program.
-pub(super) static FILES: Migrator = sqlx::migrate!("../migrations");
+static OWN: Migrator = sqlx::migrate!("../migrations");
+static MORE: OnceLock<Vec<Migration>> = OnceLock::new();
+
+/// Adds files after those of this program, for a program that is built on it. To be called once, before anything else.
+pub fn extend(files: Vec<Migration>) {
+    if MORE.set(files).is_err() {
+        tracing::error!("migrations were added twice; the first ones count");
+    }
+}
+
+/// The files, in order.
+pub(super) fn all() -> &'static [Migration] {
+    static ALL: LazyLock<Vec<Migration>> =
+        LazyLock::new(|| OWN.iter().chain(MORE.get().into_iter().flatten()).cloned().collect());
+    &ALL
+}
 
 /// What was found in a released file, and is right all the same. A released file is not edited, so it cannot say so itself.
 pub(super) const REVIEWED: [(i64, Rule); 1] = [
@@ -47,7 +64,7 @@ impl Phase {
 /// The version that this program brings a database to.
 #[must_use]
 pub fn schema_version() -> i64 {
-    FILES.iter().map(|file| file.version).max().unwrap_or(0)
+    all().iter().map(|file| file.version).max().unwrap_or(0)
 }
 
 /// What a file is called, as `0010_operations`.
@@ -62,7 +79,7 @@ mod tests {
     #[test]
     fn every_file_says_who_can_work_on_the_schema_after_it() {
         let silent: Vec<String> =
-            FILES.iter().filter(|file| Phase::of(file.sql.as_str()).is_none()).map(name).collect();
+            all().iter().filter(|file| Phase::of(file.sql.as_str()).is_none()).map(name).collect();
         assert_eq!(silent, [""; 0]);
     }
 

@@ -21,14 +21,13 @@ use sqlx::migrate::{AppliedMigration, Migrate, Migration};
 use sqlx::{Connection, PgConnection};
 
 pub use error::MigrateError;
-pub use files::{Phase, schema_version};
+pub use files::{Phase, extend, schema_version};
 pub use outlook::{FileOutlook, LockOutlook, Outlook, StatementOutlook, Stops};
 pub use plan::Mismatch;
 pub use status::{AppliedFile, State, Status, status};
 
 use crate::database::{self, Doing};
 use crate::partitions;
-use files::FILES;
 
 /// Where sqlx keeps the history.
 const HISTORY: &str = "_sqlx_migrations";
@@ -78,7 +77,7 @@ pub async fn run(
     patience: Patience,
     now: DateTime<Utc>,
 ) -> Result<Migrated, MigrateError> {
-    run_files(url, owner, &FILES.migrations, patience, now, &mut Vec::new()).await
+    run_files(url, owner, files::all(), patience, now, &mut Vec::new()).await
 }
 
 /// The same with other files. Says of each that was applied how long it took, also when a later one fails.
@@ -110,7 +109,7 @@ pub async fn run_files(
 /// # Errors
 /// [`MigrateError`]; also when there is no right to make a schema in the database, for the rehearsal.
 pub async fn plan(url: &SecretString, patience: Patience) -> Result<Outlook, MigrateError> {
-    plan_files(url, &FILES.migrations, patience).await
+    plan_files(url, files::all(), patience).await
 }
 
 /// The same with other files.
@@ -136,7 +135,7 @@ pub async fn plan_files(url: &SecretString, files: &[Migration], patience: Patie
 /// The files of this program.
 #[must_use]
 pub fn own_files() -> &'static [Migration] {
-    &FILES.migrations
+    files::all()
 }
 
 /// What was applied; nothing in a database without a schema.

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection};
 
-use super::files::{self, FILES};
+use super::files;
 use super::{HISTORY, MigrateError, Mismatch, history, plan};
 use crate::database::{DatabaseError, Doing};
 
@@ -66,7 +66,7 @@ pub struct AppliedFile {
 pub async fn status(connection: &mut PgConnection) -> Result<Status, MigrateError> {
     let (applied, owner) = (applied(connection).await?, owner(connection).await?);
     let pending = match history(connection).await {
-        Ok(history) => plan::pending(&FILES.migrations, &history).map_err(MigrateError::from),
+        Ok(history) => plan::pending(files::all(), &history).map_err(MigrateError::from),
         Err(error) => Err(error),
     };
     let (state, problem, pending) = match pending {
