@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
+use jiff::Timestamp;
 use serde_json::json;
 use tokio::task::JoinHandle;
 
@@ -30,8 +31,16 @@ pub struct Load {
 pub struct Seen {
     /// When each that was answered was asked for, and how long its answer took.
     pub answered: Vec<(Instant, Duration)>,
+    /// When each was refused as maintenance has it: 503, and a time after which to try again.
+    pub refused: Vec<Timestamp>,
     /// Why each other one was not.
     pub failed: Vec<String>,
+}
+
+/// What became of a payment.
+enum Outcome {
+    Succeeded,
+    Refused,
 }
 
 impl Load {
@@ -42,7 +51,7 @@ impl Load {
     pub async fn start(merchant: &Merchant) -> Result<Self> {
         let methods = Arc::new(methods(merchant).await?);
         let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Seen::default())));
-        let unique = jiff::Timestamp::now().as_millisecond();
+        let unique = Timestamp::now().as_millisecond();
         let mut payers = Vec::new();
         for payer in 0..PAYERS {
             let merchant = Merchant::new(&merchant.base_url, &merchant.api_key)?;
@@ -59,7 +68,8 @@ impl Load {
                     let outcome = pay(&merchant, &format!("{key}-{number}"), method).await;
                     if let Ok(mut seen) = seen.lock() {
                         match outcome {
-                            Ok(()) => seen.answered.push((asked, asked.elapsed())),
+                            Ok(Outcome::Succeeded) => seen.answered.push((asked, asked.elapsed())),
+                            Ok(Outcome::Refused) => seen.refused.push(Timestamp::now()),
                             Err(error) => seen.failed.push(format!("{error:#}")),
                         }
                     }
@@ -99,9 +109,9 @@ impl Seen {
         let mut times: Vec<_> = self.answered.iter().map(|(_, took)| *took).collect();
         times.sort_unstable();
         let at = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or_default().as_millis();
-        let (answered, failed) = (self.answered.len(), self.failed.len());
+        let (answered, refused, failed) = (self.answered.len(), self.refused.len(), self.failed.len());
         format!(
-            "{answered} payments answered, {failed} not; {} ms in the middle, {} ms for the slowest hundredth",
+            "{answered} payments answered, {refused} refused for maintenance, {failed} not; {} ms in the middle, {} ms for the slowest hundredth",
             at(50),
             at(99)
         )
@@ -110,7 +120,7 @@ impl Seen {
 
 /// A payment method of each customer. Half of what a merchant may ask for is left to others.
 async fn methods(merchant: &Merchant) -> Result<Vec<String>> {
-    let unique = jiff::Timestamp::now().as_millisecond();
+    let unique = Timestamp::now().as_millisecond();
     let mut methods = Vec::new();
     for customer in 0..CUSTOMERS {
         methods.push(merchant.payment_method(&format!("load-{unique}-{customer}"), "pm_card_visa").await?);
@@ -119,10 +129,14 @@ async fn methods(merchant: &Merchant) -> Result<Vec<String>> {
     Ok(methods)
 }
 
-/// One payment, taken to its end. Whatever is not a payment that succeeded is a failure.
-async fn pay(merchant: &Merchant, key: &str, method: &str) -> Result<()> {
+/// One payment, taken to its end. Whatever is neither a payment that succeeded nor one that maintenance refused is a failure.
+async fn pay(merchant: &Merchant, key: &str, method: &str) -> Result<Outcome> {
     let body = json!({"amount": "1.00", "currency": "USD", "payment_method_id": method});
     let accepted = merchant.post("/v1/payments", key, &body).await?;
+    if accepted.status == 503 && accepted.body["code"] == "maintenance" {
+        ensure!(accepted.headers.contains_key("retry-after"), "a refusal without Retry-After: {}", accepted.body);
+        return Ok(Outcome::Refused);
+    }
     ensure!(matches!(accepted.status, 201 | 202), "{}: {}", accepted.status, accepted.body);
     let path = format!("/v1/payments/{}", accepted.body["id"].as_str().unwrap_or_default());
     let (begun, mut payment) = (Instant::now(), accepted.body);
@@ -131,5 +145,5 @@ async fn pay(merchant: &Merchant, key: &str, method: &str) -> Result<()> {
         payment = merchant.get(&path).await?.expect(200)?;
     }
     ensure!(payment["status"] == "SUCCESS", "a payment is {}", payment["status"]);
-    Ok(())
+    Ok(Outcome::Succeeded)
 }

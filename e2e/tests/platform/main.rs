@@ -11,5 +11,6 @@ mod live_settings;
 mod money_path;
 mod releases;
 mod repair;
+mod schema;
 mod taken_away;
 mod tls;

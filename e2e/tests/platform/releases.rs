@@ -14,7 +14,7 @@ use super::fixture::{Platform, platform};
 static IMAGES: OnceCell<()> = OnceCell::const_new();
 
 /// The platform, with images of all releases on its node; none when the node is not this machine's.
-async fn with_releases() -> Result<Option<Platform>> {
+pub(super) async fn with_releases() -> Result<Option<Platform>> {
     if cluster::uses_current()? {
         println!("left out: the images of bad releases are for the local cluster only");
         return Ok(None);

@@ -29,7 +29,7 @@ const PAUSES_A_SECOND: u32 = 5;
 
 /// What came by a watch.
 enum Change {
-    Cluster(watcher::Event<PaymentCluster>),
+    Cluster(Box<watcher::Event<PaymentCluster>>),
     Pod(watcher::Event<Pod>),
     Deployment(watcher::Event<Deployment>),
     /// A watch of the PaymentCluster failed, and is begun anew.
@@ -134,7 +134,8 @@ fn stale(at: &Connection, name: &str, error: watcher::Error) -> Result<String, F
 fn changes(at: &Connection, name: &str) -> impl Stream<Item = Change> + Unpin + use<> {
     let of_it = watcher::Config::default().labels(&selector(name));
     let itself = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let clusters = watch(at, itself).map(|event| event.map_or_else(Change::Failed, Change::Cluster));
+    let clusters =
+        watch(at, itself).map(|event| event.map_or_else(Change::Failed, |event| Change::Cluster(Box::new(event))));
     let pods = watch(at, of_it.clone()).map(|event| event.map_or(Change::Unseen, Change::Pod));
     let deployments = watch(at, of_it).map(|event| event.map_or(Change::Unseen, Change::Deployment));
     futures::stream::select_all([clusters.boxed(), pods.boxed(), deployments.boxed()])
@@ -170,8 +171,8 @@ impl World {
         match change {
             Change::Cluster(event) => {
                 // Where the watch begins anew, the list is still to come.
-                self.look.stale.take_if(|_| !matches!(event, watcher::Event::Init));
-                self.clusters.apply(event);
+                self.look.stale.take_if(|_| !matches!(*event, watcher::Event::Init));
+                self.clusters.apply(*event);
             }
             Change::Pod(event) => self.pods.apply(event),
             Change::Deployment(event) => self.deployments.apply(event),
