@@ -83,43 +83,48 @@ pub const OFFLINE_RELEASE: &str = "0.6.0";
 /// The same with a second migration, which fails where it counts.
 pub const FAILING_RELEASE: &str = "0.7.0";
 
+/// One that comes after [`ONLINE_RELEASE`], and whose database answers late.
+pub const SLOW_AFTER_ONLINE_RELEASE: &str = "0.8.0";
+
 /// Builds these.
 ///
 /// # Errors
 /// As [`build`].
 pub async fn build_releases(paths: &Paths) -> Result<Vec<Image>> {
-    let programs = step("build purser and slow-release (release)", cargo_build(paths)).await?;
-    let good = Recipe {
-        name: format!("{LIBRARY}/purser:{GOOD_RELEASE}"),
-        dockerfile: paths.repository.join("Dockerfile"),
-        files: ["purser", "purser-operator"].map(|name| (name.to_owned(), programs.join(name))).into(),
+    let programs = step("build purser, slow-release and next-release (release)", cargo_build(paths)).await?;
+    let program = |name: &str, program: &str| (name.to_owned(), programs.join(program));
+    let recipe = |version: &str, dockerfile: &str, files| Recipe {
+        name: format!("{LIBRARY}/purser:{version}"),
+        dockerfile: paths.repository.join(dockerfile),
+        files,
         content: None,
     };
-    let mut images = vec![good.build(paths).await?];
-    for (version, fault) in [(SLOW_RELEASE, "database 100"), (SLOW_FRAUD_RELEASE, "fraud 80")] {
-        let file = paths.cache.join("images").join(format!("purser-fault-{version}"));
+    let slow = |fault: &str, real: &str| -> Result<Vec<_>> {
+        let file = paths.cache.join("images").join(format!("purser-fault-{}", fault.replace(' ', "-")));
         config_files::write(&file, fault)?;
-        let recipe = Recipe {
-            name: format!("{LIBRARY}/purser:{version}"),
-            dockerfile: paths.repository.join("e2e/releases/slow/Dockerfile"),
-            files: vec![
-                ("purser-real".to_owned(), programs.join("purser")),
-                ("slow-release".to_owned(), programs.join("slow-release")),
-                ("purser-fault".to_owned(), file),
-            ],
-            content: None,
-        };
-        images.push(recipe.build(paths).await?);
+        Ok(vec![
+            program("purser-real", real),
+            program("slow-release", "slow-release"),
+            ("purser-fault".to_owned(), file),
+        ])
+    };
+    let more = |folder: &str| files_of(&paths.repository.join("e2e/releases/next").join(folder));
+    let mut recipes = vec![recipe(
+        GOOD_RELEASE,
+        "Dockerfile",
+        vec![program("purser", "purser"), program("purser-operator", "purser-operator")],
+    )];
+    for (version, fault) in [(SLOW_RELEASE, "database 100"), (SLOW_FRAUD_RELEASE, "fraud 80")] {
+        recipes.push(recipe(version, "e2e/releases/slow/Dockerfile", slow(fault, "purser")?));
     }
     for (version, folder) in [(ONLINE_RELEASE, "online"), (OFFLINE_RELEASE, "offline"), (FAILING_RELEASE, "failing")] {
-        let source = paths.repository.join("e2e/releases/next");
-        let more = files_of(&source.join(folder))?;
-        let recipe = Recipe {
-            name: format!("{LIBRARY}/purser:{version}"),
-            dockerfile: source.join("Dockerfile"),
-            files: std::iter::once(("purser".to_owned(), programs.join("next-release"))).chain(more).collect(),
-            content: None,
-        };
+        let files = [vec![program("purser", "next-release")], more(folder)?].concat();
+        recipes.push(recipe(version, "e2e/releases/next/Dockerfile", files));
+    }
+    let files = [slow("database 100", "next-release")?, more("online")?].concat();
+    recipes.push(recipe(SLOW_AFTER_ONLINE_RELEASE, "e2e/releases/slow-next/Dockerfile", files));
+    let mut images = Vec::new();
+    for recipe in recipes {
         images.push(recipe.build(paths).await?);
     }
     Ok(images)

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::drive::{FIRST, as_before, blue_green, canary, load_images, until_stage, want};
+use super::drive::{as_before, canary, load_images, until_stage, want};
 use super::load::Load;
 use crate::Paths;
-use crate::images::{GOOD_RELEASE, SLOW_RELEASE};
+use crate::images::{ONLINE_RELEASE, SLOW_AFTER_ONLINE_RELEASE};
 use crate::platform::{CLUSTER, Gateway, Kubectl, Merchant, NAMESPACE};
 
 /// Shows it. The platform is as before afterwards.
@@ -27,19 +27,17 @@ pub async fn demo(paths: &Paths) -> Result<()> {
     let load = Load::start(&merchant).await?;
 
     println!(
-        "\n==> A good release: {GOOD_RELEASE}, as a canary with half of the traffic, then all of it, watched for 10 s"
+        "\n==> A good release: {ONLINE_RELEASE} changes the schema (backup, rehearsal, migration), and goes forward as a canary with \
+         half of the traffic, then all of it, watched for 10 s"
     );
-    want(&kubectl, GOOD_RELEASE, &canary()).await?;
+    want(&kubectl, ONLINE_RELEASE, &canary()).await?;
     watch(&kubectl, &plugin, 0).await?;
 
-    println!("\n==> Back to {FIRST}, all of the traffic at once");
-    want(&kubectl, FIRST, &blue_green()).await?;
-    watch(&kubectl, &plugin, 0).await?;
-
-    println!("\n==> A bad release: {SLOW_RELEASE}, whose database answers late. Nobody touches it from here on");
-    want(&kubectl, SLOW_RELEASE, &canary()).await?;
+    let bad = SLOW_AFTER_ONLINE_RELEASE;
+    println!("\n==> A bad release: {bad}, whose database answers late. Nobody touches it from here on");
+    want(&kubectl, bad, &canary()).await?;
     watch(&kubectl, &plugin, 1).await?;
-    let status = until_stage(&kubectl, SLOW_RELEASE, &["RolledBack"]).await?;
+    let status = until_stage(&kubectl, bad, &["RolledBack"]).await?;
     println!("\n    {}", status["release"]["abandoned"]["message"].as_str().unwrap_or_default());
 
     let seen = load.stop().await?;
