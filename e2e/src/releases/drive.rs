@@ -53,7 +53,7 @@ const AS_SHIPPED: &str = "drop table if exists next_release; alter table users d
 /// # Errors
 /// When PostgreSQL refuses it.
 pub async fn sql(kubectl: &Kubectl, statement: &str) -> Result<String> {
-    let psql = ["exec", "deploy/postgres", "--", "psql", "-U", "purser", "-d", "payments", "-v", "ON_ERROR_STOP=1"];
+    let psql = ["exec", "payments-postgres-0", "--", "psql", "-U", "purser", "-d", "payments", "-v", "ON_ERROR_STOP=1"];
     let told = kubectl.run(&[&["-n", NAMESPACE], &psql[..], &["-Atqc", statement]].concat()).await?;
     Ok(told.trim().to_owned())
 }

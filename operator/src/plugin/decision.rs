@@ -7,6 +7,7 @@ use crds::{Stage, annotations, conditions};
 
 use super::holding;
 use super::subject::Subject;
+use crate::cluster::plan_maintenance;
 
 /// What a person wishes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -164,6 +165,10 @@ fn abort(subject: Subject<'_>, stage: Stage) -> Result<Decision, String> {
         Stage::Monitoring if serves && subject.kept().is_none() => {
             Err(format!("release {wanted} of {name} serves, and no release before it is kept to go back to"))
         }
+        _ if subject.release().is_some_and(plan_maintenance::is_past_return) => Err(format!(
+            "release {wanted} of {name} has changed the schema offline, and payments were accepted since: the release before it \
+             cannot work with that, and the database cannot go back without losing them"
+        )),
         _ if serves && stage != Stage::Monitoring => {
             let is = format!("release {wanted} of {name} serves already, and only follows a change of its settings");
             Err(with_way_back(subject, is))

@@ -38,6 +38,20 @@ fn the_version_that_waits_is_the_one_that_is_agreed_to() {
 }
 
 #[test]
+fn a_release_that_changed_the_schema_offline_is_not_given_up_once_payments_were_accepted() {
+    let maintenance = |until: Value| {
+        at("Monitoring", |whole| {
+            whole["status"]["release"]["preparation"] = json!({ "maintenance": {
+                "since": "2026-11-24T12:00:00Z", "isMigrating": true, "until": until,
+            } });
+        })
+    };
+    let open = maintenance(json!("2026-11-24T12:02:00Z"));
+    assert!(refused(&Wish::Abort, &open).contains("cannot go back without losing them"));
+    assert_eq!(decided(&Wish::Abort, &maintenance(Value::Null)).annotations, only(annotations::ABANDONED, "1.4.0"));
+}
+
+#[test]
 fn the_last_word_counts() {
     let cluster = annotated(awaiting(), annotations::REJECTED, "1.4.0");
     let approved: Annotations = [(annotations::APPROVED, Some("1.4.0".into())), (annotations::REJECTED, None)].into();
