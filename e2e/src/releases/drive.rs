@@ -53,8 +53,9 @@ const AS_SHIPPED: &str = "drop table if exists next_release; alter table users d
 /// # Errors
 /// When PostgreSQL refuses it.
 pub async fn sql(kubectl: &Kubectl, statement: &str) -> Result<String> {
-    let psql = ["exec", "payments-postgres-0", "--", "psql", "-U", "purser", "-d", "payments", "-v", "ON_ERROR_STOP=1"];
-    let told = kubectl.run(&[&["-n", NAMESPACE], &psql[..], &["-Atqc", statement]].concat()).await?;
+    let shell = ["exec", "payments-postgres-0", "--", "sh", "-c", "PGPASSWORD=\"$POSTGRES_PASSWORD\" exec psql \"$@\""];
+    let psql = ["psql", "-U", "purser", "-d", "payments", "-v", "ON_ERROR_STOP=1", "-Atqc", statement];
+    let told = kubectl.run(&[&["-n", NAMESPACE], &shell[..], &psql[..]].concat()).await?;
     Ok(told.trim().to_owned())
 }
 
