@@ -65,6 +65,11 @@ pub async fn sql(kubectl: &Kubectl, statement: &str) -> Result<String> {
 /// When it does not come.
 pub async fn as_before(kubectl: &Kubectl) -> Result<()> {
     sql(kubectl, AS_SHIPPED).await?;
+    // The manifest has another release watched for a minute.
+    if status(kubectl).await?["release"]["current"] != FIRST {
+        want(kubectl, FIRST, &blue_green()).await?;
+        until_stage(kubectl, FIRST, &["Finished"]).await?;
+    }
     patch(kubectl, &json!({"spec": {"version": FIRST, "rollout": null, "sla": null}})).await?;
     until_stage(kubectl, FIRST, &["Finished"]).await.map(drop)
 }

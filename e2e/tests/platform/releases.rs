@@ -50,8 +50,16 @@ async fn bad_releases_go_back_by_themselves_and_no_payment_is_lost() -> Result<(
     let Some(platform) = with_releases().await? else { return Ok(()) };
     let kubectl = &platform.kubectl;
     let load = Load::start(&platform.merchant().await?).await?;
+    // Test payments find out before anybody pays through it.
+    want(kubectl, SLOW_FRAUD_RELEASE, &canary()).await?;
+    let status = until_stage(kubectl, SLOW_FRAUD_RELEASE, &["RolledBack"]).await?;
+    let abandoned = &status["release"]["abandoned"];
+    assert_eq!(abandoned["why"], "HealthCheckFailed", "{abandoned:#}");
+    println!("    {}", abandoned["message"]);
+    let mut unchecked = canary();
+    unchecked["healthCheck"] = json!("Disabled");
     for version in [SLOW_RELEASE, SLOW_FRAUD_RELEASE] {
-        want(kubectl, version, &canary()).await?;
+        want(kubectl, version, &unchecked).await?;
         until_stage(kubectl, version, &["Shifting"]).await?;
         let shifted = Instant::now();
         let status = until_stage(kubectl, version, &["RolledBack"]).await?;
