@@ -68,7 +68,7 @@ impl<'a> Work<'a> {
 
 /// The Job of an attempt.
 #[must_use]
-pub fn job(cluster: &Validated, backup: &Backup, work: Work<'_>, attempt: u32) -> Desired {
+pub fn job(cluster: &Validated, backup: &Backup, work: Work<'_>, inputs: &str, attempt: u32) -> Desired {
     let mut arguments = work.arguments(backup);
     let named =
         [commands::STORE_FLAG.to_owned(), store(backup), commands::OWNER_FLAG.to_owned(), cluster.identity.owner()];
@@ -90,7 +90,7 @@ pub fn job(cluster: &Validated, backup: &Backup, work: Work<'_>, attempt: u32) -
         secrets: &secret_files(backup),
         mounts: &mounts,
         volumes: &volumes,
-        inputs: &inputs(cluster, backup),
+        inputs,
         attempt,
         resources: resources::COPY,
         deadline_seconds: None,
@@ -98,10 +98,11 @@ pub fn job(cluster: &Validated, backup: &Backup, work: Work<'_>, attempt: u32) -
     job::build(cluster, command)
 }
 
-/// Hash of all that decides whether one of these may end differently.
+/// Hash of all that decides whether one of these may end differently. `since` tells one try of a release from the next.
 #[must_use]
-pub fn inputs(cluster: &Validated, backup: &Backup) -> String {
+pub fn inputs(cluster: &Validated, backup: &Backup, since: &str) -> String {
     hash_of(&json!([
+        since,
         backup,
         pod::image(cluster),
         cluster.spec.image.pull_policy.as_str(),
@@ -187,13 +188,13 @@ mod tests {
     fn a_job_has_the_claim_or_the_keys_and_says_what_it_does() {
         let cluster = fixtures::validated(|_| {});
         let claimed = backup(json!({ "volumeClaim": { "name": "backups" }, "keep": 3 }));
-        let made = job(&cluster, &claimed, Work::Create, 1);
+        let made = job(&cluster, &claimed, Work::Create, "inputs", 1);
         let container = &made.body["spec"]["template"]["spec"]["containers"][0];
         let expected = "backup create --verify --keep 3 --store file:///var/lib/purser/backups --owner shop/payments";
         assert_eq!(container["args"], json!(expected.split(' ').collect::<Vec<_>>()));
         assert!(made.body.to_string().contains(r#""claimName":"backups""#));
 
-        let restored = job(&cluster, &on_s3(), Work::Restore("b1"), 2).body.to_string();
+        let restored = job(&cluster, &on_s3(), Work::Restore("b1"), "inputs", 2).body.to_string();
         assert!(restored.contains(r#"["backup","restore","b1","--into-current","--store""#), "{restored}");
         for path in ["backup-store/access-key-id", "backup-store/secret-access-key", "backup-key"] {
             assert!(restored.contains(path), "{path}");
@@ -204,9 +205,10 @@ mod tests {
     #[test]
     fn another_key_or_another_place_is_worth_another_attempt() {
         let mut cluster = fixtures::validated(|_| {});
-        let before = inputs(&cluster, &on_s3());
-        assert_ne!(before, inputs(&cluster, &Backup { keep: 2, ..on_s3() }));
+        let before = inputs(&cluster, &on_s3(), "now");
+        assert_ne!(before, inputs(&cluster, &Backup { keep: 2, ..on_s3() }, "now"));
+        assert_ne!(before, inputs(&cluster, &on_s3(), "later"));
         cluster.secret_revisions.backup = vec!["2".into()];
-        assert_ne!(before, inputs(&cluster, &on_s3()));
+        assert_ne!(before, inputs(&cluster, &on_s3(), "now"));
     }
 }

@@ -121,6 +121,7 @@ fn part(cluster: &Validated, observed: &Observed, check: Check, now: Timestamp) 
         job: &|attempt| checks::job(cluster, check, attempt),
         // A success is a success, whatever figures went away with its pod.
         is_whole: |_: &JobReport| true,
+        is_anew: false,
     };
     plan_job::part(observed, &task, now)
 }

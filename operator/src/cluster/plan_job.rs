@@ -24,6 +24,8 @@ pub struct Task<'a> {
     pub job: &'a dyn Fn(u32) -> Desired,
     /// Whether a report of success says all that is needed: that of a Job whose pod is gone does not.
     pub is_whole: fn(&JobReport) -> bool,
+    /// Whether only what was started with these very inputs counts: what an earlier try of the release has left does not.
+    pub is_anew: bool,
 }
 
 /// Where a command stands.
@@ -97,12 +99,13 @@ pub fn part(observed: &Observed, task: &Task<'_>, now: Timestamp) -> JobPart {
         }
     };
     let stand = |standing| JobPart { steps: Vec::new(), keep, standing };
+    let is_stale = task.is_anew && attempt::latest(&tried).is_some_and(|latest| latest.inputs != task.inputs);
     match next(&tried, &task.inputs, now) {
         Next::Start(number) => start(number),
         Next::Wait(trouble) => stand(Standing::Runs(trouble)),
         Next::Later(report, _) => stand(Standing::Retried(report)),
         Next::Stuck(report) => stand(Standing::Stuck(report)),
-        Next::Done(report) if (task.is_whole)(&report) => stand(Standing::Done(report)),
+        Next::Done(report) if (task.is_whole)(&report) && !is_stale => stand(Standing::Done(report)),
         Next::Done(_) => start(attempt::latest(&tried).map_or(1, |latest| latest.number.saturating_add(1))),
     }
 }

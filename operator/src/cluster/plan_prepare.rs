@@ -20,6 +20,7 @@ use super::step::{Verdict, WaitingOn};
 use super::validate::Validated;
 use crate::backup::{self, Work};
 use crate::names::Release;
+use crate::owned::Desired;
 use crate::{maintenance, migration, settings};
 
 /// The commands whose Jobs are kept as long as the release is on its way.
@@ -41,7 +42,9 @@ pub fn plan(
     }
     let preparation = before.preparation.clone().unwrap_or_default();
     let Some(planned) = &preparation.plan else {
-        let part = run(cluster, observed, migration::PLAN, &|n| migration::plan_job(cluster, n), is_planned, now);
+        let inputs = migration::inputs_since(cluster, begun(before));
+        let job = |number| migration::plan_job(cluster, &inputs, number);
+        let part = run(cluster, observed, migration::PLAN, &inputs, &job, is_planned, now);
         let done = |found: &mut PreparationStatus, report: &JobReport| {
             found.plan = report.migration_plan.as_ref().map(planned_status);
         };
@@ -73,15 +76,15 @@ fn with_backup(
 ) -> (Stage, Migration) {
     let preparation = before.preparation.clone().unwrap_or_default();
     let work = |work: Work<'_>| {
-        let job = |number| backup::job(cluster, backup, work, number);
-        let inputs = backup::inputs(cluster, backup);
-        let task =
-            Task { component: work.component(), release: &cluster.release, inputs, job: &job, is_whole: is_backup };
-        plan_job::part(observed, &task, now)
+        let since = preparation.maintenance.as_ref().map_or_else(|| begun(before), |maintenance| &maintenance.since);
+        let inputs = backup::inputs(cluster, backup, since);
+        let job = |number| backup::job(cluster, backup, work, &inputs, number);
+        run(cluster, observed, work.component(), &inputs, &job, is_backup, now)
     };
     let needs_secret = preparation.backup.is_none() || (is_offline && preparation.maintenance.is_none());
     if let Some(problem) = missing_secret(observed).filter(|_| needs_secret) {
-        return (Stage::BackingUp, corrected(cluster, observed, before, problem, now));
+        let stage = if preparation.backup.is_none() { Stage::BackingUp } else { Stage::DryRunning };
+        return (stage, corrected(cluster, observed, before, problem, now));
     }
     let Some(made) = &preparation.backup else {
         let done = |found: &mut PreparationStatus, report: &JobReport| found.backup = backup_status(report, now);
@@ -97,13 +100,13 @@ fn with_backup(
     if !is_offline {
         return (Stage::Migrating, plan_migration::plan(cluster, observed, before, now));
     }
-    match preparation.maintenance {
+    match &preparation.maintenance {
         None => {
             let begun = |maintenance: &mut MaintenanceStatus| maintenance.since = text(now);
             (Stage::EnteringMaintenance, changed(cluster, observed, before, begun, now))
         }
         Some(maintenance) if maintenance.restore_point.is_none() => {
-            let part = match maintenance.drained_at {
+            let part = match &maintenance.drained_at {
                 None => drained(cluster, observed, before, serving, now),
                 Some(_) => {
                     let done = |found: &mut PreparationStatus, report: &JobReport| {
@@ -140,8 +143,10 @@ fn drained(
         part.waiting_on = Some(WaitingOn::Maintenance);
         return part;
     }
-    let job = |number| maintenance::drain_job(&of_serving, &cluster.release, number);
-    let part = run(cluster, observed, maintenance::DRAIN, &job, |_| true, now);
+    let since = plan_maintenance::of(before).map_or("", |maintenance| &maintenance.since);
+    let inputs = migration::inputs_since(cluster, since);
+    let job = |number| maintenance::drain_job(&of_serving, &cluster.release, &inputs, number);
+    let part = run(cluster, observed, maintenance::DRAIN, &inputs, &job, |_| true, now);
     let done = |found: &mut PreparationStatus, _: &JobReport| {
         found.maintenance.get_or_insert_default().drained_at = Some(text(now));
     };
@@ -152,12 +157,18 @@ fn run(
     cluster: &Validated,
     observed: &Observed,
     component: &str,
-    job: &dyn Fn(u32) -> crate::owned::Desired,
+    inputs: &str,
+    job: &dyn Fn(u32) -> Desired,
     is_whole: fn(&JobReport) -> bool,
     now: Timestamp,
 ) -> JobPart {
-    let inputs = migration::inputs(cluster);
-    plan_job::part(observed, &Task { component, release: &cluster.release, inputs, job, is_whole }, now)
+    let (release, inputs) = (&cluster.release, inputs.to_owned());
+    plan_job::part(observed, &Task { component, release, inputs, job, is_whole, is_anew: true }, now)
+}
+
+/// When this try of the release began.
+fn begun(release: &ReleaseStatus) -> &str {
+    release.started_at.as_deref().unwrap_or_default()
 }
 
 /// What a command's standing means for the release. `what` is its name within a sentence.

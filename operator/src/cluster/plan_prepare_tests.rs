@@ -229,6 +229,33 @@ fn a_restore_that_is_refused_keeps_writes_refused_and_is_tried_again_alone() {
 }
 
 #[test]
+fn another_try_takes_nothing_of_the_first_for_its_own() {
+    let mut world = wanted(1);
+    run_to_running(&mut world, "payments-migrate-0-2-0-1");
+    let of_first: Vec<_> = world.observed.live.iter().filter(|live| live.kind == Kind::Job).cloned().collect();
+    world.jobs_end(&report(Outcome::Failed, Reason::MigrationFailed));
+    run_to(&mut world, Stage::RolledBack);
+    annotate(&mut world, RETRY, "again");
+    for command in ["plan", "backup", "dryrun", "drain", "point"] {
+        let old = of_first.iter().find(|live| live.name == format!("payments-{command}-0-2-0-1")).unwrap();
+        let anew = format!("payments-{command}-0-2-0-2");
+        for pass in 0.. {
+            // It was deleted, and a finalizer keeps it.
+            if world.observed.find(Kind::Job, &old.name).is_none() {
+                world.observed.live.push(old.clone());
+            }
+            world.pass();
+            if world.names(Kind::Job).contains(&anew.as_str()) {
+                break;
+            }
+            assert!(pass < 20, "{anew} never runs: {:?}", world.names(Kind::Job));
+            let succeeded = world.succeeded();
+            world.jobs_end(&succeeded);
+        }
+    }
+}
+
+#[test]
 fn work_that_does_not_end_does_not_keep_merchants_waiting_for_ever() {
     let mut world = wanted(1);
     run_to_running(&mut world, "payments-drain-0-2-0-1");

@@ -93,13 +93,16 @@ fn restore(
     now: Timestamp,
 ) -> Restoration {
     let Some(place) = &cluster.spec.backup else { return placeless(release) };
-    let job = |number| backup::job(cluster, place, Work::Restore(point), number);
+    let since = release.abandoned.as_ref().map(|abandoned| abandoned.at.as_str());
+    let inputs = backup::inputs(cluster, place, since.unwrap_or_default());
+    let job = |number| backup::job(cluster, place, Work::Restore(point), &inputs, number);
     let task = Task {
         component: backup::RESTORE,
         release: &cluster.release,
-        inputs: backup::inputs(cluster, place),
+        inputs: inputs.clone(),
         job: &job,
         is_whole: |_| true,
+        is_anew: true,
     };
     let part = plan_job::part(observed, &task, now);
     let is_done = matches!(part.standing, Standing::Done(_));

@@ -24,11 +24,17 @@ pub fn job(cluster: &Validated, attempt: u32) -> Desired {
 
 /// The Job of an attempt at finding out what the release changes in the schema.
 #[must_use]
-pub fn plan_job(cluster: &Validated, attempt: u32) -> Desired {
+pub fn plan_job(cluster: &Validated, inputs: &str, attempt: u32) -> Desired {
     let owner = cluster.identity.owner();
     let arguments = [commands::MIGRATE, commands::MIGRATE_PLAN, commands::OWNER_FLAG, &owner];
     let name = cluster.identity.release_job(PLAN, &cluster.release, attempt);
-    job::build(cluster, Command::of_release(PLAN, name, &cluster.release, &arguments, &inputs(cluster), attempt))
+    job::build(cluster, Command::of_release(PLAN, name, &cluster.release, &arguments, inputs, attempt))
+}
+
+/// The same for one try of a release, which must not take what an earlier try found for its own.
+#[must_use]
+pub fn inputs_since(cluster: &Validated, since: &str) -> String {
+    hash_of(&json!([inputs(cluster), since]))
 }
 
 /// Hash of all that decides whether the same migration may end differently.
