@@ -79,17 +79,17 @@ impl Scope {
 
     /// Changes of objects.
     fn changes<K: Watched>(&self) -> Trigger<K> {
-        watcher(self.api::<Seen<K>>(), watcher::Config::default())
+        let changes = watcher(self.api::<Seen<K>>(), watcher::Config::default())
             .backoff(backoff())
             .modify(strip)
             .touched_objects()
-            .predicate_filter(predicates::resource_version, PredicateConfig::default())
-            .boxed()
+            .predicate_filter(predicates::resource_version, PredicateConfig::default());
+        told(changes)
     }
 
     /// Changes of what is wanted, and deletions; not of what a status says.
     fn wishes<K: Watched>(&self) -> Trigger<K> {
-        watcher(self.api::<Seen<K>>(), watcher::Config::default())
+        let wishes = watcher(self.api::<Seen<K>>(), watcher::Config::default())
             .backoff(backoff())
             .modify(strip)
             .map_ok(|event| match event {
@@ -101,8 +101,8 @@ impl Scope {
                 other => other,
             })
             .touched_objects()
-            .predicate_filter(predicates::generation, PredicateConfig::default())
-            .boxed()
+            .predicate_filter(predicates::generation, PredicateConfig::default());
+        told(wishes)
     }
 
     /// Changes of what the operator made. After a relist each is told again: whatever it belongs to is looked at soon anyway, and
@@ -110,8 +110,21 @@ impl Scope {
     fn made<K: Watched>(&self) -> Trigger<K> {
         let label = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_PURSER);
         let config = watcher::Config::default().labels(&label);
-        watcher(self.api::<Seen<K>>(), config).backoff(backoff()).modify(strip).touched_objects().boxed()
+        told(watcher(self.api::<Seen<K>>(), config).backoff(backoff()).modify(strip).touched_objects())
     }
+}
+
+/// What a watch tells, without its failures: it waits and starts again by itself. A controller that heard of one would hold back what
+/// all of its other watches tell, a while for each, and there are ten of them.
+fn told<K: Watched>(watch: impl stream::Stream<Item = Result<Seen<K>, watcher::Error>> + Send + 'static) -> Trigger<K> {
+    let told = watch.filter_map(async |change| match change {
+        Ok(object) => Some(Ok(object)),
+        Err(error) => {
+            tracing::warn!(%error, kind = %K::kind(&()), "a watch failed and starts again");
+            None
+        }
+    });
+    told.boxed()
 }
 
 /// What takes half of a resource's memory, and is of no use to a trigger.
