@@ -5,7 +5,7 @@ use runtime_contract::{JobReport, Outcome};
 
 use super::observed::Observed;
 use super::plan_migration::{attempts, component};
-use super::step::{Step, Verdict};
+use super::step::{Step, Verdict, WaitingOn};
 use crate::cluster::diagnosis::Trouble;
 use crate::jobs::attempt::{self, ATTEMPT};
 use crate::jobs::{Attempt, Next, next};
@@ -68,6 +68,16 @@ impl JobPart {
         }
     }
 
+    /// What the release waits for then.
+    #[must_use]
+    pub const fn waiting_on(&self, what: &'static str) -> WaitingOn {
+        match &self.standing {
+            Standing::Retried(_) => WaitingOn::Again(what),
+            Standing::Stuck(_) => WaitingOn::Change(what),
+            Standing::Runs(_) | Standing::Done(_) => WaitingOn::Job(what),
+        }
+    }
+
     /// What a person has to put right, as a reason and a sentence.
     #[must_use]
     pub fn stalled(&self, what: &str) -> Option<(String, String)> {
@@ -121,7 +131,8 @@ pub fn newest(observed: &Observed, components: &[&str], release: &Release) -> Ve
 }
 
 /// The Jobs of a command for a release.
-fn attempts_of(observed: &Observed, name: &str, release: &Release) -> Vec<Attempt> {
+#[must_use]
+pub fn attempts_of(observed: &Observed, name: &str, release: &Release) -> Vec<Attempt> {
     attempts(observed, |job| {
         job.annotation(ATTEMPT).is_some()
             && component(job) == Some(name)

@@ -9,6 +9,7 @@ use kube::ResourceExt;
 use runtime_contract::labels;
 
 use super::observed::Observed;
+use super::plan_job;
 use super::step::{Step, Verdict, WaitingOn};
 use super::validate::Validated;
 use crate::jobs::attempt::{self, ATTEMPT, INPUTS};
@@ -123,11 +124,7 @@ pub fn at_rest(cluster: &Validated, observed: &Observed, before: &ReleaseStatus,
 
 /// The migration Jobs of the wanted release.
 fn attempts_of(cluster: &Validated, observed: &Observed) -> Vec<Attempt> {
-    attempts(observed, |job| {
-        job.annotation(ATTEMPT).is_some()
-            && component(job) == Some(migration::COMPONENT)
-            && job.release.as_deref() == Some(&cluster.release.version)
-    })
+    plan_job::attempts_of(observed, migration::COMPONENT, &cluster.release)
 }
 
 fn start(part: &mut Migration, cluster: &Validated, number: u32) {

@@ -187,11 +187,7 @@ fn after(
         part.verdict = verdict;
     }
     part.stalled = job.stalled(what);
-    part.waiting_on = Some(match &job.standing {
-        Standing::Retried(_) => WaitingOn::Again(what),
-        Standing::Stuck(_) => WaitingOn::Change(what),
-        Standing::Runs(_) | Standing::Done(_) => WaitingOn::Job(what),
-    });
+    part.waiting_on = Some(job.waiting_on(what));
     if let Standing::Done(report) = &job.standing {
         done(part.release.preparation.get_or_insert_default(), report);
     }

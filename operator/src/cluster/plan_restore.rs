@@ -113,11 +113,7 @@ fn restore(
     }
     Restoration {
         stage: Stage::Restoring,
-        waiting_on: Some(match part.standing {
-            Standing::Retried(_) => WaitingOn::Again(WHAT),
-            Standing::Stuck(_) => WaitingOn::Change(WHAT),
-            Standing::Runs(_) | Standing::Done(_) => WaitingOn::Job(WHAT),
-        }),
+        waiting_on: Some(part.waiting_on(WHAT)),
         verdict: part.verdict(WHAT),
         stalled: part.stalled(WHAT),
         steps: part.steps,
