@@ -2,6 +2,7 @@
 # make down    all of it away again
 # make demo    on that platform, under a load of payments: a good release, and a bad one that rolls itself back
 # make test    every check and every test
+# make e2e     all of the end-to-end proofs, the long ones as well
 # make bench   payments a second, and what each costs, beside pgbench on the same PostgreSQL
 # make torture N=10000 SEED=7   kill the real processes under load at random points, then compare what everybody knows
 # make bench-release   how fast a bad release loses its traffic (20 runs, on the platform of make up)
@@ -20,7 +21,7 @@ CLUSTER_TESTS := --test control_plane --test api_server --test platform
 # A failed test says what it saw; the stack below it is the test runner's.
 export RUST_BACKTRACE := 0
 
-.PHONY: help up down demo test bench bench-release bench-operator torture verdicts fuzz build checkout lint unit generate status logs
+.PHONY: help up down demo test e2e bench bench-release bench-operator torture verdicts fuzz build checkout lint unit generate status logs
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -98,6 +99,15 @@ FUZZ_SECONDS := 60
 fuzz: checkout
 	cargo run --release --locked -p fuzz -- --seconds $(FUZZ_SECONDS)
 
+# The operators of these tests have the chart's rights. What they used of them stands in the audit logs of their API servers.
+AUDIT_LOGS := $(CACHE)/audit
+define api_server
+rm -rf "$(AUDIT_LOGS)"
+PURSER_AUDIT_LOGS="$(AUDIT_LOGS)" cargo test --workspace --locked --test control_plane --test api_server -- --test-threads=6 $(1)
+$(E2E) rights "$(AUDIT_LOGS)"
+rm -rf "$(AUDIT_LOGS)"
+endef
+
 # From the quick to the slow. `--workspace` throughout, so that every dependency is compiled once.
 test: lint build
 	$(E2E) test-servers
@@ -107,5 +117,16 @@ test: lint build
 	cargo test --workspace --locked
 	$(E2E) torture --kills 200
 	$(E2E) verdicts --hours 500 --regressions 3000
-	cargo test --workspace --locked --test control_plane --test api_server -- --test-threads=6
+	$(call api_server)
 	cargo test --workspace --locked --test platform -- --test-threads=1 --show-output
+
+# The same tests as above, and those that are ignored there for the time that they take.
+e2e: build
+	$(E2E) test-servers
+	$(E2E) cluster up --defer-metrics
+	$(E2E) images load
+	cargo build --workspace --bins --locked
+	$(E2E) torture --kills 200
+	$(E2E) verdicts --hours 10000 $(if $(SEED),--seed $(SEED))
+	$(call api_server,--include-ignored --show-output)
+	cargo test --workspace --locked --test platform -- --test-threads=1 --show-output --include-ignored

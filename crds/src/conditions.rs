@@ -17,6 +17,8 @@ pub mod cluster {
     pub const SCHEMA_READY: &str = "SchemaReady";
     /// Merchants' writes are accepted: there is no maintenance.
     pub const WRITES_ACCEPTED: &str = "WritesAccepted";
+    /// What is to flow to the analytics database flows, and nothing is kept for one that is not wanted any more.
+    pub const ANALYTICS_READY: &str = "AnalyticsReady";
     /// The live settings are in force.
     pub const SETTINGS_APPLIED: &str = "SettingsApplied";
     /// At least one provider can take payments.
@@ -37,6 +39,10 @@ pub mod cluster {
     pub const SLA_MET: &str = "SLAMet";
     /// Those who are to be told how releases go can be told.
     pub const NOTIFICATIONS_READY: &str = "NotificationsReady";
+    /// Lists are read from the replica. Only where `spec.database.readUrlSecretRef` names one.
+    pub const REPLICA_READY: &str = "ReplicaReady";
+    /// What is over was archived, as far as it may be. Only where `spec.archive` asks for it.
+    pub const ARCHIVED: &str = "Archived";
 }
 
 /// Conditions of a PaymentProvider.

@@ -1,5 +1,7 @@
 //! PaymentCluster: one payment platform, its database, its cache, its workloads.
 
+mod analytics;
+mod archive;
 mod backup;
 mod notifications;
 mod parts;
@@ -13,6 +15,8 @@ mod status;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+pub use analytics::{Analytics, AnalyticsStatus, FlowStatus};
+pub use archive::{Archive, ArchiveStatus};
 pub use backup::{Backup, S3Store};
 pub use notifications::{
     AlertmanagerTarget, ContentType, Notification, NotificationEvent, NotificationsStatus, OwedNotification,
@@ -23,10 +27,12 @@ pub use parts::{
     LabelSelector, LocalReference, Metrics, OnDeadline, Processor, Providers, PullPolicy, RateLimit, ServiceType,
     Webhooks,
 };
-pub use preparation::{BackupStatus, DryRunStatus, MaintenanceStatus, MigrationPlanStatus, PreparationStatus};
+pub use preparation::{
+    BackupStatus, DryRunStatus, MaintenanceStatus, MigrationPlanStatus, PreparationStatus, ReplicaStatus,
+};
 pub use release::{
-    AbandonedRelease, ApprovalStatus, KeptRelease, PromotionStatus, ReleaseFiguresStatus, ReleaseRecord, ReleaseResult,
-    ReleaseStatus, ShiftStatus, VerifiedRelease, WhyAbandoned,
+    AbandonedRelease, ApprovalStatus, KeptRelease, NamedConfiguration, PromotionStatus, ReleaseFiguresStatus,
+    ReleaseRecord, ReleaseResult, ReleaseStatus, ShiftStatus, VerifiedRelease, WhyAbandoned,
 };
 pub use rollout::{Approval, CanaryStep, OnInconclusive, Rollout, Sla, Strategy};
 pub use stage::Stage;
@@ -66,14 +72,20 @@ pub use status::{PaymentClusterStatus, ReplicasStatus, SettingsStatus};
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]{0,28}[a-z0-9])?$')")
         .message("the name of a PaymentCluster is the beginning of other names: at most 30 characters, lower case letters, digits and '-', starting with a letter"),
     validation = Rule::new("self.spec.environment != 'Staging' || self.spec.staging.tps <= self.spec.gateway.rateLimit.requestsPerSecond")
-        .message("staging.tps is more than gateway.rateLimit.requestsPerSecond lets one merchant ask for")
+        .message("staging.tps is more than gateway.rateLimit.requestsPerSecond lets one merchant ask for"),
+    validation = Rule::new("!has(self.spec.archive) || has(self.spec.backup)")
+        .message("archive needs backup: archives are kept at the place of backups, and encrypted by their key")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct PaymentClusterSpec {
-    /// Version of the platform: of its image, its schema and its configuration at once.
+    /// Version of the platform: of its image, its schema and its configuration at once. A change of what its pods start with (image,
+    /// resources, references to Secrets, fraud deadline, TLS and the like) is a release as well, by a name such as 1.4.0-r2: the second
+    /// configuration of 1.4.0.
     #[schemars(length(max = 18))]
     #[x_kube(validation = Rule::new("self.matches('^(0|[1-9][0-9]*)[.](0|[1-9][0-9]*)[.](0|[1-9][0-9]*)(-[0-9a-z]+([.][0-9a-z]+)*)?$')")
         .message("version must be a semantic version such as 1.4.0 or 1.4.0-rc.1, in lower case and without build metadata: it becomes a part of names"))]
+    #[x_kube(validation = Rule::new("!self.matches('[-.]r[0-9]+$')")
+        .message("version must not end like -r2 or .r2: so end the names of releases that change the configuration of a version"))]
     pub version: String,
     /// Where the platform's image comes from; its tag is `version`.
     #[serde(default)]
@@ -82,7 +94,7 @@ pub struct PaymentClusterSpec {
     #[serde(default)]
     pub environment: Environment,
     /// The PostgreSQL database. It belongs to this PaymentCluster alone, for as long as the PaymentCluster lives.
-    #[x_kube(validation = Rule::new("self == oldSelf")
+    #[x_kube(validation = Rule::new("self.urlSecretRef == oldSelf.urlSecretRef")
         .message("database is immutable: payments live in it; to move to another database, restore a backup there and create another PaymentCluster"))]
     pub database: Database,
     /// The Redis cache.
@@ -90,6 +102,12 @@ pub struct PaymentClusterSpec {
     /// Where the database is backed up to before its schema changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
+    /// For how long what is over stays in the database; without it, for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<Archive>,
+    /// The analytics database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analytics: Option<Analytics>,
     /// Which PaymentProviders of the namespace take the payments.
     pub providers: Providers,
     /// The payment API.

@@ -59,7 +59,8 @@ fn a_bad_cluster_is_refused_with_a_sentence_that_helps() {
     let ttl = "a time to live is";
     let secret = json!({ "secretKeyRef": { "name": "hooks", "key": "url" } });
     let exactly_one = "exactly one of webhook, slack and alertmanager";
-    let cases: [(&str, Value, &str); 21] = [
+    let replica = |lag: &str| json!({ "urlSecretRef": { "name": "payments-db", "key": "url" }, "readLagMax": lag });
+    let cases: [(&str, Value, &str); 25] = [
         ("/spec/version", json!("latest"), "semantic version"),
         ("/spec/version", json!("1.0.0+build"), "semantic version"),
         ("/spec/version", json!("1.0.0-RC1"), "semantic version"),
@@ -74,6 +75,10 @@ fn a_bad_cluster_is_refused_with_a_sentence_that_helps() {
         ("/spec/gateway", json!({ "autoscaling": { "maxReplicas": 3, "targetCpuUtilization": 101 } }), "percentage"),
         ("/spec/gateway", json!({ "service": { "nodePort": 30080 } }), "needs gateway.service.type NodePort"),
         ("/spec/fraud", json!({ "deadline": "2s" }), "from 5ms to 1s"),
+        ("/spec/database", replica("999ms"), "from 1s to 60s"),
+        ("/spec/database", replica("61s"), "from 1s to 60s"),
+        ("/spec/database", replica("1m"), "from 1s to 60s"),
+        ("/spec/archive", json!({ "keepMonths": 6 }), "archive needs backup"),
         ("/spec/providers/selector/matchLabels", json!({}), "at least one label"),
         ("/metadata/name", json!("a-name-that-is-one-letter-too-lo"), "at most 30 characters"),
         ("/spec/notifications", json!([{ "name": "ops" }]), exactly_one),
@@ -165,6 +170,12 @@ fn the_database_reference_cannot_change() {
     let refusal = after.validate_cel_update(&before).unwrap_err().to_string();
     assert!(refusal.contains("database is immutable"), "{refusal}");
     before.validate_cel_update(&before).unwrap();
+    assert_eq!(before.spec.database.read_lag_max.as_millis(), Some(2_000));
+    // What is only read from may be another one at any time.
+    let read = json!({ "name": "payments-replica", "key": "url" });
+    let with_replica = cluster(|manifest| *at(manifest, "/spec/database/readUrlSecretRef") = read);
+    with_replica.validate_cel_update(&before).unwrap();
+    before.validate_cel_update(&with_replica).unwrap();
 }
 
 #[test]

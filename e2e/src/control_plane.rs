@@ -18,6 +18,8 @@ use crate::{
     progress::wait_for,
 };
 
+/// Names the folder in which the audit logs of all control planes are kept.
+pub const KEEP_AUDIT_LOGS: &str = "PURSER_AUDIT_LOGS";
 const API_LIMIT: Duration = Duration::from_secs(60);
 /// Starts a program that ends when this process does, however it does: then its end of the pipe closes. The last of
 /// them takes the folder with it, a moment later, when the others have ended too.
@@ -65,6 +67,17 @@ impl Drop for Guarded {
     }
 }
 
+/// Beside the rest, with which it goes, or where all of them are kept.
+fn audit_log(folder: &Path) -> Result<PathBuf> {
+    let Some(kept) = std::env::var_os(KEEP_AUDIT_LOGS).filter(|kept| !kept.is_empty()) else {
+        return Ok(folder.join("audit.jsonl"));
+    };
+    let kept = PathBuf::from(kept);
+    std::fs::create_dir_all(&kept).with_context(|| format!("cannot make {}", kept.display()))?;
+    let name = folder.file_name().context("a folder without a name")?.to_string_lossy();
+    Ok(kept.join(format!("{}.jsonl", name.trim_start_matches('.'))))
+}
+
 fn log_file(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.log"))
 }
@@ -92,12 +105,8 @@ impl ControlPlane {
         let programs = cluster::programs(&paths, &["kube-apiserver", "kube-controller-manager"]).await?;
         // Kept, since a test binary drops no static: etcd's shell removes it.
         let folder = tempfile::tempdir().context("cannot make a temporary folder")?.keep();
-        let settings = Settings {
-            folder: folder.clone(),
-            ports: free_ports()?,
-            advertised: None,
-            audit_log: folder.join("audit.jsonl"),
-        };
+        let settings =
+            Settings { folder: folder.clone(), ports: free_ports()?, advertised: None, audit_log: audit_log(&folder)? };
         let pki = Pki::ensure(&folder.join("pki"), "none", &SERVER_ADDRESSES)?;
         let kubeconfig_path = folder.join("kubeconfig");
         let document = config_files::kubeconfig_document(&pki, certificates::ADMIN, &settings.server());
@@ -119,7 +128,7 @@ impl ControlPlane {
         cluster::client_for(&self.kubeconfig_path).await
     }
 
-    /// Every write to the API server, one JSON document a line.
+    /// Every write to the API server, and what programs in pods read, one JSON document a line.
     #[must_use]
     pub fn audit_log(&self) -> &Path {
         &self.settings.audit_log

@@ -4,10 +4,12 @@
 //! - [`control_plane`]: etcd, API server and controller manager for one test binary, gone when it ends.
 //! - [`images`]: what runs on the cluster, built from the repository.
 //! - [`tools`]: kubectl and helm.
+//! - [`audit`] and [`rights`]: what the operator did, and whether it may do no more than that.
 //! - [`testers`]: programs of others that the tests ask.
 //! - [`fleet`]: what the operator costs where many PaymentClusters are at rest.
 //! - [`processes`]: the platform as plain processes, without Kubernetes; [`bench`] measures it, [`torture`] kills it.
 
+pub mod audit;
 pub mod bench;
 pub mod chance;
 pub mod cluster;
@@ -22,6 +24,7 @@ pub mod platform;
 pub mod processes;
 pub mod progress;
 pub mod releases;
+pub mod rights;
 pub mod testers;
 pub mod tools;
 pub mod torture;

@@ -1,12 +1,12 @@
 //! `e2e`: starts and stops the local cluster, and builds the images that run on it.
 
-use std::{env, process::ExitCode, time::Instant};
+use std::{env, path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use e2e::{
-    bench, cluster, fleet, images, packages, paths::Paths, platform, progress::seconds, releases, testers, tools,
-    torture, verdicts,
+    bench, cluster, fleet, images, packages, paths::Paths, platform, progress::seconds, releases, rights, testers,
+    tools, torture, verdicts,
 };
 
 /// The platform of the quickstart, the local Kubernetes cluster, and the images that run on it.
@@ -46,6 +46,11 @@ enum Command {
     BenchRelease(releases::BenchOptions),
     /// Measure what the operator costs where a thousand PaymentClusters are at rest, on a control plane of its own.
     BenchOperator(fleet::Options),
+    /// Compare what the chart lets the operator do with what it did, by the audit logs that the tests have left.
+    Rights {
+        /// The folder of the logs: what the tests ran with as PURSER_AUDIT_LOGS.
+        logs: PathBuf,
+    },
     /// Judge simulated releases: hours of noise that must convict nobody, regressions that must be caught.
     Verdicts(verdicts::Options),
 }
@@ -114,6 +119,7 @@ async fn run(command: Command) -> Result<ExitCode> {
         Command::Demo => releases::demo(&paths).await?,
         Command::BenchRelease(options) => releases::bench(&paths, options).await?,
         Command::BenchOperator(options) => fleet::run(options).await?,
+        Command::Rights { logs } => rights::check(&paths, &logs).await?,
         Command::Verdicts(options) => tokio::task::spawn_blocking(move || verdicts::run(options)).await??,
         Command::Tools => println!("{}", tools::ensure(&paths).await?.display()),
         Command::Images(command) => run_images(&paths, command).await.map(drop)?,

@@ -61,7 +61,7 @@ impl Paths {
         self.state.join("logs")
     }
 
-    /// Every write to the API server, one JSON document a line.
+    /// Every write to the API server, and what programs in pods read, one JSON document a line.
     #[must_use]
     pub fn audit_log(&self) -> PathBuf {
         self.logs().join("audit.jsonl")

@@ -1,9 +1,11 @@
 //! Wiring: which watches trigger which reconcile. There is no decision in here.
 //!
 //! The main kinds are watched by a shared store: a trigger that comes before the store is renewed, as after a relist,
-//! would be dropped by the controller. A reconcile reads what it decides on by itself.
+//! would be dropped by the controller. What was made is watched for [`crate::rest`], which tells whom a change concerns. A reconcile
+//! reads what it decides on by itself.
 
 use std::fmt::Debug;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +17,7 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::core::{NamespaceResourceScope, PartialObjectMeta};
+use kube::core::NamespaceResourceScope;
 use kube::runtime::controller::{self, Action, Controller};
 use kube::runtime::reflector::{self, ObjectRef, Store};
 use kube::runtime::utils::PredicateConfig;
@@ -30,6 +32,11 @@ use crate::cluster::announce::Announcement;
 use crate::config::Arguments;
 use crate::context::Context;
 use crate::error::Error;
+use crate::owned::Kind;
+use crate::rest::Rest;
+use crate::rest::memory::Place;
+use crate::rest::print::Source;
+use crate::trace::Trace;
 use crate::{cluster, provider};
 
 /// Resources that are worked on at the same time.
@@ -38,12 +45,16 @@ const CONCURRENCY: u16 = 8;
 const DEBOUNCE: Duration = Duration::from_millis(50);
 /// Objects that wait for the controller before the watch waits as well.
 const SHARED_BUFFER: usize = 256;
+/// Objects in one answer to a list: ten lists are under way at once when the operator starts.
+const PAGE: u32 = 250;
 /// After a signal, how long reconciles may take to end.
 const DRAIN: Duration = Duration::from_secs(6);
 
-/// A trigger needs no more than metadata, and the memory stays small.
-type Seen<K> = PartialObjectMeta<K>;
+/// A trigger needs no more than a trace.
+type Seen<K> = Trace<K>;
 type Trigger<K> = BoxStream<'static, Result<Seen<K>, watcher::Error>>;
+/// PaymentClusters to look at.
+type Places = BoxStream<'static, ObjectRef<Seen<PaymentCluster>>>;
 
 /// A kind that lives in namespaces and can be watched.
 trait Watched:
@@ -77,11 +88,11 @@ impl Scope {
         }
     }
 
-    /// Changes of objects.
-    fn changes<K: Watched>(&self) -> Trigger<K> {
-        let changes = watcher(self.api::<Seen<K>>(), watcher::Config::default())
+    /// Changes of providers, of which the memory hears first.
+    fn of_providers(&self, rest: Arc<Rest>) -> Trigger<PaymentProvider> {
+        let changes = watcher(self.api::<Seen<PaymentProvider>>(), watcher::Config::default())
             .backoff(backoff())
-            .modify(strip)
+            .inspect_ok(move |event| drop(rest.hear(Source::Provider, event)))
             .touched_objects()
             .predicate_filter(predicates::resource_version, PredicateConfig::default());
         told(changes)
@@ -91,11 +102,10 @@ impl Scope {
     fn wishes<K: Watched>(&self) -> Trigger<K> {
         let wishes = watcher(self.api::<Seen<K>>(), watcher::Config::default())
             .backoff(backoff())
-            .modify(strip)
             .map_ok(|event| match event {
                 // What goes has the generation that it had before. Without one it is not held back.
                 Event::Delete(mut gone) => {
-                    gone.metadata.generation = None;
+                    gone.meta_mut().generation = None;
                     Event::Delete(gone)
                 }
                 other => other,
@@ -105,31 +115,27 @@ impl Scope {
         told(wishes)
     }
 
-    /// Changes of what the operator made. After a relist each is told again: whatever it belongs to is looked at soon anyway, and
-    /// to remember all of them would take more memory than anything else.
-    fn made<K: Watched>(&self) -> Trigger<K> {
+    /// The PaymentClusters for which something of a kind was changed, came or went, also while nobody could watch.
+    fn of<K: Watched>(&self, source: Source, rest: Arc<Rest>) -> Places {
         let label = format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_PURSER);
-        let config = watcher::Config::default().labels(&label);
-        told(watcher(self.api::<Seen<K>>(), config).backoff(backoff()).modify(strip).touched_objects())
+        let config = watcher::Config::default().labels(&label).page_size(PAGE);
+        let events = watcher(self.api::<Seen<K>>(), config).backoff(backoff());
+        let places = events.filter_map(move |event| ready(event.map_err(failed::<K>).ok())).flat_map(move |event| {
+            let places = rest.hear(source, &event);
+            stream::iter(places.into_iter().map(|place| ObjectRef::new(&place.name).within(&place.namespace)))
+        });
+        places.boxed()
     }
 }
 
 /// What a watch tells, without its failures: it waits and starts again by itself. A controller that heard of one would hold back what
 /// all of its other watches tell, a while for each, and there are ten of them.
 fn told<K: Watched>(watch: impl stream::Stream<Item = Result<Seen<K>, watcher::Error>> + Send + 'static) -> Trigger<K> {
-    let told = watch.filter_map(async |change| match change {
-        Ok(object) => Some(Ok(object)),
-        Err(error) => {
-            tracing::warn!(%error, kind = %K::kind(&()), "a watch failed and starts again");
-            None
-        }
-    });
-    told.boxed()
+    watch.filter_map(|change| ready(change.map_err(failed::<K>).ok().map(Ok))).boxed()
 }
 
-/// What takes half of a resource's memory, and is of no use to a trigger.
-fn strip<K: Resource>(object: &mut K) {
-    object.managed_fields_mut().clear();
+fn failed<K: Watched>(error: watcher::Error) {
+    tracing::warn!(%error, kind = %K::kind(&()), "a watch failed and starts again");
 }
 
 /// Short and bounded: the default adds up to a minute, in which nothing would be reconciled after an outage.
@@ -146,6 +152,7 @@ fn backoff() -> ExponentialBackoff {
 pub async fn run(context: Context, watches: Client, arguments: &Arguments, stop: CancellationToken) {
     let scope = Scope { client: watches, namespace: arguments.watch_namespace.clone() };
     let context = Arc::new(context);
+    context.rest.watches_begin();
     let both = async {
         tokio::join!(clusters(&scope, context.clone(), stop.clone()), providers(&scope, context.clone(), stop.clone()),)
     };
@@ -161,40 +168,50 @@ pub async fn run(context: Context, watches: Client, arguments: &Arguments, stop:
 }
 
 async fn clusters(scope: &Scope, context: Arc<Context>, stop: CancellationToken) {
-    let (store, triggers, drive) = shared::<PaymentCluster>(scope);
+    let rest = Arc::clone(&context.rest);
+    let (store, triggers, drive) = shared::<PaymentCluster>(scope, move |event| {
+        // The shared store tells whom it concerns.
+        rest.hear(Source::Cluster, event);
+        rest.hear(Source::Claim, event);
+    });
     let instances = store.clone();
-    let claims = Arc::clone(&context.claims);
+    let (claims, rest) = (Arc::clone(&context.claims), Arc::clone(&context.rest));
+    let made = Source::Made;
+    let moved: [Places; 8] = [
+        scope.of::<Deployment>(made(Kind::Deployment), rest.clone()),
+        scope.of::<Service>(made(Kind::Service), rest.clone()),
+        scope.of::<ConfigMap>(made(Kind::ConfigMap), rest.clone()),
+        scope.of::<ServiceAccount>(made(Kind::ServiceAccount), rest.clone()),
+        scope.of::<PodDisruptionBudget>(made(Kind::PodDisruptionBudget), rest.clone()),
+        scope.of::<HorizontalPodAutoscaler>(made(Kind::HorizontalPodAutoscaler), rest.clone()),
+        scope.of::<Job>(made(Kind::Job), rest.clone()),
+        scope.of::<Pod>(Source::Pod, rest.clone()),
+    ];
     let controller = Controller::for_shared_stream(triggers, store)
         .with_config(config())
         .trigger_backoff(backoff())
-        .owns_stream(scope.made::<Deployment>())
-        .owns_stream(scope.made::<Service>())
-        .owns_stream(scope.made::<ConfigMap>())
-        .owns_stream(scope.made::<ServiceAccount>())
-        .owns_stream(scope.made::<PodDisruptionBudget>())
-        .owns_stream(scope.made::<HorizontalPodAutoscaler>())
-        .owns_stream(scope.made::<Job>())
-        .watches_stream(scope.made::<Pod>(), |pod| {
-            let instance = pod.labels().get(labels::INSTANCE)?;
-            Some(ObjectRef::new(instance).within(&pod.namespace()?))
-        })
-        .watches_stream(scope.changes::<PaymentProvider>(), move |provider| {
-            match (claims.selecting(&provider), provider.namespace()) {
+        .reconcile_on(stream::select_all(moved))
+        .watches_stream(scope.of_providers(Arc::clone(&rest)), move |provider| {
+            let concerned = match (claims.selecting(&provider), provider.namespace()) {
                 (Some(names), Some(namespace)) => {
                     names.iter().map(|name| ObjectRef::new(name).within(&namespace)).collect()
                 }
                 _ => neighbours(&instances, &provider),
-            }
+            };
+            stir(&rest, &concerned);
+            concerned
         })
         .graceful_shutdown_on(stop.cancelled_owned());
     let reconcile = |namespace: String, name: String, context: Arc<Context>| async move {
-        cluster::reconcile(&context, &namespace, &name).await
+        let outcome = cluster::reconcile(&context, &namespace, &name).await;
+        context.rest.passed();
+        outcome
     };
     drive_controller("PaymentCluster", controller, drive, context, reconcile).await;
 }
 
 async fn providers(scope: &Scope, context: Arc<Context>, stop: CancellationToken) {
-    let (store, triggers, drive) = shared::<PaymentProvider>(scope);
+    let (store, triggers, drive) = shared::<PaymentProvider>(scope, |_| {});
     let instances = store.clone();
     let claims = Arc::clone(&context.claims);
     let controller = Controller::for_shared_stream(triggers, store)
@@ -216,26 +233,33 @@ fn config() -> controller::Config {
 }
 
 /// A store of a kind, its triggers, and the stream that keeps both going, which has to be driven by itself.
-fn shared<K: Watched>(
-    scope: &Scope,
-) -> (Store<Seen<K>>, impl stream::Stream<Item = Arc<Seen<K>>> + Send + use<K>, BoxStream<'static, ()>) {
+type Shared<K> = (Store<Seen<K>>, BoxStream<'static, Arc<Seen<K>>>, BoxStream<'static, ()>);
+
+/// Begins to watch a kind. `hear` is told of each event first.
+fn shared<K: Watched>(scope: &Scope, hear: impl Fn(&Event<Seen<K>>) + Send + 'static) -> Shared<K> {
     let writer = reflector::store::Writer::<Seen<K>>::new_shared(SHARED_BUFFER, ());
     let store = writer.as_reader();
     let triggers = match writer.subscribe() {
-        Some(triggers) => triggers.left_stream(),
-        None => stream::pending().right_stream(),
+        Some(triggers) => triggers.boxed(),
+        None => stream::pending().boxed(),
     };
     let drive = watcher(scope.api::<Seen<K>>(), watcher::Config::default())
         .backoff(backoff())
-        .modify(strip)
+        .inspect_ok(hear)
         .reflect_shared(writer)
         .map(|event| {
-            if let Err(error) = event {
-                tracing::warn!(%error, kind = %K::kind(&()), "a watch failed and starts again");
-            }
+            let _ = event.map_err(failed::<K>);
         })
         .boxed();
     (store, triggers, drive)
+}
+
+/// What PaymentClusters refer to has changed.
+fn stir(rest: &Rest, clusters: &[ObjectRef<Seen<PaymentCluster>>]) {
+    let mut memory = rest.memory();
+    for cluster in clusters {
+        memory.stir(&Place { namespace: cluster.namespace.clone().unwrap_or_default(), name: cluster.name.clone() });
+    }
 }
 
 /// Every resource of a kind in the namespace of another.

@@ -99,6 +99,7 @@ impl Round {
         for letter in letters {
             let outcome = post::with_patience(&self.courier.patience, || self.send(&api, &letter)).await;
             let (what, to) = (&letter.what, &letter.to.name);
+            context.metrics.notified(what.event.as_str(), outcome.is_ok());
             match outcome {
                 Ok(()) => tracing::info!(to, id = what.id, namespace = letter.identity.namespace, "notified"),
                 Err(trouble) => {

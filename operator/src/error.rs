@@ -33,6 +33,9 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// The lease was not renewed in time.
+    #[error("the lease was not renewed in time, and another replica may hold it: nothing more is written")]
+    TenureOver,
     /// The status could not be written.
     #[error("cannot write the status")]
     Report(#[source] kube::Error),
@@ -54,6 +57,7 @@ impl Error {
             Self::Observe(_) => "observe",
             Self::Malformed(_) => "validate",
             Self::Apply { .. } | Self::NameTaken { .. } => "apply",
+            Self::TenureOver => "lease",
             Self::Report(_) => "report",
         }
     }
@@ -65,7 +69,7 @@ impl Error {
             // It cannot be read again until it changes, and a change comes by itself.
             Self::Malformed(_) => 300.0,
             Self::NameTaken { .. } => 5.0,
-            Self::Observe(_) | Self::Apply { .. } | Self::Report(_) => 0.2,
+            Self::Observe(_) | Self::Apply { .. } | Self::Report(_) | Self::TenureOver => 0.2,
         };
         Duration::from_secs_f64(seconds * (1.0 + 9.0 * chance.clamp(0.0, 1.0)).min(10.0))
     }

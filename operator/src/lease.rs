@@ -6,12 +6,14 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::{Lease as LeaseObject, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
 use tokio::time::{Instant, sleep, timeout};
+
+use crate::tenure::Tenure;
 
 /// Name of the lease.
 const NAME: &str = "purser-operator";
@@ -34,6 +36,7 @@ const _: () = assert!(STEP_DOWN_AFTER.as_millis() + REQUEST_TIMEOUT.as_millis() 
 pub struct Lease {
     api: Api<LeaseObject>,
     identity: String,
+    tenure: Tenure,
 }
 
 /// What somebody else's lease looked like, and since when it does.
@@ -46,7 +49,17 @@ impl Lease {
     /// The lease of a namespace, for the replica of this name.
     #[must_use]
     pub fn new(client: Client, namespace: &str, identity: &str) -> Self {
-        Self { api: Api::namespaced(client, namespace), identity: identity.to_owned() }
+        Self {
+            api: Api::namespaced(client, namespace),
+            identity: identity.to_owned(),
+            tenure: Tenure::new(STEP_DOWN_AFTER),
+        }
+    }
+
+    /// When this replica may write.
+    #[must_use]
+    pub fn tenure(&self) -> Tenure {
+        self.tenure.clone()
     }
 
     /// Waits until this replica holds the lease; since when it does at the latest.
@@ -55,11 +68,12 @@ impl Lease {
         loop {
             let began = Instant::now();
             match timeout(REQUEST_TIMEOUT, self.try_acquire(&mut sighting)).await {
-                Ok(Ok(true)) => {
-                    tracing::info!(identity = self.identity, "holds the lease");
+                Ok(Ok(Some(token))) => {
+                    tracing::info!(identity = self.identity, token, "holds the lease");
+                    self.tenure.renew(began, token);
                     return began;
                 }
-                Ok(Ok(false)) => {}
+                Ok(Ok(None)) => {}
                 Ok(Err(error)) => tracing::warn!(%error, "cannot take the lease"),
                 Err(_) => tracing::warn!("cannot take the lease: the API server does not answer"),
             }
@@ -67,7 +81,8 @@ impl Lease {
         }
     }
 
-    async fn try_acquire(&self, sighting: &mut Option<Sighting>) -> Result<bool, kube::Error> {
+    /// The number of this holder, if it is one now.
+    async fn try_acquire(&self, sighting: &mut Option<Sighting>) -> Result<Option<i64>, kube::Error> {
         let Some(found) = self.api.get_opt(NAME).await? else {
             let new = self.held(LeaseObject {
                 metadata: ObjectMeta { name: Some(NAME.into()), ..Default::default() },
@@ -83,7 +98,7 @@ impl Lease {
             return lost_race(self.api.replace(NAME, &PostParams::default(), &self.held(found)).await);
         }
         *sighting = Some(Sighting { resource_version, since });
-        Ok(false)
+        Ok(None)
     }
 
     /// Renews the lease, and returns when this replica holds it no more. `renewed` is what [`Self::acquire`] returned:
@@ -93,8 +108,11 @@ impl Lease {
             sleep(RENEW_INTERVAL).await;
             let began = Instant::now();
             match timeout(REQUEST_TIMEOUT, self.renew()).await {
-                Ok(Ok(true)) => renewed = began,
-                Ok(Ok(false)) => return,
+                Ok(Ok(Some(token))) => {
+                    renewed = began;
+                    self.tenure.renew(began, token);
+                }
+                Ok(Ok(None)) => return,
                 Ok(Err(error)) => tracing::warn!(%error, "cannot renew the lease"),
                 Err(_) => tracing::warn!("cannot renew the lease: the API server does not answer"),
             }
@@ -104,16 +122,13 @@ impl Lease {
         }
     }
 
-    async fn renew(&self) -> Result<bool, kube::Error> {
+    async fn renew(&self) -> Result<Option<i64>, kube::Error> {
         let found = self.api.get(NAME).await?;
         if !self.is_holder(&found) {
-            return Ok(false);
+            return Ok(None);
         }
-        match self.api.replace(NAME, &PostParams::default(), &self.held(found)).await {
-            Ok(_) => Ok(true),
-            // Somebody wrote in between. The next round tells who holds it; until then nothing was renewed.
-            Err(error) => Err(error),
-        }
+        // Refused where somebody wrote in between. The next round tells who holds it; until then nothing was renewed.
+        self.api.replace(NAME, &PostParams::default(), &self.held(found)).await.map(|held| Some(token_of(&held)))
     }
 
     /// Gives the lease up, so that another replica takes over at once.
@@ -145,13 +160,13 @@ impl Lease {
         let now = MicroTime(Timestamp::now());
         let renews = self.is_holder(&lease);
         let before = lease.spec.take().unwrap_or_default();
+        let since = if renews { before.acquire_time } else { Some(begin_after(before.acquire_time, Timestamp::now())) };
         let transitions = before.lease_transitions.unwrap_or(0);
         lease.spec = Some(LeaseSpec {
             holder_identity: Some(self.identity.clone()),
             lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
-            acquire_time: if renews { before.acquire_time } else { Some(now.clone()) },
+            acquire_time: since,
             renew_time: Some(now),
-            // Counts the holders: a number that a later holder's is always above.
             lease_transitions: Some(if renews { transitions } else { transitions.saturating_add(1) }),
             ..LeaseSpec::default()
         });
@@ -159,11 +174,35 @@ impl Lease {
     }
 }
 
+/// When a holder begins: after every holder before it, even where the clock of that one was ahead.
+fn begin_after(before: Option<MicroTime>, now: Timestamp) -> MicroTime {
+    let earliest = before.and_then(|before| before.0.checked_add(SignedDuration::from_micros(1)).ok());
+    MicroTime(earliest.map_or(now, |earliest| earliest.max(now)))
+}
+
+/// The number of a lease's holder: when it began, in microseconds. A count would begin anew with a lease that was deleted.
+fn token_of(lease: &LeaseObject) -> i64 {
+    lease.spec.as_ref().and_then(|spec| spec.acquire_time.as_ref()).map_or(0, |since| since.0.as_microsecond())
+}
+
 /// Of two replicas that take a free lease, one is refused. That is no error.
-fn lost_race(written: Result<LeaseObject, kube::Error>) -> Result<bool, kube::Error> {
+fn lost_race(written: Result<LeaseObject, kube::Error>) -> Result<Option<i64>, kube::Error> {
     match written {
-        Ok(_) => Ok(true),
-        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(false),
+        Ok(held) => Ok(Some(token_of(&held))),
+        Err(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists() => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_later_holder_has_a_greater_number_whatever_its_clock_says() {
+        let at = |micros| Timestamp::from_microsecond(micros).unwrap();
+        assert_eq!(begin_after(None, at(5)).0, at(5));
+        assert_eq!(begin_after(Some(MicroTime(at(3))), at(5)).0, at(5));
+        assert_eq!(begin_after(Some(MicroTime(at(9))), at(5)).0, at(10));
     }
 }

@@ -14,6 +14,7 @@ use operator::lease::Lease;
 use operator::metrics::Metrics;
 use operator::provider::claims::Claims;
 use operator::provider::probe::Prober;
+use operator::rest::{self, Rest, proofs::Book};
 use operator::{admin, client, controllers, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
@@ -44,31 +45,39 @@ async fn run(arguments: Arguments) -> Result<()> {
     let metrics = Metrics::new().context("cannot register metrics")?;
     let admin = admin::serve(&arguments.admin_address, metrics.clone(), stop.clone()).await?;
     let clients = client::connect().await?;
+    // Without a fingerprint of its own it shares none with another program.
+    let rest = Arc::new(Rest::new(rest::program().unwrap_or_else(rand::random)));
+    let book = Book::new(clients.requests.clone(), &arguments.pod_namespace, Arc::clone(&rest));
     let reporter = Reporter { controller: "purser-operator".into(), instance: Some(arguments.pod_name.clone()) };
+    let lease = Lease::new(clients.urgent, &arguments.pod_namespace, &arguments.pod_name);
     let context = Context {
         client: clients.requests.clone(),
+        tenure: lease.tenure(),
         pods_http: client::of_pods()?,
         prober: Arc::new(Prober::new(client::http().build()?, arguments.probe_interval())),
         readers: Arc::new(Semaphore::new(READERS)),
+        rest,
         claims: Arc::new(Claims::default()),
         courier: Courier::new(client::http().build()?),
         recorder: Recorder::new(clients.requests, reporter),
         metrics: metrics.clone(),
     };
-    let lease = Lease::new(clients.urgent, &arguments.pod_namespace, &arguments.pod_name);
     let work = async {
         let acquired = tokio::select! {
             () = stop.cancelled() => return Ok(()),
             acquired = lease.acquire() => acquired,
         };
         metrics.leads(true);
+        book.open().await;
         let controllers = controllers::run(context, clients.watches, &arguments, stop.clone());
         tokio::select! {
             () = controllers => {
+                book.write().await;
                 // Only now: whoever takes the lease next must find nobody at work.
                 lease.release().await;
                 Ok(())
             }
+            () = book.keep() => Ok(()),
             () = lease.lost(acquired) => Err(anyhow::anyhow!("the lease is lost; another replica goes on")),
         }
     };

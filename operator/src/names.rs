@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use runtime_contract::{Role, labels};
 use serde_json::{Value, json};
 
+use crate::owned::hash_of;
+
 /// The PaymentCluster that things belong to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -52,8 +54,8 @@ impl Identity {
             (labels::COMPONENT.into(), component.into()),
         ]);
         if let Some(release) = release {
-            all.insert(labels::VERSION.into(), release.version.clone());
-            all.insert(labels::RELEASE.into(), release.version.clone());
+            all.insert(labels::VERSION.into(), release.version().to_owned());
+            all.insert(labels::RELEASE.into(), release.name.clone());
         }
         all
     }
@@ -134,19 +136,61 @@ impl Identity {
     }
 }
 
-/// One version of the platform.
+/// One version of the platform with one configuration.
+///
+/// The first configuration of a version goes by the version itself, each further one by a revision behind it: `1.4.0`,
+/// `1.4.0-r2`, `1.4.0-r3`. No version ends like that: the schema forbids it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
-    /// `spec.version`.
-    pub version: String,
+    /// The version, with the revision of its configuration from the second one on.
+    pub name: String,
 }
 
+/// Longer names leave no room for what stands around them within 63 characters.
+const SLUG_MAX: usize = 18;
+
 impl Release {
-    /// The version as a part of names. No two versions share one: the schema allows no `-` within an identifier.
+    /// That of a revision of a version's configuration.
+    #[must_use]
+    pub fn of(version: &str, revision: u32) -> Self {
+        let name = if revision > 1 { format!("{version}-r{revision}") } else { version.to_owned() };
+        Self { name }
+    }
+
+    /// The version: of the image, and of the schema.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        version_of(&self.name)
+    }
+
+    /// The name as a part of names. No two releases share one: the schema allows no `-` within an identifier of a version, and no
+    /// version begins with a letter.
     #[must_use]
     pub fn slug(&self) -> String {
-        self.version.replace('.', "-")
+        let (version, revision) = split(&self.name);
+        if self.name.len() <= SLUG_MAX {
+            return self.name.replace('.', "-");
+        }
+        let digest: String = hash_of(&json!(version)).chars().take(10).collect();
+        format!("v{digest}-r{revision}")
     }
+}
+
+/// The version of a release by its name.
+#[must_use]
+pub fn version_of(name: &str) -> &str {
+    split(name).0
+}
+
+/// Which configuration of its version a release has by its name, from 1.
+#[must_use]
+pub fn revision_of(name: &str) -> u32 {
+    split(name).1
+}
+
+fn split(name: &str) -> (&str, u32) {
+    let split = name.rsplit_once("-r").and_then(|(version, revision)| Some((version, revision.parse().ok()?)));
+    split.unwrap_or((name, 1))
 }
 
 #[cfg(test)]
@@ -156,20 +200,43 @@ mod tests {
     #[test]
     fn the_longest_names_are_dns_labels() {
         let identity = Identity { namespace: "n".into(), name: "a".repeat(30), uid: "u".into() };
-        let release = Release { version: "10.20.30-rc.12345".into() };
-        assert!(release.version.len() <= 18);
+        for release in [Release::of("10.20.30-rc.123456", 1), Release::of("10.20.30-rc.123456", 9_999)] {
+            assert_eq!(release.version().len(), 18);
+            assert_are_labels(&identity, &release);
+        }
+    }
+
+    fn assert_are_labels(identity: &Identity, release: &Release) {
         let names = [
-            identity.deployment(Role::Processor, &release),
-            identity.config(&release),
-            identity.release_record(&release),
-            identity.fraud_service(&release),
-            identity.release_gateway_service(&release),
-            identity.release_job("migrate", &release, 99_999),
+            identity.deployment(Role::Processor, release),
+            identity.config(release),
+            identity.release_record(release),
+            identity.fraud_service(release),
+            identity.release_gateway_service(release),
+            identity.release_job("migrate", release, 99_999),
             identity.settings_job(9_999_999_999, 99_999),
         ];
         for name in names {
             assert!(name.len() <= 63, "{name} has {} characters", name.len());
             assert!(name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-'), "{name}");
         }
+    }
+
+    #[test]
+    fn a_name_tells_its_version_and_its_revision() {
+        for (name, version, revision, slug) in [
+            ("1.4.0", "1.4.0", 1, "1-4-0"),
+            ("1.4.0-r2", "1.4.0", 2, "1-4-0-r2"),
+            ("1.4.0-rc.1", "1.4.0-rc.1", 1, "1-4-0-rc-1"),
+            ("1.4.0-rc.1-r12", "1.4.0-rc.1", 12, "1-4-0-rc-1-r12"),
+            ("1.4.0-rest", "1.4.0-rest", 1, "1-4-0-rest"),
+        ] {
+            let release = Release { name: name.into() };
+            assert_eq!((release.version(), revision_of(name), release.slug().as_str()), (version, revision, slug));
+            assert_eq!(Release::of(version, revision), release);
+        }
+        let long = |revision| Release::of("10.20.30-rc.123456", revision).slug();
+        assert_ne!(long(2), long(3));
+        assert_ne!(Release::of("10.20.30-rc.123457", 2).slug(), long(2));
     }
 }

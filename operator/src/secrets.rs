@@ -51,6 +51,18 @@ impl SecretState {
     }
 }
 
+/// The first of these that is not as it has to be, with the field that names it: a reason and a sentence.
+#[must_use]
+pub fn first_problem(
+    seen: &[(&'static str, SecretKey, SecretState)],
+    namespace: &str,
+) -> Option<(&'static str, String)> {
+    seen.iter().find_map(|(field, key, state)| {
+        let (reason, message) = state.problem(key, namespace)?;
+        Some((reason, format!("{message}, which {field} names")))
+    })
+}
+
 /// Looks at one key.
 ///
 /// # Errors

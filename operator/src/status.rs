@@ -15,11 +15,12 @@ use crate::error::Error;
 /// Replaces the whole of a status.
 ///
 /// # Errors
-/// When the API server does not take it.
+/// When the API server does not take it, or another replica may hold the lease by now.
 pub async fn write<K>(context: &Context, resource: &K, status: &impl Serialize) -> Result<(), Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + DeserializeOwned + Clone + Debug,
 {
+    context.may_write()?;
     let name = resource.name_any();
     let namespace = resource.namespace().unwrap_or_default();
     let api: Api<K> = Api::namespaced(context.client.clone(), &namespace);

@@ -64,6 +64,12 @@ impl Readiness {
         Self::optional(names::CACHE, |app| async move { app.cache.ping().await.map_err(|error| error.to_string()) })
     }
 
+    /// Lists are read from the replica.
+    #[must_use]
+    pub fn replica() -> Self {
+        Self::optional(names::REPLICA, |app| async move { app.reads.state().map_err(str::to_owned) })
+    }
+
     /// The live settings were read.
     #[must_use]
     pub fn settings() -> Self {

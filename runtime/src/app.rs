@@ -12,9 +12,10 @@ use crate::database::{self, DatabaseError, Notices, Pool};
 use crate::figures::{Collected, Recorder};
 use crate::live_settings::LiveSettings;
 use crate::metrics::Metrics;
+use crate::replica::Reads;
 use crate::webhooks::Bell;
 
-/// Connections per process besides those that belong to one task each, six at most in a role ([`database::Link`]). PostgreSQL
+/// Connections per process besides those that belong to one task each, seven at most in a role ([`database::Link`]). PostgreSQL
 /// is fastest with a few per core; pods share what it has. One of these only listens.
 const CONNECTIONS_MAX: u32 = 10;
 
@@ -24,6 +25,8 @@ pub struct App {
     pub config: RuntimeConfig,
     /// PostgreSQL.
     pub pool: Pool,
+    /// Where that is read from which may be old.
+    pub reads: Reads,
     /// What other processes say.
     pub notices: Notices,
     /// Redis.
@@ -87,6 +90,8 @@ impl App {
         let settings = LiveSettings::follow(pool.clone(), &notices, shutdown.clone());
         let metrics = Metrics::new(&config.release)?;
         let figures = Recorder::new(&config.release)?;
+        let reads = Reads::new(pool.clone(), secrets.database_read_url().ok().as_ref(), &config, &metrics.reads);
+        reads.follow(shutdown.clone());
         let copies = Copies::new(pool.clone(), cache.clone(), settings.clone(), &metrics.cache_requests);
         copies.follow(&notices, shutdown.clone());
         let release = config.release.clone();
@@ -94,6 +99,7 @@ impl App {
         Ok(Arc::new(Self {
             config,
             pool,
+            reads,
             notices,
             cache,
             copies,

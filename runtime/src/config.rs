@@ -104,6 +104,9 @@ pub fn check(config: &RuntimeConfig) -> Result<(), ConfigError> {
     if !(1..=10_000).contains(&config.fraud.deadline_ms) {
         return refuse("fraud.deadlineMs", "must be between 1 and 10000 milliseconds");
     }
+    if config.read_lag_max_ms.is_some_and(|limit| !(1_000..=60_000).contains(&limit)) {
+        return refuse("readLagMaxMs", "must be between 1000 and 60000 milliseconds");
+    }
     Ok(())
 }
 
@@ -142,6 +145,14 @@ impl Secrets {
     /// When neither is there.
     pub fn database_url(&self) -> Result<SecretString, ConfigError> {
         self.required(Path::new(paths::DATABASE_URL), "PURSER_DATABASE_URL")
+    }
+
+    /// The URL of a replica that lists are read from: file `database-read-url`, or `PURSER_DATABASE_READ_URL`.
+    ///
+    /// # Errors
+    /// When neither is there.
+    pub fn database_read_url(&self) -> Result<SecretString, ConfigError> {
+        self.required(Path::new(paths::DATABASE_READ_URL), "PURSER_DATABASE_READ_URL")
     }
 
     /// The URL of Redis: file `cache-url`, or `PURSER_CACHE_URL`. None when neither is there: then nothing is cached.
@@ -185,6 +196,23 @@ impl Secrets {
     #[must_use]
     pub fn scratch_url(&self) -> Option<SecretString> {
         self.required(Path::new(paths::SCRATCH_URL), "PURSER_SCRATCH_URL").ok()
+    }
+
+    /// URL of the analytics database: file `analytics-url`, or `PURSER_ANALYTICS_URL`.
+    ///
+    /// # Errors
+    /// When neither is there.
+    pub fn analytics_url(&self) -> Result<SecretString, ConfigError> {
+        self.required(Path::new(paths::ANALYTICS_URL), "PURSER_ANALYTICS_URL")
+    }
+
+    /// URL by which the analytics server reaches the payments database: file `analytics-source-url`, or
+    /// `PURSER_ANALYTICS_SOURCE_URL`.
+    ///
+    /// # Errors
+    /// When neither is there.
+    pub fn analytics_source_url(&self) -> Result<SecretString, ConfigError> {
+        self.required(Path::new(paths::ANALYTICS_SOURCE_URL), "PURSER_ANALYTICS_SOURCE_URL")
     }
 
     /// One part of the credentials for the store of backups: file `backup-store/NAME`. What is not there is taken from the
@@ -258,6 +286,7 @@ mod tests {
             ("deadlineMs: 50", "deadlineMs: 0", "fraud.deadlineMs"),
             ("http://fraud:8081", "fraud:8081", "fraud.url"),
             ("shop/payments", "payments", "owner"),
+            ("release: 0.1.0", "release: 0.1.0\nreadLagMaxMs: 999", "readLagMaxMs"),
             ("onDeadline: Flag", "onDeadline: Flag\n  dedline: 3", "dedline"),
         ] {
             let error = load_text(&GOOD.replace(was, is)).unwrap_err().to_string();

@@ -2,6 +2,7 @@
 
 mod link;
 mod notices;
+mod url;
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use sqlx::{ConnectOptions, Connection, Postgres, Transaction};
 
 pub use link::Link;
 pub use notices::{Notice, Notices, notify};
+pub(crate) use url::read_url;
 
 /// A pool of connections to the one database that holds the truth.
 pub type Pool = sqlx::PgPool;
@@ -88,19 +90,27 @@ impl<T> Doing<T> for Result<T, sqlx::Error> {
 /// # Errors
 /// When the URL is none.
 pub fn pool(url: &SecretString, application: &str, connections_max: u32) -> Result<Pool, DatabaseError> {
-    let options = options(url, application)?.options([
+    Ok(sized(connections_max, ACQUIRE_TIMEOUT).connect_lazy_with(limited(options(url, application)?)))
+}
+
+/// Options of a pool, whichever server it is of.
+pub(crate) fn sized(connections_max: u32, acquire_timeout: Duration) -> PgPoolOptions {
+    PgPoolOptions::new()
+        .max_connections(connections_max)
+        .acquire_timeout(acquire_timeout)
+        .idle_timeout(Duration::from_secs(300))
+        .max_lifetime(Duration::from_secs(1800))
+}
+
+/// A connection on which nothing takes for ever.
+pub(crate) fn limited(options: PgConnectOptions) -> PgConnectOptions {
+    options.options([
         ("statement_timeout", STATEMENT_TIMEOUT_MS),
         ("lock_timeout", LOCK_TIMEOUT_MS),
         ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT_MS),
         // Compiling a plan takes longer than any statement here.
         ("jit", "off"),
-    ]);
-    Ok(PgPoolOptions::new()
-        .max_connections(connections_max)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .idle_timeout(Duration::from_secs(300))
-        .max_lifetime(Duration::from_secs(1800))
-        .connect_lazy_with(options))
+    ])
 }
 
 /// Begins a transaction. In place of [`sqlx::Pool::begin`], which must not be given up while it waits: its connection would

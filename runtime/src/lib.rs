@@ -46,11 +46,15 @@ pub mod limits;
 pub mod live_settings;
 pub mod metrics;
 pub mod partitions;
+pub mod replica;
 pub mod shutdown;
+pub mod storage;
 pub mod telemetry;
 
 // Commands.
+pub mod archive;
 pub mod backup;
+pub mod cdc;
 pub mod checks;
 mod cli;
 pub mod maintenance;

@@ -1,9 +1,12 @@
 //! Prometheus metrics. Every figure carries the release, so that two releases side by side can be compared.
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
+use crate::cdc::SlotGauges;
+use crate::replica::ReadFigures;
 use crate::webhooks::metrics::WebhookMetrics;
 
 /// Seconds. Fine where the promises are: 50 ms for a fraud check, two seconds for a provider.
@@ -54,6 +57,10 @@ pub struct Metrics {
     pub settings_revision: IntGauge,
     /// 0: payments are taken. 1: maintenance is on. 2: nothing of money is written.
     pub maintenance: IntGauge,
+    /// What is kept for analytics.
+    pub cdc: SlotGauges,
+    /// Where lists are read from.
+    pub reads: ReadFigures,
 }
 
 impl Metrics {
@@ -125,6 +132,8 @@ impl Metrics {
                 "purser_maintenance",
                 "1 while maintenance refuses writes, 2 once nothing of money is written.",
             )?,
+            cdc: SlotGauges::new(&maker)?,
+            reads: ReadFigures::new(&maker)?,
             registry: maker.registry,
         })
     }
@@ -167,6 +176,19 @@ impl Maker<'_> {
         let gauge = IntGauge::with_opts(self.opts(name, help))?;
         self.registry.register(Box::new(gauge.clone()))?;
         Ok(gauge)
+    }
+
+    /// A gauge of what is no whole number.
+    pub(crate) fn measure(&self, name: &str, help: &str) -> Result<Gauge, prometheus::Error> {
+        let gauge = Gauge::with_opts(self.opts(name, help))?;
+        self.registry.register(Box::new(gauge.clone()))?;
+        Ok(gauge)
+    }
+
+    pub(crate) fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> Result<IntGaugeVec, prometheus::Error> {
+        let gauges = IntGaugeVec::new(self.opts(name, help), labels)?;
+        self.registry.register(Box::new(gauges.clone()))?;
+        Ok(gauges)
     }
 
     pub(crate) fn histogram(&self, name: &str, help: &str) -> Result<Histogram, prometheus::Error> {

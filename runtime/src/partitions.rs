@@ -6,9 +6,12 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use crate::database::{DatabaseError, Doing};
 
 /// Tables that are partitioned by month of `created_at`, in UTC.
-const TABLES: [&str; 4] = ["transactions", "fraud_checks", LEDGER, "events"];
+pub(crate) const TABLES: [&str; 4] = [PAYMENTS, "fraud_checks", LEDGER, EVENTS];
+/// What all the others are about.
+pub(crate) const PAYMENTS: &str = "transactions";
+pub(crate) const EVENTS: &str = "events";
 /// Nobody may change a line of it, by way of a partition either.
-const LEDGER: &str = "ledger_entries";
+pub(crate) const LEDGER: &str = "ledger_entries";
 /// Months made besides the current one. One would do; three leave a quarter of a year to mend what keeps new ones from being made.
 const MONTHS_AHEAD: u32 = 3;
 /// Any number that no other part of the program locks.
@@ -55,24 +58,35 @@ async fn partitions_of(connection: &mut PgConnection, table: &str) -> Result<Vec
 
 /// Made beside the table and then attached: unlike `create table … partition of`, that does not stop readers and writers.
 async fn make(connection: &mut PgConnection, table: &str, name: &str, month: NaiveDate) -> Result<(), DatabaseError> {
-    let next = following(month);
     let statements = format!(
-        "create table {name} (like {table} including defaults including constraints);
-         alter table {table} attach partition {name}
-             for values from ('{month} 00:00:00+00') to ('{next} 00:00:00+00');"
+        "create table {name} (like {table} including defaults including constraints); {}; {}",
+        attach(table, name, month),
+        protect(table, name)
     );
-    let statements = if table == LEDGER {
-        format!("{statements} revoke update, delete, truncate on {name} from public, current_user;")
-    } else {
-        statements
-    };
     // Names and dates come from constants and the calendar, never from outside.
     sqlx::raw_sql(AssertSqlSafe(statements)).execute(connection).await.doing("could not make a partition")?;
     Ok(())
 }
 
+/// Makes a table a partition.
+pub(crate) fn attach(table: &str, name: &str, month: NaiveDate) -> String {
+    let next = following(month);
+    format!(
+        "alter table {table} attach partition {name} for values from ('{month} 00:00:00+00') to ('{next} 00:00:00+00')"
+    )
+}
+
+/// Takes rights away that nobody has on the whole table either.
+pub(crate) fn protect(table: &str, name: &str) -> String {
+    if table == LEDGER {
+        format!("revoke update, delete, truncate on {name} from public, current_user")
+    } else {
+        String::new()
+    }
+}
+
 /// `transactions_p20261101`: the first day of the month, as pg_partman names them.
-fn name(table: &str, month: NaiveDate) -> String {
+pub(crate) fn name(table: &str, month: NaiveDate) -> String {
     format!("{table}_p{}", month.format("%Y%m%d"))
 }
 
@@ -85,7 +99,8 @@ fn months(now: DateTime<Utc>) -> Vec<NaiveDate> {
     std::iter::successors(Some(before), |month| Some(following(*month))).take(2 + MONTHS_AHEAD as usize).collect()
 }
 
-fn following(month: NaiveDate) -> NaiveDate {
+/// The first day of the month after.
+pub(crate) fn following(month: NaiveDate) -> NaiveDate {
     month.checked_add_months(Months::new(1)).unwrap_or(month)
 }
 

@@ -10,8 +10,10 @@ use clap::{Parser, Subcommand};
 use runtime_contract::Role;
 use tokio::runtime::Builder;
 
+use crate::cli::archive::{self, ArchiveCommand};
 use crate::cli::attempts::{self, AttemptsCommand};
 use crate::cli::backup::{self, BackupCommand};
+use crate::cli::cdc::{self, CdcCommand};
 use crate::cli::checks::{self, LoadArgs, SmokeArgs, WarmArgs};
 use crate::cli::fraud_rule::{self, FraudRuleCommand};
 use crate::cli::key::{self, KeyCommand};
@@ -20,6 +22,7 @@ use crate::cli::maintenance::{self, MaintenanceCommand};
 use crate::cli::merchant::{self, MerchantCommand};
 use crate::cli::migrate::{self, MigrateArgs};
 use crate::cli::provider::{self, ProviderCommand};
+use crate::cli::replica::{self, ReplicaCommand};
 use crate::cli::roles::{RoleArgs, serve};
 use crate::cli::settings::{self, SettingsCommand};
 
@@ -53,6 +56,15 @@ enum Command {
     /// Back the database up, prove that it can be restored, and restore it
     #[command(subcommand)]
     Backup(BackupCommand),
+    /// Move months that are over out of the database into an archive, prove the archive, and bring months back
+    #[command(subcommand)]
+    Archive(ArchiveCommand),
+    /// Have what analytics may know flow into a database of its own, or look how that does
+    #[command(subcommand)]
+    Cdc(CdcCommand),
+    /// Look whether lists can be read from the replica
+    #[command(subcommand)]
+    Replica(ReplicaCommand),
     /// Put into the cache what a release will be asked for first
     WarmCache(WarmArgs),
     /// Send test payments through a gateway, of which no provider hears, and look whether all is as it should be
@@ -128,6 +140,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::All(args) => serve(&Role::ALL, args).await,
         Command::Migrate(args) => migrate::run(args).await,
         Command::Backup(command) => backup::run(command).await,
+        Command::Archive(command) => archive::run(command).await,
+        Command::Cdc(command) => cdc::run(command).await,
+        Command::Replica(command) => replica::run(command).await,
         Command::WarmCache(args) => checks::warm(args).await,
         Command::Smoke(args) => checks::smoke(args).await,
         Command::Load(args) => checks::load(args).await,

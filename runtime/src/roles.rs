@@ -82,7 +82,7 @@ pub fn leave(roles: &[Role]) -> Duration {
 pub async fn run(app: Arc<App>, roles: &[Role], listen: Listen) -> Result<(), RoleError> {
     let admin = bind(listen.address, listen.admin).await?;
     // Not part of what is waited for: probes are answered until the very end.
-    tokio::spawn(admin::serve_on(app.clone(), readiness(roles), admin));
+    tokio::spawn(admin::serve_on(app.clone(), readiness(&app, roles), admin));
     let running = roles.iter().map(|role| async {
         let ended = run_one(app.clone(), *role, listen).await;
         app.shutdown.cancel();
@@ -128,8 +128,11 @@ async fn bind(address: IpAddr, port: u16) -> Result<TcpListener, RoleError> {
 
 /// What these roles stand on, each thing once. A role that accepts payments takes them before settings exist:
 /// they wait. One that processes them needs the settings. Payments are taken once nothing is cold any more.
-fn readiness(roles: &[Role]) -> Vec<Readiness> {
+fn readiness(app: &App, roles: &[Role]) -> Vec<Readiness> {
     let mut checks = vec![Readiness::database(), Readiness::cache()];
+    if roles.contains(&Role::Gateway) && app.reads.has_replica() {
+        checks.push(Readiness::replica());
+    }
     if roles.contains(&Role::Processor) {
         let warm = Readiness::warm(|app| &app.processor_warm, "the way to the fraud check was not tried yet");
         checks.extend([Readiness::settings(), Readiness::fraud(), warm]);

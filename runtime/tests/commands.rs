@@ -36,6 +36,15 @@ async fn migrate_leaves_a_report_of_what_it_did() {
 }
 
 #[tokio::test]
+async fn a_job_of_an_operator_that_was_replaced_says_so() {
+    let url = empty_database().await;
+    for (token, reason) in [("2", Reason::Migrated), ("1", Reason::OperatorSuperseded)] {
+        let (_, report) = reported(&["migrate", "--owner", OWNER, commands::FENCING_TOKEN_FLAG, token], &url);
+        assert_eq!(report.reason, reason, "{}", report.message);
+    }
+}
+
+#[tokio::test]
 async fn the_operator_is_told_what_would_be_migrated_and_nothing_is() {
     let url = empty_database().await;
     let version = runtime::migrate::schema_version();

@@ -44,8 +44,19 @@ fn client(url: &str, deadline_ms: u32) -> FraudClient {
     FraudClient::new(&FraudConfig { url: url.into(), deadline_ms, on_deadline: OnDeadline::Flag }).unwrap()
 }
 
-async fn check(url: &str, request: &CheckRequest) -> Verdict {
-    client(url, 20_000).check(request).await.verdict.expect("a verdict in time")
+/// Long enough for a busy machine. A client reads the certificates of the system, so a test makes one, like a processor.
+const PATIENT_MS: u32 = 20_000;
+
+/// One that asks nothing before the workload is warm, as pods are not ready before: who asks earlier waits for the rules, for Redis and
+/// for its script, and fifty of them would keep a test's one thread from reading the rules.
+async fn warm_client(url: &str) -> FraudClient {
+    let client = client(url, PATIENT_MS);
+    assert!(client.warm_up(Duration::from_secs(20)).await);
+    client
+}
+
+async fn check(client: &FraudClient, request: &CheckRequest) -> Verdict {
+    client.check(request).await.verdict.expect("a verdict in time")
 }
 
 fn rules(verdict: &Verdict) -> Vec<&str> {
@@ -55,10 +66,11 @@ fn rules(verdict: &Verdict) -> Vec<&str> {
 #[tokio::test]
 async fn amounts_are_judged_by_the_rules_of_the_table() {
     let (_test, url) = workload(Some(&support::redis_url())).await;
+    let client = warm_client(&url).await;
     for (amount_minor, status, score) in
         [(500_000, Status::Passed, 0), (500_001, Status::Flagged, 40), (5_000_001, Status::Blocked, 80)]
     {
-        let verdict = check(&url, &request(UserId::at(Utc::now()), PaymentId::at(Utc::now()), amount_minor)).await;
+        let verdict = check(&client, &request(UserId::at(Utc::now()), PaymentId::at(Utc::now()), amount_minor)).await;
         assert_eq!((verdict.status, verdict.score, verdict.degraded), (status, score, false), "{amount_minor}");
     }
 }
@@ -66,21 +78,23 @@ async fn amounts_are_judged_by_the_rules_of_the_table() {
 #[tokio::test]
 async fn the_payment_after_the_limit_of_a_minute_is_blocked_for_its_user_alone() {
     let (_test, url) = workload(Some(&support::redis_url())).await;
+    let client = warm_client(&url).await;
     let (fast, slow) = (UserId::at(Utc::now()), UserId::at(Utc::now()));
     for number in 1..=20 {
-        let verdict = check(&url, &request(fast, PaymentId::at(Utc::now()), 100)).await;
+        let verdict = check(&client, &request(fast, PaymentId::at(Utc::now()), 100)).await;
         assert_eq!(verdict.status, Status::Passed, "payment {number}");
     }
-    let verdict = check(&url, &request(fast, PaymentId::at(Utc::now()), 100)).await;
+    let verdict = check(&client, &request(fast, PaymentId::at(Utc::now()), 100)).await;
     assert_eq!((verdict.status, rules(&verdict)), (Status::Blocked, vec!["velocity-user-minute"]));
-    assert_eq!(check(&url, &request(slow, PaymentId::at(Utc::now()), 100)).await.status, Status::Passed);
+    assert_eq!(check(&client, &request(slow, PaymentId::at(Utc::now()), 100)).await.status, Status::Passed);
 }
 
 #[tokio::test]
 async fn the_same_payment_checked_again_counts_once_even_at_the_same_time() {
     let (_test, url) = workload(Some(&support::redis_url())).await;
+    let client = warm_client(&url).await;
     let request = request(UserId::at(Utc::now()), PaymentId::at(Utc::now()), 100);
-    let verdicts = join_all((0..50).map(|_| check(&url, &request))).await;
+    let verdicts = join_all((0..50).map(|_| check(&client, &request))).await;
     assert!(verdicts.iter().all(|verdict| verdict.status == Status::Passed && !verdict.degraded));
 }
 
@@ -88,13 +102,14 @@ async fn the_same_payment_checked_again_counts_once_even_at_the_same_time() {
 async fn without_redis_payments_are_counted_in_the_database_and_the_check_is_degraded() {
     let stage = Stage::with_cache("pm_card_visa", None).await;
     let url = stage.test.app.config.fraud.url.clone();
+    let client = client(&url, PATIENT_MS);
     let mut latest = stage.accept("1.00", "USD").await;
-    let verdict = check(&url, &request(stage.user, latest, 100)).await;
+    let verdict = check(&client, &request(stage.user, latest, 100)).await;
     assert_eq!((verdict.status, verdict.degraded), (Status::Passed, true));
     for _ in 0..20 {
         latest = stage.accept("1.00", "USD").await;
     }
-    let verdict = check(&url, &request(stage.user, latest, 100)).await;
+    let verdict = check(&client, &request(stage.user, latest, 100)).await;
     assert_eq!((verdict.status, rules(&verdict)), (Status::Blocked, vec!["velocity-user-minute"]));
 }
 
@@ -103,16 +118,19 @@ async fn a_redis_that_dies_slows_no_check_beyond_its_limit() {
     let mut redis = support::server::redis();
     let cache_url = format!("redis://127.0.0.1:{}/0", redis.port());
     let (_test, url) = workload(Some(&cache_url)).await;
+    let client = warm_client(&url).await;
     let user = UserId::at(Utc::now());
-    assert!(!check(&url, &request(user, PaymentId::at(Utc::now()), 100)).await.degraded);
+    assert!(!check(&client, &request(user, PaymentId::at(Utc::now()), 100)).await.degraded);
     redis.stop();
     for _ in 0..5 {
-        let verdict = check(&url, &request(user, PaymentId::at(Utc::now()), 100)).await;
+        let verdict = check(&client, &request(user, PaymentId::at(Utc::now()), 100)).await;
         assert_eq!((verdict.status, verdict.degraded), (Status::Passed, true));
     }
     redis.start();
-    until("Redis is used again", async || !check(&url, &request(user, PaymentId::at(Utc::now()), 100)).await.degraded)
-        .await;
+    until("Redis is used again", async || {
+        !check(&client, &request(user, PaymentId::at(Utc::now()), 100)).await.degraded
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -132,7 +150,7 @@ async fn a_workload_that_comes_up_within_the_deadline_is_found() {
     let address = stage::free_address().await;
     let url = format!("http://{address}");
     let request = request(UserId::at(Utc::now()), PaymentId::at(Utc::now()), 100);
-    let client = client(&url, 20_000);
+    let client = client(&url, PATIENT_MS);
     let checking = client.check(&request);
     let starting = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
@@ -150,7 +168,8 @@ async fn a_changed_rule_is_in_force_at_once_and_a_broken_one_is_left_out() {
     let stage = Stage::new("pm_card_visa").await;
     let RuntimeConfig { fraud, .. } = &stage.test.app.config;
     let url = fraud.url.clone();
-    let judge = async || check(&url, &request(UserId::at(Utc::now()), PaymentId::at(Utc::now()), 10_001)).await;
+    let client = client(&url, PATIENT_MS);
+    let judge = async || check(&client, &request(UserId::at(Utc::now()), PaymentId::at(Utc::now()), 10_001)).await;
     assert_eq!(judge().await.status, Status::Passed);
     sqlx::query("update fraud_rules set parameters = '{\"limits\": {\"USD\": \"100.00\"}}' where name = 'amount-high'")
         .execute(stage.pool())

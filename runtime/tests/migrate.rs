@@ -8,11 +8,11 @@ mod support;
 use std::time::Duration;
 
 use chrono::Utc;
-use runtime::migrate::{self, MigrateError, Mismatch, Patience};
+use runtime::migrate::{self, MigrateError, Mismatch, Patience, Runner};
 use runtime::partitions;
 use runtime_contract::{Outcome, Reason};
 use secrecy::SecretString;
-use sqlx::Row;
+use sqlx::{PgConnection, Row};
 use support::{OWNER, PATIENCE, connection, empty_database, migrated_database};
 
 async fn run(url: &str, owner: &str) -> Result<migrate::Migrated, MigrateError> {
@@ -51,20 +51,68 @@ async fn runners_at_the_same_time_do_not_collide() {
     assert_eq!(applied.iter().filter(|count| **count > 0).count(), 1, "one did the work: {applied:?}");
 }
 
+/// As if the newest file had not been applied yet: there would be something to do.
+async fn forget_the_newest(connection: &mut PgConnection) {
+    sqlx::raw_sql("delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations); alter table payment_attempts drop column api_endpoint")
+        .execute(connection)
+        .await
+        .unwrap();
+}
+
 #[tokio::test]
 async fn a_second_owner_is_refused_and_nothing_changes() {
     let url = migrated_database().await;
     let mut connection = connection(&url).await;
-    // As if the newest file had not been applied yet: there would be something to do.
-    sqlx::raw_sql("delete from _sqlx_migrations where version = (select max(version) from _sqlx_migrations); alter table payment_attempts drop column api_endpoint")
-        .execute(&mut connection)
-        .await
-        .unwrap();
+    forget_the_newest(&mut connection).await;
     let before = schema(&url).await;
     let error = run(&url, "tests/another").await.unwrap_err();
     assert_eq!((error.reason(), error.outcome()), (Reason::DatabaseOwnedByAnother, Outcome::Failed));
     assert!(error.to_string().contains(OWNER), "{error}");
     assert_eq!(schema(&url).await, before);
+}
+
+/// A run that an operator of this number has done.
+async fn run_by(url: &str, token: i64) -> Result<migrate::Migrated, MigrateError> {
+    let runner = Runner { owner: OWNER, fencing_token: Some(token) };
+    migrate::run(&SecretString::from(url), runner, PATIENCE, Utc::now()).await
+}
+
+#[tokio::test]
+async fn an_operator_that_another_one_has_replaced_is_refused_and_nothing_changes() {
+    let url = empty_database().await;
+    run_by(&url, 7).await.unwrap();
+    // The same operator again, and the one after it.
+    run_by(&url, 7).await.unwrap();
+    run_by(&url, 9).await.unwrap();
+    let mut connection = connection(&url).await;
+    forget_the_newest(&mut connection).await;
+    let before = schema(&url).await;
+    let error = run_by(&url, 8).await.unwrap_err();
+    assert_eq!((error.reason(), error.outcome()), (Reason::OperatorSuperseded, Outcome::Retry));
+    assert!(error.to_string().contains("its number is 9, not 8"), "{error}");
+    assert_eq!(schema(&url).await, before);
+    let newest: i64 = sqlx::query_scalar("select token from _purser_fence").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(newest, 9);
+}
+
+/// The operator that was held up had its Job made before, and the Job waits for the lock that its successor's Job holds.
+#[tokio::test]
+async fn a_run_that_waited_for_its_successors_is_refused_once_it_gets_the_lock() {
+    let url = migrated_database().await;
+    let mut holder = connection(&url).await;
+    sqlx::query("select pg_advisory_lock($1)").bind(0x7075_7273_6572_0001_i64).execute(&mut holder).await.unwrap();
+    let older = tokio::spawn({
+        let url = url.clone();
+        async move { run_by(&url, 1).await }
+    });
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    // What a run of the successor does while it has the lock.
+    let fence = "create table _purser_fence (only_row boolean primary key default true check (only_row), token bigint not null);
+                 insert into _purser_fence (token) values (2)";
+    sqlx::raw_sql(fence).execute(&mut holder).await.unwrap();
+    assert!(!older.is_finished(), "it did not wait");
+    sqlx::query("select pg_advisory_unlock($1)").bind(0x7075_7273_6572_0001_i64).execute(&mut holder).await.unwrap();
+    assert_eq!(older.await.unwrap().unwrap_err().reason(), Reason::OperatorSuperseded);
 }
 
 #[tokio::test]

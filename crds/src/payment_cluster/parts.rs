@@ -79,6 +79,22 @@ pub enum Environment {
 pub struct Database {
     /// Secret key with the URL, `postgres://user:password@host:5432/database`.
     pub url_secret_ref: SecretKey,
+    /// Secret key with the URL of a physical (streaming) replica of the database, or of what balances connections over several. Lists are
+    /// read there, and from the database whenever the replica is away, late or no replica any more. None is made; without this field all
+    /// is read from the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_url_secret_ref: Option<SecretKey>,
+    /// How old what is read from the replica may be: so much of what a merchant wrote last may be missing in a list. A whole number of
+    /// ms or s, from 1s to 60s; 2s if absent. Without effect where there is no `readUrlSecretRef`.
+    #[serde(default = "Database::read_lag_max_default")]
+    #[schemars(extend("x-kubernetes-validations" = rule("self.matches('^[1-9][0-9]*(ms|s)$') && duration(self) >= duration('1s') && duration(self) <= duration('60s')", "readLagMax is a whole number of ms or s, from 1s to 60s, such as 2s")))]
+    pub read_lag_max: DurationText,
+}
+
+impl Database {
+    fn read_lag_max_default() -> DurationText {
+        "2s".into()
+    }
 }
 
 /// The Redis cache.

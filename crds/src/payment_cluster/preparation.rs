@@ -19,6 +19,21 @@ pub struct PreparationStatus {
     /// Writes that were refused for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<MaintenanceStatus>,
+    /// What the replica showed that lists are to be read from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replica: Option<ReplicaStatus>,
+}
+
+/// A replica that was looked at. One that is no replica of the database ends the release instead.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicaStatus {
+    /// Whether it answered, and showed all that the database had when the look began.
+    pub is_current: bool,
+    /// What was found.
+    pub message: String,
+    /// When.
+    pub at: String,
 }
 
 /// What a release changes in the schema.

@@ -3,13 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{BackupStatus, MigrationPlanStatus, PreparationStatus};
+use super::{AnalyticsStatus, BackupStatus, MigrationPlanStatus, PreparationStatus};
 
 /// The releases of a PaymentCluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseStatus {
-    /// The release that serves; absent until the first one does.
+    /// The release that serves: a version, or such as 1.4.0-r2 from its second configuration on. Absent until the first one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current: Option<String>,
     /// The release that is wanted.
@@ -30,7 +30,7 @@ pub struct ReleaseStatus {
     /// The proof that the target was verified elsewhere; none when it needs none, or was not yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promotion: Option<PromotionStatus>,
-    /// The version that passed its tests last, where the environment is Staging.
+    /// The release that passed its tests last, where the environment is Staging.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified: Option<VerifiedRelease>,
     /// The approval of the target; none when it needs none, or nobody has agreed yet.
@@ -39,15 +39,21 @@ pub struct ReleaseStatus {
     /// What was done with the database for the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preparation: Option<PreparationStatus>,
+    /// What flows to the analytics database. It outlives releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub analytics: Option<AnalyticsStatus>,
     /// How much of the traffic the target has, while it moves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shift: Option<ShiftStatus>,
     /// The release before the one that serves, kept so that it can come back at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept: Option<KeptRelease>,
-    /// The version that was given up last. It is not tried again until another one is wanted or a person asks for it.
+    /// The release that was given up last. It is not tried again until another one is wanted or a person asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abandoned: Option<AbandonedRelease>,
+    /// Which configuration goes by which name, as long as anything here speaks of that release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub configurations: Vec<NamedConfiguration>,
     /// The last ten releases that ended, the newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<ReleaseRecord>,
@@ -56,6 +62,16 @@ pub struct ReleaseStatus {
 impl ReleaseStatus {
     /// Most entries of `history`.
     pub const HISTORY_MAX: usize = 10;
+}
+
+/// The configuration of a release. The first one of a version goes by the version, each further one by a revision behind it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct NamedConfiguration {
+    /// Name of the release, such as 1.4.0 or 1.4.0-r2.
+    pub release: String,
+    /// Digest of what its pods start with.
+    pub digest: String,
 }
 
 /// The proof that a version was verified elsewhere.
@@ -72,11 +88,11 @@ pub struct PromotionStatus {
     pub at: String,
 }
 
-/// A version that passed its tests in staging.
+/// A release that passed its tests in staging.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VerifiedRelease {
-    /// The version.
+    /// The release. It proves its version, whatever the configuration.
     pub version: String,
     /// When it passed.
     pub at: String,
@@ -86,7 +102,7 @@ pub struct VerifiedRelease {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ApprovalStatus {
-    /// The version that was agreed to.
+    /// The release that was agreed to.
     pub version: String,
     /// Who wrote it, as Kubernetes names field managers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,18 +128,18 @@ pub struct ShiftStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeptRelease {
-    /// Its version.
+    /// Its name.
     pub version: String,
     /// Until when; absent as long as its successor is being watched.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
 }
 
-/// A version that was given up.
+/// A release that was given up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AbandonedRelease {
-    /// The version.
+    /// Its name.
     pub version: String,
     /// Why.
     pub why: WhyAbandoned,
@@ -131,7 +147,7 @@ pub struct AbandonedRelease {
     pub message: String,
     /// When.
     pub at: String,
-    /// The value of the annotation purser.dev/retry at that time: another one has the version tried again.
+    /// The value of the annotation purser.dev/retry at that time: another one has it tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<String>,
 }
@@ -151,6 +167,8 @@ pub enum WhyAbandoned {
     NotDrained,
     /// Its migrations failed while writes were refused.
     MigrationFailed,
+    /// What analytics may know could not be made to flow, or what lists are to be read from is no replica of the database.
+    NotConfigured,
     /// A test payment did not go through it as it should.
     HealthCheckFailed,
     /// It did not pass its tests in staging.
@@ -168,6 +186,7 @@ impl WhyAbandoned {
             Self::NotReady => "NotReady",
             Self::NotDrained => "NotDrained",
             Self::MigrationFailed => "MigrationFailed",
+            Self::NotConfigured => "NotConfigured",
             Self::HealthCheckFailed => "HealthCheckFailed",
             Self::NotVerified => "NotVerified",
         }
@@ -178,7 +197,7 @@ impl WhyAbandoned {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseRecord {
-    /// Its version.
+    /// Its name.
     pub version: String,
     /// The release that served when it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,11 +11,12 @@ use crate::rule::rule;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Rollout {
-    /// Whether somebody has to agree to a new version before it is begun, its schema included. Everything else in the spec is
-    /// followed at once, by the release that serves.
+    /// Whether somebody has to agree to a new release before it is begun, its schema included: a new version, or another configuration
+    /// of one. What needs no new pods is followed at once, by the release that serves.
     pub approval: Approval,
-    /// The version that was agreed to. Another one than `version` agrees to nothing.
-    #[schemars(length(max = 18))]
+    /// The version that was agreed to, with whatever configuration stands beside it, or one release of it, such as 1.4.0-r2. Another
+    /// one agrees to nothing.
+    #[schemars(length(max = 30))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approved_version: Option<String>,
     /// The PaymentCluster that has to have verified a version before it goes forward here; none needs to when left out.

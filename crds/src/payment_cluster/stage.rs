@@ -22,6 +22,9 @@ pub enum Stage {
     EnteringMaintenance,
     /// The schema is brought to the release's version.
     Migrating,
+    /// The replica that lists are to be read from is looked at, and what analytics may know flows to its database, with all that the
+    /// release adds to it.
+    Configuring,
     /// The release's workloads start, beside those of the release before it.
     Deploying,
     /// What the release will need first is put into the cache.
@@ -48,7 +51,7 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in order; the ways back come last.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Validating,
         Self::AwaitingStaging,
         Self::AwaitingApproval,
@@ -57,6 +60,7 @@ impl Stage {
         Self::DryRunning,
         Self::EnteringMaintenance,
         Self::Migrating,
+        Self::Configuring,
         Self::Deploying,
         Self::WarmingCache,
         Self::CheckingHealth,
@@ -82,6 +86,7 @@ impl Stage {
             Self::DryRunning => "DryRunning",
             Self::EnteringMaintenance => "EnteringMaintenance",
             Self::Migrating => "Migrating",
+            Self::Configuring => "Configuring",
             Self::Deploying => "Deploying",
             Self::WarmingCache => "WarmingCache",
             Self::CheckingHealth => "CheckingHealth",
@@ -108,12 +113,17 @@ impl Stage {
         matches!(self, Self::Validating | Self::AwaitingStaging | Self::AwaitingApproval)
     }
 
-    /// Whether the release before is still the only one that runs, and nothing but the database is changed.
+    /// Whether the release before is still the only one that runs, and nothing but databases is changed.
     #[must_use]
     pub const fn is_before_pods(self) -> bool {
         matches!(
             self,
-            Self::PlanningMigrations | Self::BackingUp | Self::DryRunning | Self::EnteringMaintenance | Self::Migrating
+            Self::PlanningMigrations
+                | Self::BackingUp
+                | Self::DryRunning
+                | Self::EnteringMaintenance
+                | Self::Migrating
+                | Self::Configuring
         ) || self.is_before_start()
     }
 
@@ -121,9 +131,9 @@ impl Stage {
     #[must_use]
     pub fn may_follow(self, before: Self) -> bool {
         use Stage::{
-            AwaitingApproval, AwaitingStaging, BackingUp, CheckingHealth, Deploying, DryRunning, EnteringMaintenance,
-            Finished, Migrating, Monitoring, PlanningMigrations, Restoring, RolledBack, RollingBack, Shifting, Testing,
-            Validating, Verified, WarmingCache,
+            AwaitingApproval, AwaitingStaging, BackingUp, CheckingHealth, Configuring, Deploying, DryRunning,
+            EnteringMaintenance, Finished, Migrating, Monitoring, PlanningMigrations, Restoring, RolledBack,
+            RollingBack, Shifting, Testing, Validating, Verified, WarmingCache,
         };
         let is_back = matches!(before, RollingBack | Restoring | RolledBack);
         match self {
@@ -131,8 +141,8 @@ impl Stage {
             Validating => before != Restoring,
             // What has begun is not asked about again.
             AwaitingStaging | AwaitingApproval => before.is_before_start(),
-            // Each of these may be passed over: nothing is pending, no copy is needed, nothing is offline.
-            PlanningMigrations | BackingUp | DryRunning | EnteringMaintenance | Migrating => {
+            // Each of these may be passed over: nothing is pending, no copy is needed, nothing is offline, nothing flows.
+            PlanningMigrations | BackingUp | DryRunning | EnteringMaintenance | Migrating | Configuring => {
                 before.is_before_pods() && before <= self
             }
             // The schema of the release that serves is there already: going back to it migrates nothing. A changed spec rolls
@@ -165,25 +175,26 @@ mod tests {
     fn the_table_of_stages_is_complete() {
         // One row per stage before, one column per stage after, in the order of `Stage::ALL`.
         let table = [
-            ("Validating", "yyyyyyyyy---------y"),
-            ("AwaitingStaging", "yyyyyyyyy-------y-y"),
-            ("AwaitingApproval", "yyyyyyyyy-------y-y"),
-            ("PlanningMigrations", "y--yyyyyy-------y--"),
-            ("BackingUp", "y---yyyyy-------y--"),
-            ("DryRunning", "y----yyyy-------y--"),
-            ("EnteringMaintenance", "y-----yyy-------y--"),
-            ("Migrating", "y------yy-------y--"),
-            ("Deploying", "y-------yyyyyyyyy--"),
-            ("WarmingCache", "y-------yyyy--yyy--"),
-            ("CheckingHealth", "y-------y-yy--yyy--"),
-            ("Shifting", "y-------y--yyyyyy--"),
-            ("Monitoring", "y-------y---y-yyy--"),
-            ("Testing", "y-------y----yyyy--"),
-            ("Finished", "y-------y-----y-y--"),
-            ("Verified", "y-------y------yy--"),
-            ("RollingBack", "y---------------yyy"),
-            ("Restoring", "-----------------yy"),
-            ("RolledBack", "y-----------------y"),
+            ("Validating", "yyyyyyyyyy---------y"),
+            ("AwaitingStaging", "yyyyyyyyyy-------y-y"),
+            ("AwaitingApproval", "yyyyyyyyyy-------y-y"),
+            ("PlanningMigrations", "y--yyyyyyy-------y--"),
+            ("BackingUp", "y---yyyyyy-------y--"),
+            ("DryRunning", "y----yyyyy-------y--"),
+            ("EnteringMaintenance", "y-----yyyy-------y--"),
+            ("Migrating", "y------yyy-------y--"),
+            ("Configuring", "y-------yy-------y--"),
+            ("Deploying", "y--------yyyyyyyyy--"),
+            ("WarmingCache", "y--------yyyy--yyy--"),
+            ("CheckingHealth", "y--------y-yy--yyy--"),
+            ("Shifting", "y--------y--yyyyyy--"),
+            ("Monitoring", "y--------y---y-yyy--"),
+            ("Testing", "y--------y----yyyy--"),
+            ("Finished", "y--------y-----y-y--"),
+            ("Verified", "y--------y------yy--"),
+            ("RollingBack", "y----------------yyy"),
+            ("Restoring", "------------------yy"),
+            ("RolledBack", "y------------------y"),
         ];
         assert_eq!(table.len(), Stage::ALL.len());
         for (before, (name, row)) in Stage::ALL.into_iter().zip(table) {

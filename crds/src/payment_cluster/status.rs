@@ -5,7 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{NotificationsStatus, ReleaseStatus, Stage};
+use super::{ArchiveStatus, NotificationsStatus, ReleaseStatus, Stage};
 
 /// Status of a PaymentCluster.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -26,6 +26,9 @@ pub struct PaymentClusterStatus {
     /// The live settings that are in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settings: Option<SettingsStatus>,
+    /// How archiving went last; absent when it is not asked for, or nothing was done yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<ArchiveStatus>,
     /// What is remembered of notifications; absent when nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub notifications: Option<NotificationsStatus>,

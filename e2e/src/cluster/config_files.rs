@@ -48,14 +48,20 @@ pub(crate) fn kubeconfig_document(pki: &Pki, certificate: &str, server: &str) ->
     })
 }
 
-/// Audits writes and nothing else: the log is how tests count what the operator writes.
+/// Audits writes, which tests count, and what programs in pods read: so it is known what rights the operator uses.
 pub(crate) fn audit_policy(folder: &Path) -> Result<PathBuf> {
     let path = folder.join("audit-policy.json");
+    let reads = ["get", "list", "watch"];
     let policy = json!({
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
         "omitStages": ["RequestReceived"],
-        "rules": [{"level": "None", "verbs": ["get", "list", "watch"]}, {"level": "Metadata"}],
+        "rules": [
+            {"level": "None", "verbs": reads, "userGroups": ["system:serviceaccounts:kube-system"]},
+            {"level": "Metadata", "verbs": reads, "userGroups": ["system:serviceaccounts"]},
+            {"level": "None", "verbs": reads},
+            {"level": "Metadata"},
+        ],
     });
     write_json(&path, &policy)?;
     Ok(path)

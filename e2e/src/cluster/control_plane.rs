@@ -82,10 +82,12 @@ impl Settings {
             format!("--service-account-signing-key-file={}", pki.service_account_key()),
             format!("--service-cluster-ip-range={}", network::SERVICES),
             "--authorization-mode=Node,RBAC".to_owned(),
-            "--enable-admission-plugins=NodeRestriction".to_owned(),
+            // The second one has the operator show that it may hold back the end of what owns its objects.
+            "--enable-admission-plugins=NodeRestriction,OwnerReferencesPermissionEnforcement".to_owned(),
             "--allow-privileged=true".to_owned(),
             "--profiling=false".to_owned(),
-            "--audit-log-maxsize=100".to_owned(),
+            // A test that reads a log from where it was must find it whole.
+            format!("--audit-log-maxsize={}", if self.advertised.is_some() { 100 } else { 2_000 }),
             "--audit-log-maxbackup=2".to_owned(),
             format!("--audit-policy-file={}", audit_policy(&self.folder)?.display()),
             format!("--audit-log-path={}", self.audit_log.display()),
@@ -121,12 +123,15 @@ impl Settings {
             format!("--root-ca-file={}", pki.certificate(names::CA)),
             "--use-service-account-credentials=true".to_owned(),
         ]);
-        args.push(if self.advertised.is_some() {
+        let of_place: &[&str] = if self.advertised.is_some() {
             // A new node takes pods only after the next look at it, which is five seconds away by default.
-            "--node-monitor-period=1s".to_owned()
+            &["--node-monitor-period=1s"]
         } else {
-            "--controllers=*,-node-ipam-controller,-node-lifecycle-controller".to_owned()
-        });
+            let controllers = "--controllers=*,-node-ipam-controller,-node-lifecycle-controller";
+            // A dozen PaymentClusters that move at once are more than the default lets through.
+            &[controllers, "--kube-api-qps=200", "--kube-api-burst=400"]
+        };
+        args.extend(of_place.iter().map(|&arg| arg.to_owned()));
         Ok(Component { name: CONTROLLER_MANAGER, program: programs.kubernetes(CONTROLLER_MANAGER), args })
     }
 

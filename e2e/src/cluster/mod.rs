@@ -48,7 +48,7 @@ pub(crate) use process::Component;
 use containerd::{CONTAINERD, Containerd};
 use control_plane::{APISERVER, CONTROLLER_MANAGER, ETCD, SCHEDULER};
 use node::{KUBELET, NODE, PROXY};
-use process::{Records, boot_id};
+use process::{Identity, Records, boot_id};
 
 /// In the order in which they start; `down` goes the other way.
 const COMPONENTS: [&str; 7] = [CONTAINERD, ETCD, APISERVER, CONTROLLER_MANAGER, SCHEDULER, KUBELET, PROXY];
@@ -112,6 +112,28 @@ pub fn kill(paths: &Paths, component: &str) -> Result<()> {
     let process = Records::new(&paths.state).alive(component)?;
     process.with_context(|| format!("{component} does not run"))?.signal(nix::sys::signal::Signal::SIGKILL);
     Ok(())
+}
+
+/// A program of the cluster that stands still until this is dropped.
+#[derive(Debug)]
+#[must_use = "it goes on when this is dropped"]
+pub struct Held(Identity);
+
+/// Has one program of the cluster stand still, for tests of what happens then: whoever asks it gets no answer at all.
+///
+/// # Errors
+/// When no such program runs.
+pub fn hold(paths: &Paths, component: &str) -> Result<Held> {
+    let process = Records::new(&paths.state).alive(component)?;
+    let held = Held(process.with_context(|| format!("{component} does not run"))?);
+    held.0.signal(nix::sys::signal::Signal::SIGSTOP);
+    Ok(held)
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.signal(nix::sys::signal::Signal::SIGCONT);
+    }
 }
 
 /// One run at a time changes the cluster.

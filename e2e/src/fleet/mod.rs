@@ -1,5 +1,5 @@
-//! What the operator costs where many PaymentClusters are at rest: memory, writes, and how soon it has looked at all of them after it
-//! was started again. The API server and its etcd are real; nodes, the controllers of Deployments and Jobs, and what pods say of
+//! What the operator costs where many PaymentClusters are at rest: memory, writes, and how soon it knows of each of them, after it was
+//! started again, that nothing is to be done: it has looked at it, or found it as it was left. The API server and its etcd are real; nodes, the controllers of Deployments and Jobs, and what pods say of
 //! themselves are played.
 
 mod answers;

@@ -1,6 +1,5 @@
 //! The measurement, and its figures.
 
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -9,13 +8,13 @@ use clap::Args;
 use crds::{PaymentCluster, Stage, conditions};
 use kube::api::ListParams;
 use kube::{Api, Client};
-use serde_json::Value;
 use tokio::time::sleep;
 
 use super::answers::Answers;
 use super::made;
 use super::operator::Operator;
 use super::player::Player;
+use crate::audit;
 use crate::control_plane::ControlPlane;
 use crate::processes::Ports;
 use crate::progress::step;
@@ -30,6 +29,7 @@ const CALM: Duration = Duration::from_secs(35);
 /// Between two looks at the memory.
 const SAMPLE: Duration = Duration::from_secs(5);
 const LOOKED_AT: &str = r#"purser_operator_looked_at{kind="PaymentCluster"}"#;
+const WHOLE_LOOKS: &str = r#"purser_operator_looks_total{depth="whole"}"#;
 
 /// How many, and for how long.
 #[derive(Args, Clone, Copy, Debug)]
@@ -52,6 +52,8 @@ struct Measured {
     cores: f64,
     writes: Vec<String>,
     restart_s: f64,
+    /// PaymentClusters of which all had to be read to know it.
+    restart_whole_looks: f64,
 }
 
 /// Measures it on a control plane of its own.
@@ -76,12 +78,14 @@ pub async fn run(options: Options) -> Result<()> {
     let resident_after_install_mib = resident_mib(&operator)?;
     operator.stop().await?;
 
-    let (operator, restart_s) = step("the operator starts anew", restart(&plane, &mut ports, clusters)).await?;
+    let anew = restart(&plane, &mut ports, clusters);
+    let (operator, restart_s, restart_whole_looks) = step("the operator starts anew", anew).await?;
     step("calm", calm()).await?;
     let rest = Duration::from_secs(minutes * 60);
     let at_rest = step(format!("{minutes} min at rest"), rest_for(&operator, plane.audit_log(), rest)).await?;
     let (resident_mib, cores, writes) = at_rest;
-    tell(&options, &Measured { resident_after_install_mib, resident_mib, cores, writes, restart_s });
+    let measured = Measured { resident_after_install_mib, resident_mib, cores, writes, restart_s, restart_whole_looks };
+    tell(&options, &measured);
     Ok(())
 }
 
@@ -115,8 +119,8 @@ fn is_at_rest(cluster: &PaymentCluster) -> bool {
     status.stage.is_some_and(Stage::is_end) && is(conditions::READY, "True") && is(conditions::RECONCILING, "False")
 }
 
-/// Until every PaymentCluster was looked at once.
-async fn restart(plane: &ControlPlane, ports: &mut Ports, clusters: usize) -> Result<(Operator, f64)> {
+/// Until every PaymentCluster was looked at once, or found as it was left.
+async fn restart(plane: &ControlPlane, ports: &mut Ports, clusters: usize) -> Result<(Operator, f64, f64)> {
     let started = Instant::now();
     let mut operator = Operator::start(&plane.kubeconfig_path, ports)?;
     let wanted = f64::from(u32::try_from(clusters)?);
@@ -126,7 +130,9 @@ async fn restart(plane: &ControlPlane, ports: &mut Ports, clusters: usize) -> Re
         }
         sleep(Duration::from_millis(20)).await;
     }
-    Ok((operator, started.elapsed().as_secs_f64()))
+    let seconds = started.elapsed().as_secs_f64();
+    let whole_looks = operator.figure(WHOLE_LOOKS).await?.unwrap_or(0.0);
+    Ok((operator, seconds, whole_looks))
 }
 
 fn resident_mib(operator: &Operator) -> Result<f64> {
@@ -136,7 +142,7 @@ fn resident_mib(operator: &Operator) -> Result<f64> {
 
 /// The most memory, the processor time a second, and the writes.
 async fn rest_for(operator: &Operator, audit_log: &Path, rest: Duration) -> Result<(f64, f64, Vec<String>)> {
-    let from = fs::metadata(audit_log)?.len();
+    let from = audit::length(audit_log)?;
     let (started, before) = (Instant::now(), operator.usage()?);
     let mut most = 0.0_f64;
     while started.elapsed() < rest {
@@ -144,34 +150,15 @@ async fn rest_for(operator: &Operator, audit_log: &Path, rest: Duration) -> Resu
         most = most.max(resident_mib(operator)?);
     }
     let cores = (operator.usage()?.cpu - before.cpu).as_secs_f64() / started.elapsed().as_secs_f64();
-    let (writes, lease_writes) = writes(audit_log, from)?;
+    let (writes, lease_writes) = audit::operator_writes(&audit::since(audit_log, from)?);
     if lease_writes == 0 {
         bail!("the lease was not renewed, so {} is not the log to read", audit_log.display());
     }
     Ok((most, cores, writes))
 }
 
-/// The operator's writes since the log had this length, and how many more went to its lease.
-fn writes(audit_log: &Path, from: u64) -> Result<(Vec<String>, usize)> {
-    let bytes = fs::read(audit_log)?;
-    let bytes = bytes.get(usize::try_from(from)?..).context("the audit log was begun anew: rest for a shorter time")?;
-    let text = String::from_utf8_lossy(bytes);
-    let (mut writes, mut lease_writes) = (Vec::new(), 0);
-    for entry in text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
-        let is_operator = entry["userAgent"].as_str().is_some_and(|agent| agent.starts_with("purser-operator"));
-        let is_write =
-            matches!(entry["verb"].as_str(), Some("create" | "update" | "patch" | "delete" | "deletecollection"));
-        match (is_operator && is_write, entry["objectRef"]["resource"] == "leases") {
-            (true, true) => lease_writes += 1,
-            (true, false) => writes.push(format!("{} {}", entry["verb"], entry["requestURI"])),
-            (false, _) => {}
-        }
-    }
-    Ok((writes, lease_writes))
-}
-
 fn tell(options: &Options, measured: &Measured) {
-    let Measured { resident_after_install_mib, resident_mib, cores, writes, restart_s } = measured;
+    let Measured { resident_after_install_mib, resident_mib, cores, writes, restart_s, restart_whole_looks } = measured;
     for write in writes.iter().take(10) {
         println!("a write at rest: {write}");
     }
@@ -193,6 +180,7 @@ fn tell(options: &Options, measured: &Measured) {
     println!("operator_writes_at_rest: {}", writes.len());
     println!("operator_writes_at_rest_bar: 0");
     println!("operator_restart_to_settled_s: {restart_s:.2}");
+    println!("operator_restart_whole_looks: {restart_whole_looks:.0}");
     println!("operator_restart_to_settled_bar_s: {RESTART_BAR_S:.0}");
     println!("operator_restart_to_settled_to_bar: {:.2}", restart_s / RESTART_BAR_S);
 }

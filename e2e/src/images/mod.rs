@@ -6,6 +6,7 @@
 mod base;
 mod buildah;
 mod recipe;
+mod releases;
 
 use std::{
     env, fs,
@@ -13,6 +14,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use tokio::sync::OnceCell;
+
+pub use releases::{
+    DECLINING_RELEASE, FAILING_RELEASE, GOOD_RELEASE, OFFLINE_RELEASE, ONLINE_RELEASE, SLOW_AFTER_ONLINE_RELEASE,
+    SLOW_FRAUD_RELEASE, SLOW_RELEASE, UNREADY_OFFLINE_RELEASE, UNREADY_RELEASE, build_releases,
+};
 
 use self::{
     buildah::buildah,
@@ -48,7 +55,7 @@ pub struct Image {
 /// # Errors
 /// When cargo, a package or a Dockerfile fails.
 pub async fn build(paths: &Paths) -> Result<Vec<Image>> {
-    let programs = step("build purser and purser-operator (release)", cargo_build(paths)).await?;
+    let programs = programs(paths).await?;
     let product = Recipe {
         name: format!("{LIBRARY}/purser:{VERSION}"),
         dockerfile: paths.repository.join("Dockerfile"),
@@ -69,68 +76,13 @@ pub async fn build(paths: &Paths) -> Result<Vec<Image>> {
     Ok(images)
 }
 
-/// Versions of releases for tests and the demo: one that is as good as the one that is shipped, and those that are slow.
-pub const GOOD_RELEASE: &str = "0.2.0";
-/// One whose database answers late.
-pub const SLOW_RELEASE: &str = "0.3.0";
-/// One whose fraud check answers late.
-pub const SLOW_FRAUD_RELEASE: &str = "0.4.0";
-
-/// One with a migration during which payments go on.
-pub const ONLINE_RELEASE: &str = "0.5.0";
-/// One with a migration that writes have to be refused for.
-pub const OFFLINE_RELEASE: &str = "0.6.0";
-/// The same with a second migration, which fails where it counts.
-pub const FAILING_RELEASE: &str = "0.7.0";
-
-/// One that comes after [`ONLINE_RELEASE`], and whose database answers late.
-pub const SLOW_AFTER_ONLINE_RELEASE: &str = "0.8.0";
-
-/// Builds these.
-///
-/// # Errors
-/// As [`build`].
-pub async fn build_releases(paths: &Paths) -> Result<Vec<Image>> {
-    let programs = step("build purser, slow-release and next-release (release)", cargo_build(paths)).await?;
-    let program = |name: &str, program: &str| (name.to_owned(), programs.join(program));
-    let recipe = |version: &str, dockerfile: &str, files| Recipe {
-        name: format!("{LIBRARY}/purser:{version}"),
-        dockerfile: paths.repository.join(dockerfile),
-        files,
-        content: None,
-    };
-    let slow = |fault: &str, real: &str| -> Result<Vec<_>> {
-        let file = paths.cache.join("images").join(format!("purser-fault-{}", fault.replace(' ', "-")));
-        config_files::write(&file, fault)?;
-        Ok(vec![
-            program("purser-real", real),
-            program("slow-release", "slow-release"),
-            ("purser-fault".to_owned(), file),
-        ])
-    };
-    let more = |folder: &str| files_of(&paths.repository.join("e2e/releases/next").join(folder));
-    let mut recipes = vec![recipe(
-        GOOD_RELEASE,
-        "Dockerfile",
-        vec![program("purser", "purser"), program("purser-operator", "purser-operator")],
-    )];
-    for (version, fault) in [(SLOW_RELEASE, "database 100"), (SLOW_FRAUD_RELEASE, "fraud 80")] {
-        recipes.push(recipe(version, "e2e/releases/slow/Dockerfile", slow(fault, "purser")?));
-    }
-    for (version, folder) in [(ONLINE_RELEASE, "online"), (OFFLINE_RELEASE, "offline"), (FAILING_RELEASE, "failing")] {
-        let files = [vec![program("purser", "next-release")], more(folder)?].concat();
-        recipes.push(recipe(version, "e2e/releases/next/Dockerfile", files));
-    }
-    let files = [slow("database 100", "next-release")?, more("online")?].concat();
-    recipes.push(recipe(SLOW_AFTER_ONLINE_RELEASE, "e2e/releases/slow-next/Dockerfile", files));
-    let mut images = Vec::new();
-    for recipe in recipes {
-        images.push(recipe.build(paths).await?);
-    }
-    Ok(images)
+/// Builds the release programs, once for as long as this program runs. Returns their folder.
+async fn programs(paths: &Paths) -> Result<&'static Path> {
+    static FOLDER: OnceCell<PathBuf> = OnceCell::const_new();
+    let build = || step("build the programs (release)", cargo_build(paths));
+    FOLDER.get_or_try_init(build).await.map(PathBuf::as_path)
 }
 
-/// Returns the folder of the release programs.
 async fn cargo_build(paths: &Paths) -> Result<PathBuf> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = command::command(&cargo);

@@ -62,6 +62,12 @@ impl Kubectl {
         Ok(Some(serde_json::from_str(&text).context("kubectl printed no JSON")?))
     }
 
+    /// Runs `kubectl patch` with a change that is merged into an object such as `pcl/payments`.
+    pub async fn patch(&self, namespace: &str, object: &str, change: &Value) -> Result<()> {
+        let change = change.to_string();
+        self.run(&["-n", namespace, "patch", object, "--type=merge", "-p", &change]).await.map(drop)
+    }
+
     /// Runs `helm`.
     pub async fn helm(&self, args: &[&str]) -> Result<String> {
         output(self.command(&self.helm).args(args), None).await.with_context(|| format!("helm {}", args.join(" ")))

@@ -283,6 +283,7 @@ fn config(fraud_port: u16) -> RuntimeConfig {
         fraud: FraudConfig { url, deadline_ms: 50, on_deadline: OnDeadline::Flag },
         webhooks: WebhooksConfig { allow_private_addresses: true },
         pods: None,
+        read_lag_max_ms: None,
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::Args;
 
 use super::drive::{as_before, canary, load_images, until_stage, want};
-use super::load::Load;
+use super::load::{Load, Pace};
 use crate::Paths;
 use crate::images::SLOW_RELEASE;
 use crate::platform::{Gateway, Kubectl, Merchant};
@@ -31,10 +31,10 @@ pub async fn bench(paths: &Paths, options: Options) -> Result<()> {
         bail!("the images of bad releases are for the local cluster: leave CLUSTER out");
     }
     let kubectl = Kubectl::new(paths, true);
-    load_images(paths).await?;
+    load_images(paths, &[SLOW_RELEASE]).await?;
     let gateway = Gateway::reach(&kubectl, true).await?;
     let merchant = Merchant::find_or_create(&kubectl, &gateway.base_url).await?;
-    let load = Load::start(&merchant).await?;
+    let load = Load::start(&merchant, Pace::BUSY).await?;
     let mut times = Vec::new();
     for run in 1..=options.runs {
         let since = Instant::now();

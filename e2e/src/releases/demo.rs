@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 
 use super::drive::{as_before, canary, load_images, until_stage, want};
-use super::load::Load;
+use super::load::{Load, Pace};
 use crate::Paths;
 use crate::images::{ONLINE_RELEASE, SLOW_AFTER_ONLINE_RELEASE};
 use crate::platform::{CLUSTER, Gateway, Kubectl, Merchant, NAMESPACE};
@@ -20,11 +20,11 @@ pub async fn demo(paths: &Paths) -> Result<()> {
     }
     let kubectl = Kubectl::new(paths, true);
     let plugin = std::env::current_exe()?.with_file_name("kubectl-purser");
-    load_images(paths).await?;
+    load_images(paths, &[ONLINE_RELEASE, SLOW_AFTER_ONLINE_RELEASE]).await?;
     let gateway = Gateway::reach(&kubectl, true).await?;
     let merchant = Merchant::find_or_create(&kubectl, &gateway.base_url).await?;
     println!("==> Payments begin to come, about twenty a second, and go on throughout");
-    let load = Load::start(&merchant).await?;
+    let load = Load::start(&merchant, Pace::QUIET).await?;
 
     println!(
         "\n==> A good release: {ONLINE_RELEASE} changes the schema (backup, rehearsal, migration), and goes forward as a canary with \

@@ -14,12 +14,12 @@ pub const FIRST: &str = "0.1.0";
 /// How long anything may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// Gives the images of all releases to the local cluster.
+/// Gives the images of these releases to the local cluster.
 ///
 /// # Errors
 /// When they cannot be built or loaded.
-pub async fn load_images(paths: &Paths) -> Result<()> {
-    let images = images::build_releases(paths).await?;
+pub async fn load_images(paths: &Paths, versions: &[&str]) -> Result<()> {
+    let images = images::build_releases(paths, versions).await?;
     images::load(paths, &images, None).await.map(drop)
 }
 
@@ -41,6 +41,14 @@ pub fn blue_green() -> Value {
 /// When the API server refuses it.
 pub async fn want(kubectl: &Kubectl, version: &str, rollout: &Value) -> Result<()> {
     let sla = json!({"window": "10s", "minSamples": 20, "p95Latency": "250ms", "successRate": "95"});
+    want_within(kubectl, version, rollout, &sla).await
+}
+
+/// The same, to be judged by another SLA.
+///
+/// # Errors
+/// When the API server refuses it.
+pub async fn want_within(kubectl: &Kubectl, version: &str, rollout: &Value, sla: &Value) -> Result<()> {
     patch(kubectl, &json!({"spec": {"version": version, "rollout": rollout, "sla": sla}})).await
 }
 
@@ -76,8 +84,7 @@ pub async fn as_before(kubectl: &Kubectl) -> Result<()> {
 }
 
 async fn patch(kubectl: &Kubectl, change: &Value) -> Result<()> {
-    let (resource, change) = (format!("pcl/{CLUSTER}"), change.to_string());
-    kubectl.run(&["-n", NAMESPACE, "patch", &resource, "--type=merge", "-p", &change]).await.map(drop)
+    kubectl.patch(NAMESPACE, &format!("pcl/{CLUSTER}"), change).await
 }
 
 /// The status of the quickstart's PaymentCluster.

@@ -11,13 +11,30 @@ use tokio::task::JoinHandle;
 
 use crate::platform::Merchant;
 
-/// Payments that are on their way at the same time, and the pause of each before its next one.
-const PAYERS: usize = 4;
-const PAUSE: Duration = Duration::from_millis(150);
-/// One that pays more than 20 times a minute, or 100 times an hour, counts as fraud.
-const CUSTOMERS: usize = 211;
+/// How much is paid.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Payments that are on their way at the same time, each on a connection that is kept.
+    payers: usize,
+    /// Between the answer to one and the next.
+    pause: Duration,
+    /// Who pays, in turn. One that pays more than 20 times a minute, or 100 times an hour, counts as fraud.
+    customers: usize,
+}
+
+impl Pace {
+    /// About twenty payments a second. Few connections would all come to one of two releases now and then.
+    pub const QUIET: Self = Self { payers: 8, pause: Duration::from_millis(350), customers: 211 };
+    /// About sixty, on as many connections as a few shops have. For half an hour.
+    pub const BUSY: Self = Self { payers: 40, pause: Duration::from_millis(600), customers: 1_103 };
+}
+
 /// What a merchant is ready to wait for an answer.
 const WAIT_S: u32 = 10;
+
+/// Those who pay, each by a payment method of its own.
+#[derive(Clone, Debug)]
+pub struct Customers(Arc<Vec<String>>);
 
 /// Merchants that pay and pay.
 pub struct Load {
@@ -43,28 +60,52 @@ enum Outcome {
     Refused,
 }
 
-impl Load {
-    /// Begins, each payer with a connection of its own, which it keeps.
+impl Customers {
+    /// So many new ones. Half of what a merchant may ask for is left to others.
     ///
     /// # Errors
     /// When there is no payment method to be had.
-    pub async fn start(merchant: &Merchant) -> Result<Self> {
-        let methods = Arc::new(methods(merchant).await?);
+    pub async fn sign_up(merchant: &Merchant, number: usize) -> Result<Self> {
+        let unique = Timestamp::now().as_millisecond();
+        let mut methods = Vec::new();
+        for customer in 0..number {
+            methods.push(merchant.payment_method(&format!("load-{unique}-{customer}"), "pm_card_visa").await?);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok(Self(Arc::new(methods)))
+    }
+}
+
+impl Load {
+    /// Begins with customers of its own.
+    ///
+    /// # Errors
+    /// When there is no payment method to be had.
+    pub async fn start(merchant: &Merchant, pace: Pace) -> Result<Self> {
+        let customers = Customers::sign_up(merchant, pace.customers).await?;
+        Self::of(merchant, pace, &customers)
+    }
+
+    /// Begins, each payer with a connection of its own, which it keeps.
+    ///
+    /// # Errors
+    /// When there is no HTTP client to be had.
+    pub fn of(merchant: &Merchant, pace: Pace, Customers(methods): &Customers) -> Result<Self> {
         let (stop, seen) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Seen::default())));
         let unique = Timestamp::now().as_millisecond();
         let mut payers = Vec::new();
-        for payer in 0..PAYERS {
+        for payer in 0..pace.payers {
             let merchant = Merchant::new(&merchant.base_url, &merchant.api_key)?;
-            let (stop, seen, methods) = (Arc::clone(&stop), Arc::clone(&seen), Arc::clone(&methods));
+            let (stop, seen, methods) = (Arc::clone(&stop), Arc::clone(&seen), Arc::clone(methods));
             let key = format!("load-{unique}-{payer}");
             payers.push(tokio::spawn(async move {
-                for number in payer.. {
+                for number in (payer..).step_by(pace.payers) {
                     if stop.load(Ordering::Relaxed) {
                         break;
                     }
                     let asked = Instant::now();
                     // The payers share the customers, and none of these pays too often for the fraud check.
-                    let method = &methods[number * PAYERS % methods.len()];
+                    let method = &methods[number % methods.len()];
                     let outcome = pay(&merchant, &format!("{key}-{number}"), method).await;
                     if let Ok(mut seen) = seen.lock() {
                         match outcome {
@@ -73,7 +114,7 @@ impl Load {
                             Err(error) => seen.failed.push(format!("{error:#}")),
                         }
                     }
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(pace.pause).await;
                 }
             }));
         }
@@ -86,6 +127,12 @@ impl Load {
         let Ok(seen) = self.seen.lock() else { return Vec::new() };
         let slow = seen.answered.iter().filter(|(asked, took)| *asked >= since && *took >= slow);
         slow.map(|(asked, took)| (*asked, *asked + *took)).collect()
+    }
+
+    /// How many payments were answered until now, and how many failed.
+    #[must_use]
+    pub fn so_far(&self) -> (usize, usize) {
+        self.seen.lock().map_or((0, 0), |seen| (seen.answered.len(), seen.failed.len()))
     }
 
     /// Ends, once what is on its way is answered.
@@ -118,17 +165,6 @@ impl Seen {
     }
 }
 
-/// A payment method of each customer. Half of what a merchant may ask for is left to others.
-async fn methods(merchant: &Merchant) -> Result<Vec<String>> {
-    let unique = Timestamp::now().as_millisecond();
-    let mut methods = Vec::new();
-    for customer in 0..CUSTOMERS {
-        methods.push(merchant.payment_method(&format!("load-{unique}-{customer}"), "pm_card_visa").await?);
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    Ok(methods)
-}
-
 /// One payment, taken to its end. Whatever is neither a payment that succeeded nor one that maintenance refused is a failure.
 async fn pay(merchant: &Merchant, key: &str, method: &str) -> Result<Outcome> {
     let body = json!({"amount": "1.00", "currency": "USD", "payment_method_id": method});
@@ -144,6 +180,6 @@ async fn pay(merchant: &Merchant, key: &str, method: &str) -> Result<Outcome> {
         tokio::time::sleep(Duration::from_millis(100)).await;
         payment = merchant.get(&path).await?.expect(200)?;
     }
-    ensure!(payment["status"] == "SUCCESS", "a payment is {}", payment["status"]);
+    ensure!(payment["status"] == "SUCCESS", "a payment is {}: {}", payment["status"], payment["error"]);
     Ok(Outcome::Succeeded)
 }

@@ -7,5 +7,5 @@ mod load;
 
 pub use bench::{Options as BenchOptions, bench};
 pub use demo::demo;
-pub use drive::{FIRST, as_before, blue_green, canary, load_images, sql, status, until_stage, want};
-pub use load::{Load, Seen};
+pub use drive::{FIRST, as_before, blue_green, canary, load_images, sql, status, until_stage, want, want_within};
+pub use load::{Customers, Load, Pace, Seen};

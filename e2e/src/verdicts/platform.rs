@@ -11,6 +11,8 @@ use runtime_contract::{Counts, Figures, ReleaseFigures, Slice, Times};
 
 /// The release that is judged.
 pub(super) const RELEASE: &str = "0.2.0";
+/// The one that serves beside it, where there is one.
+pub(super) const BEFORE: &str = "0.1.0";
 
 /// Shares of the payments, and how long they take in milliseconds: the tail is what real platforms have.
 const PAYMENTS: [(f64, u64); 6] = [(0.5, 30), (0.35, 60), (0.12, 120), (0.022, 180), (0.006, 300), (0.002, 900)];
@@ -34,15 +36,23 @@ impl Regression {
     pub(super) const ALL: [Self; 3] = [Self::Slower, Self::MoreFailures, Self::SlowFraud];
 }
 
+/// A release with traffic.
+struct Live {
+    version: &'static str,
+    /// Its part of the traffic.
+    share: f64,
+    slices: VecDeque<Slice>,
+    /// What was counted while nobody could be asked.
+    pending: Counts,
+}
+
 /// A platform that takes payments.
 pub(super) struct Platform {
     chance: StdRng,
     /// Payments per second that come on average.
     tps: f64,
     second: i64,
-    slices: VecDeque<Slice>,
-    /// What was counted while nobody could be asked.
-    pending: Counts,
+    releases: Vec<Live>,
     /// Seconds that something still lasts.
     spike_s: u32,
     deaf_s: u32,
@@ -63,18 +73,41 @@ pub(super) fn limits() -> Limits {
     }
 }
 
-impl Platform {
-    pub(super) fn new(seed: u64, tps: f64) -> Self {
-        Self {
-            chance: StdRng::seed_from_u64(seed),
-            tps,
-            second: 1_000_000,
-            slices: VecDeque::new(),
-            pending: Counts::default(),
-            spike_s: 0,
-            deaf_s: 0,
-            regression: None,
+impl Live {
+    fn new(version: &'static str, share: f64) -> Self {
+        Self { version, share, slices: VecDeque::new(), pending: Counts::default() }
+    }
+
+    /// What the metrics workload has of it, when it has been asked.
+    fn tell(&mut self, second: i64) {
+        let counts = std::mem::take(&mut self.pending);
+        self.slices.push_back(Slice { second, counts });
+    }
+
+    fn forget(&mut self, oldest: i64) {
+        while self.slices.front().is_some_and(|slice| slice.second <= oldest) {
+            self.slices.pop_front();
         }
+    }
+}
+
+impl Platform {
+    /// One release that has all of the traffic.
+    pub(super) fn new(seed: u64, tps: f64) -> Self {
+        Self::of(seed, tps, vec![Live::new(RELEASE, 1.0)])
+    }
+
+    /// A canary with a part of the traffic, from one of a hundred payments to half of them, beside the release before it.
+    pub(super) fn with_canary(seed: u64, tps: f64) -> Self {
+        let mut platform = Self::of(seed, tps, Vec::new());
+        let share = platform.chance.random_range(0.01..=0.5);
+        platform.releases = vec![Live::new(BEFORE, 1.0 - share), Live::new(RELEASE, share)];
+        platform
+    }
+
+    fn of(seed: u64, tps: f64, releases: Vec<Live>) -> Self {
+        let chance = StdRng::seed_from_u64(seed);
+        Self { chance, tps, second: 1_000_000, releases, spike_s: 0, deaf_s: 0, regression: None }
     }
 
     pub(super) const fn now_s(&self) -> i64 {
@@ -85,19 +118,20 @@ impl Platform {
     pub(super) fn live(&mut self) -> Result<()> {
         self.second += 1;
         self.trouble();
-        let counts = self.count()?;
-        add(&mut self.pending, counts);
-        // A pod that starts anew begins to count at nothing: what it had counted since the last look is lost.
-        if self.chance.random_bool(1.0 / 1_800.0) {
-            self.pending = Counts::default();
-        }
-        if self.deaf_s == 0 {
-            let counts = std::mem::take(&mut self.pending);
-            self.slices.push_back(Slice { second: self.second, counts });
-        }
-        let oldest = self.second - 60;
-        while self.slices.front().is_some_and(|slice| slice.second <= oldest) {
-            self.slices.pop_front();
+        for index in 0..self.releases.len() {
+            let (tps, version) = (self.tps * self.releases[index].share, self.releases[index].version);
+            let counts = self.count(tps, self.regression.filter(|_| version == RELEASE))?;
+            let restarts = self.chance.random_bool(1.0 / 1_800.0);
+            let (second, is_deaf, release) = (self.second, self.deaf_s > 0, &mut self.releases[index]);
+            add(&mut release.pending, counts);
+            // A pod that starts anew begins to count at nothing: what it had counted since the last look is lost.
+            if restarts {
+                release.pending = Counts::default();
+            }
+            if !is_deaf {
+                release.tell(second);
+            }
+            release.forget(second - 60);
         }
         Ok(())
     }
@@ -116,28 +150,28 @@ impl Platform {
         self.tps = (self.tps * self.chance.random_range(0.97..=1.031)).clamp(2.0, 400.0);
     }
 
-    fn count(&mut self) -> Result<Counts> {
-        let (slower_us, slow_fraud) = match self.regression {
+    fn count(&mut self, tps: f64, regression: Option<Regression>) -> Result<Counts> {
+        let (slower_us, slow_fraud) = match regression {
             Some(Regression::Slower) => (300_000, 0.0),
             Some(Regression::SlowFraud) => (0, 0.3),
             Some(Regression::MoreFailures) | None => (0, 0.0),
         };
-        let more = if self.regression == Some(Regression::MoreFailures) { 0.05 } else { 0.0 };
+        let more = if regression == Some(Regression::MoreFailures) { 0.05 } else { 0.0 };
         // In a spike everything takes as long as the slowest otherwise.
         let spike_us = if self.spike_s > 0 { 900_000 } else { 0 };
         let mut payment_us = Times::new();
         for (share, ms) in PAYMENTS {
-            let count = self.draw(self.tps * share)?;
+            let count = self.draw(tps * share)?;
             *payment_us.entry(ms * 1_000 + slower_us + spike_us).or_default() += count;
         }
         let mut fraud_us = Times::new();
         for (share, us) in FRAUD {
-            let count = self.draw(self.tps * share * (1.0 - slow_fraud))?;
+            let count = self.draw(tps * share * (1.0 - slow_fraud))?;
             *fraud_us.entry(if self.spike_s > 0 { us.max(60_000) } else { us }).or_default() += count;
         }
-        *fraud_us.entry(80_000).or_default() += self.draw(self.tps * slow_fraud)?;
+        *fraud_us.entry(80_000).or_default() += self.draw(tps * slow_fraud)?;
         let payments: u64 = payment_us.values().sum();
-        let failed = self.draw(self.tps * (FAILURES + more))?.min(payments);
+        let failed = self.draw(tps * (FAILURES + more))?.min(payments);
         Ok(Counts { succeeded: payments - failed, failed, payment_us, fraud_us })
     }
 
@@ -151,10 +185,13 @@ impl Platform {
 
     /// What the metrics workload tells now.
     pub(super) fn figures(&mut self) -> Figures {
-        let slices = self.slices.make_contiguous().to_vec();
-        let release = ReleaseFigures { release: RELEASE.into(), slices, ..ReleaseFigures::default() };
-        let until = self.slices.back().map_or(0, |slice| slice.second);
-        Figures { until, pods: 6, silent_pods: 0, releases: vec![release] }
+        let until = self.releases[0].slices.back().map_or(0, |slice| slice.second);
+        let of = |live: &mut Live| ReleaseFigures {
+            release: live.version.into(),
+            slices: live.slices.make_contiguous().to_vec(),
+            ..ReleaseFigures::default()
+        };
+        Figures { until, pods: 6, silent_pods: 0, releases: self.releases.iter_mut().map(of).collect() }
     }
 }
 

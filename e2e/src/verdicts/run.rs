@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use operator::sla::{Judgement, judge};
 
-use super::platform::{Platform, RELEASE, Regression, limits};
+use super::platform::{BEFORE, Platform, RELEASE, Regression, limits};
 use crate::chance::mix;
 
 /// A release that is judged takes more payments than one in the night.
@@ -20,7 +20,7 @@ const CAUGHT_MIN: f64 = 0.999;
 /// What is simulated.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Options {
-    /// Hours of a platform that is well, with noise: no verdict may be a breach.
+    /// Hours of a platform that is well, with noise, every second one with a canary: no verdict may be a breach.
     #[arg(long, default_value_t = 10_000)]
     hours: u64,
     /// Regressions, of which 999 of 1000 have to be caught within the window.
@@ -69,11 +69,13 @@ fn share(part: usize, whole: usize) -> f64 {
 /// The conviction, if there was one.
 fn healthy_hour(seed: u64, hour: u64) -> Result<Option<String>> {
     let limits = limits();
-    let mut platform = Platform::new(seed, tps(seed, 2));
+    let is_alone = hour.is_multiple_of(2);
+    let tps = tps(seed, 2);
+    let mut platform = if is_alone { Platform::new(seed, tps) } else { Platform::with_canary(seed, tps) };
     for second in 0..3_600 {
         platform.live()?;
-        let figures = platform.figures();
-        let verdict = judge(&limits, Some(&figures), RELEASE, None, true, platform.now_s());
+        let (figures, before) = (platform.figures(), (!is_alone).then_some(BEFORE));
+        let verdict = judge(&limits, Some(&figures), RELEASE, before, is_alone, platform.now_s());
         if let Judgement::Breached(breach) = verdict {
             return Ok(Some(format!("hour {hour}, second {second}: {}: {}", breach.figure, breach.message)));
         }

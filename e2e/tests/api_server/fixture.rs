@@ -14,6 +14,8 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
+use super::rights;
+
 static CONTROL_PLANE: OnceCell<ControlPlane> = OnceCell::const_new();
 static NAMESPACES: AtomicU32 = AtomicU32::new(0);
 
@@ -30,6 +32,7 @@ pub(crate) async fn own_control_plane() -> Result<&'static ControlPlane> {
 async fn start() -> Result<ControlPlane> {
     let started = ControlPlane::start().await?;
     install_definitions(&started.client().await?).await?;
+    rights::install(&started).await?;
     Ok(started)
 }
 

@@ -19,8 +19,8 @@ const EVENTS: &str = "apis/events.k8s.io/v1";
 const SECRET_WORD: &str = "secret-word";
 
 /// A receiver of webhooks.
-struct Receiver {
-    url: String,
+pub(crate) struct Receiver {
+    pub(crate) url: String,
     /// What came, in order, also what was answered with an error.
     heard: Arc<Mutex<Vec<Value>>>,
     /// The status of its answers.
@@ -31,7 +31,7 @@ struct Receiver {
 }
 
 impl Receiver {
-    async fn start() -> Result<Self> {
+    pub(crate) async fn start() -> Result<Self> {
         let heard = Arc::new(Mutex::new(Vec::new()));
         let (answers, strayed) = (Arc::new(AtomicU16::new(200)), Arc::new(AtomicUsize::new(0)));
         let (all, status, lost) = (Arc::clone(&heard), Arc::clone(&answers), Arc::clone(&strayed));
@@ -55,7 +55,8 @@ impl Receiver {
         Ok(Self { url, heard, answers, strayed, task })
     }
 
-    fn heard(&self) -> Result<Vec<Value>> {
+    /// All that came, in order.
+    pub(crate) fn heard(&self) -> Result<Vec<Value>> {
         Ok(self.heard.lock().map_err(|_| anyhow!("poisoned"))?.clone())
     }
 
@@ -97,7 +98,19 @@ async fn record(stage: &Stage, version: &str) -> Result<Option<Value>> {
     Ok(Some(serde_json::from_str(text)?))
 }
 
-fn owes_nothing(resource: &Value) -> bool {
+/// What is written down once the status tells of it.
+async fn until_recorded(stage: &Stage, version: &str) -> Result<Value> {
+    let begin = Instant::now();
+    loop {
+        if let Some(written) = record(stage, version).await? {
+            return Ok(written);
+        }
+        anyhow::ensure!(begin.elapsed() < Duration::from_secs(10), "no record of {version}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+pub(crate) fn owes_nothing(resource: &Value) -> bool {
     resource["status"]["notifications"]["owed"].is_null()
 }
 
@@ -126,7 +139,7 @@ async fn a_release_is_told_at_its_begin_and_its_end_and_leaves_a_record() -> Res
     assert!(times(&started["id"]) > 1, "the receiver was broken at first: {ids:?}");
     assert_eq!(times(&succeeded["id"]), 1);
 
-    let written = record(&stage, "0.2.0").await?.context("no record")?;
+    let written = until_recorded(&stage, "0.2.0").await?;
     assert_eq!((&written["result"], &written["from"]), (&json!("Succeeded"), &json!("0.1.0")));
     stage.until("PaymentCluster", "payments", owes_nothing).await?;
     assert_eq!(receiver.strayed.load(Ordering::Relaxed), 2, "where nobody is, each is tried once");
@@ -162,7 +175,7 @@ async fn what_an_operator_did_not_tell_is_told_by_the_next_one_and_a_lost_record
     let order: Vec<_> = receiver.heard()?.drain(before..).map(|one| one["event"].clone()).collect();
     assert_eq!(order, ["Started", "RolledBack"], "in the order in which it happened");
 
-    let written = record(&stage, "0.2.0").await?.context("no record")?;
+    let written = until_recorded(&stage, "0.2.0").await?;
     assert_eq!(written["result"], "RolledBack");
     let path = format!("/api/v1/namespaces/{}/configmaps/payments-release-0-2-0", stage.namespace);
     stage.client.request::<Value>(http::Request::delete(path).body(Vec::new())?).await?;

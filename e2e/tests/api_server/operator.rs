@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::fixture::{control_plane, minimal_cluster, minimal_provider, namespace_on, own_control_plane, untyped};
 use super::puppet::Puppet;
+use super::rights;
 
 /// A running operator.
 pub(crate) struct Operator {
@@ -24,9 +25,9 @@ pub(crate) struct Operator {
 }
 
 impl Operator {
-    /// Starts the program that cargo built beside this test.
+    /// Starts the program that cargo built beside this test, with the rights that the chart gives.
     pub(crate) fn start(plane: &ControlPlane, namespace: &str, identity: &str) -> Result<Self> {
-        Self::start_as(&plane.kubeconfig_path, namespace, identity)
+        Self::start_as(&rights::kubeconfig(plane), namespace, identity)
     }
 
     /// The same with the rights of another kubeconfig.
@@ -52,9 +53,19 @@ impl Operator {
         Ok(())
     }
 
+    /// Its process.
+    pub(crate) fn pid(&self) -> Result<Pid> {
+        Ok(Pid::from_raw(i32::try_from(self.process.id())?))
+    }
+
+    /// Any signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        kill(self.pid()?, signal).context("no such operator")
+    }
+
     /// SIGTERM; how long it took to end.
     pub(crate) fn stop(&mut self) -> Result<Duration> {
-        kill(Pid::from_raw(i32::try_from(self.process.id())?), Signal::SIGTERM)?;
+        self.signal(Signal::SIGTERM)?;
         self.until_ended(Duration::from_secs(15))
     }
 
@@ -135,8 +146,10 @@ impl Stage {
         Self::on(control_plane().await?).await
     }
 
-    async fn on(plane: &'static ControlPlane) -> Result<Self> {
+    /// [`Self::empty`] on a control plane of one's own.
+    pub(crate) async fn on(plane: &'static ControlPlane) -> Result<Self> {
         let (client, namespace) = namespace_on(plane).await?;
+        rights::give_lease(&client, &namespace).await?;
         let stage = Self {
             plane,
             puppet: Puppet::start(client.clone(), &namespace),
@@ -181,6 +194,11 @@ impl Stage {
         Operator::start(self.plane, &self.namespace, identity)
     }
 
+    /// An operator that asks by another way.
+    pub(crate) fn operator_by(&self, kubeconfig: &Path, identity: &str) -> Result<Operator> {
+        Operator::start_as(kubeconfig, &self.namespace, identity)
+    }
+
     pub(crate) async fn secret(&self, name: &str, data: Value) -> Result<()> {
         let secret: Secret = serde_json::from_value(json!({"metadata": {"name": name}, "stringData": data}))?;
         Api::<Secret>::namespaced(self.client.clone(), &self.namespace).create(&PostParams::default(), &secret).await?;
@@ -223,14 +241,25 @@ impl Stage {
     }
 
     pub(crate) async fn until(&self, kind: &str, name: &str, wanted: impl Fn(&Value) -> bool) -> Result<Duration> {
+        self.until_within(Duration::from_secs(45), kind, name, wanted).await
+    }
+
+    /// The same for as long as it takes where many do it at once.
+    pub(crate) async fn until_within(
+        &self,
+        limit: Duration,
+        kind: &str,
+        name: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Duration> {
         let started = Instant::now();
         loop {
             let seen = self.resource(kind, name).await;
             if seen.as_ref().is_ok_and(&wanted) {
                 return Ok(started.elapsed());
             }
-            if started.elapsed() > Duration::from_secs(45) {
-                bail!("{kind} {name} is not as wanted after 45 s: {:#}", seen?["status"]);
+            if started.elapsed() > limit {
+                bail!("{kind} {name} is not as wanted after {limit:?}: {:#}", seen?["status"]);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }

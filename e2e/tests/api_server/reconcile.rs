@@ -1,15 +1,16 @@
 //! What the operator does with a PaymentCluster, from the first look to the second release.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use e2e::audit;
 use runtime_contract::{Outcome, Reason};
 use serde_json::{Value, json};
 
 use super::fixture::{minimal_cluster, quick_release};
 use super::operator::{Stage, condition};
 use super::puppet::{failed, succeeded};
+use super::rest::until_written_down;
 
 const DEPLOYMENTS: &str = "apis/apps/v1";
 
@@ -43,22 +44,17 @@ async fn a_paymentcluster_becomes_ready_and_everything_of_it_carries_its_release
 #[tokio::test]
 async fn at_rest_nothing_is_written_but_the_lease() -> Result<()> {
     let (stage, _operator) = Stage::ready().await?;
-    // The last events and the first probe of the provider come to their end.
+    // The last events and the first probe of the provider come to their end, and what is at rest is written down.
+    until_written_down(&stage).await?;
     tokio::time::sleep(Duration::from_secs(4)).await;
-    let from = usize::try_from(fs::metadata(stage.plane.audit_log())?.len())?;
+    let from = audit::length(stage.plane.audit_log())?;
     // Longer than the operator's period at rest, and than the probe's.
     tokio::time::sleep(Duration::from_secs(40)).await;
-    let log = fs::read_to_string(stage.plane.audit_log())?;
-    let by_operator = |entry: &Value| {
-        entry["objectRef"]["namespace"] == stage.namespace.as_str()
-            && entry["userAgent"].as_str().is_some_and(|agent| agent.starts_with("purser-operator/"))
-    };
-    let entries: Vec<Value> =
-        log[from..].lines().filter_map(|line| serde_json::from_str(line).ok()).filter(by_operator).collect();
-    let (lease, other): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry["objectRef"]["resource"] == "leases");
-    assert!(!lease.is_empty(), "the lease is renewed, so a log without it is the wrong one");
-    let other: Vec<_> = other.iter().map(|entry| format!("{} {}", entry["verb"], entry["requestURI"])).collect();
-    assert!(other.is_empty(), "{other:#?}");
+    let entries = audit::since(stage.plane.audit_log(), from)?;
+    let here = entries.iter().filter(|entry| entry["objectRef"]["namespace"] == stage.namespace.as_str());
+    let (writes, lease_writes) = audit::operator_writes(here);
+    assert!(lease_writes > 0, "the lease is renewed, so a log without it is the wrong one");
+    assert!(writes.is_empty(), "{writes:#?}");
     Ok(())
 }
 
@@ -139,6 +135,29 @@ async fn wait_for_object(stage: &Stage, group: &str, path: &str, there: bool) ->
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     Ok(())
+}
+
+#[tokio::test]
+async fn a_role_of_one_pod_has_no_budget_that_would_hold_a_drain_up() -> Result<()> {
+    let (stage, _operator) = Stage::ready().await?;
+    let budget = "poddisruptionbudgets/payments-processor";
+    wait_for_object(&stage, "apis/policy/v1", budget, true).await?;
+    stage.change("PaymentCluster", "payments", json!({"spec": {"processor": {"replicas": 1}}})).await?;
+    wait_for_object(&stage, "apis/policy/v1", budget, false).await
+}
+
+#[tokio::test]
+async fn nothing_of_a_first_release_stands_while_another_one_waits_for_its_approval() -> Result<()> {
+    let stage = Stage::empty().await?;
+    stage.puppet.commands_end(|_| failed(Outcome::Failed, Reason::MigrationFailed, "division by zero"))?;
+    stage.create("PaymentCluster", minimal_cluster("payments")).await?;
+    let _operator = stage.operator("first")?;
+    stage.until("PaymentCluster", "payments", |resource| condition(resource, "Stalled")["status"] == "True").await?;
+    wait_for_object(&stage, "api/v1", "serviceaccounts/payments", true).await?;
+    let another = json!({"spec": {"version": "0.1.1", "rollout": {"approval": "Required"}}});
+    stage.change("PaymentCluster", "payments", another).await?;
+    stage.until("PaymentCluster", "payments", |resource| resource["status"]["stage"] == "AwaitingApproval").await?;
+    wait_for_object(&stage, "api/v1", "serviceaccounts/payments", false).await
 }
 
 #[tokio::test]

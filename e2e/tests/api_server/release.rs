@@ -15,14 +15,15 @@ use super::operator::{Stage, condition};
 
 const DEPLOYMENTS: &str = "apis/apps/v1";
 
-/// What a metrics pod would tell: 50 payments a second through each release, those of 0.2.0 as long as it is told.
-struct Told {
-    payment_ms: Arc<AtomicU64>,
+/// What a metrics pod would tell: 50 payments a second through each release, those of 0.2.0 as long as it is told, and
+/// those of 0.3.0 too long.
+pub(crate) struct Told {
+    pub(crate) payment_ms: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
 impl Told {
-    async fn at(address: Ipv4Addr) -> Result<Self> {
+    pub(crate) async fn at(address: Ipv4Addr) -> Result<Self> {
         let payment_ms = Arc::new(AtomicU64::new(20));
         let told = Arc::clone(&payment_ms);
         let answer = move || {
@@ -59,10 +60,16 @@ fn figures(payment_ms: u64) -> Figures {
         let slices = (now - 9..=now).map(slice).collect();
         ReleaseFigures { release: release.into(), slices, ..ReleaseFigures::default() }
     };
-    Figures { until: now, pods: 8, silent_pods: 0, releases: vec![of("0.1.0", 20), of("0.2.0", payment_ms)] }
+    Figures {
+        until: now,
+        pods: 8,
+        silent_pods: 0,
+        releases: vec![of("0.1.0", 20), of("0.2.0", payment_ms), of("0.3.0", 320)],
+    }
 }
 
-fn canary() -> Value {
+/// A change of version in two steps, judged by its latency.
+pub(crate) fn canary() -> Value {
     json!({"spec": {
         "version": "0.2.0",
         "rollout": {"strategy": "Canary", "steps": [{"weight": 50, "duration": "2s"}], "retireAfter": "2s"},
@@ -70,11 +77,13 @@ fn canary() -> Value {
     }})
 }
 
-fn is_in(stage: &'static str) -> impl Fn(&Value) -> bool {
+/// Whether a PaymentCluster is in this stage.
+pub(crate) fn is_in(stage: &'static str) -> impl Fn(&Value) -> bool {
     move |resource| resource["status"]["stage"] == stage
 }
 
-async fn selected(stage: &Stage) -> Result<Value> {
+/// The release that the gateway has; null when it is split.
+pub(crate) async fn selected(stage: &Stage) -> Result<Value> {
     let service = stage.object("api/v1", "services/payments-gateway").await?.context("no Service")?;
     Ok(service["spec"]["selector"]["purser.dev/release"].clone())
 }

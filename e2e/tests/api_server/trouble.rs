@@ -1,9 +1,9 @@
 //! What others do to the operator: objects that it cannot read, endpoints that cannot make up their mind, quotas.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use e2e::audit;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -90,12 +90,13 @@ async fn an_endpoint_that_answers_every_other_time_is_not_asked_faster_for_it() 
     stage.change("PaymentProvider", "stripe", json!({"spec": {"apiEndpoint": endpoint}})).await?;
     let _operator = stage.operator("first")?;
     stage.until("PaymentProvider", "stripe", |resource| resource["status"]["observedGeneration"] == 2).await?;
-    let from = usize::try_from(fs::metadata(stage.plane.audit_log())?.len())?;
+    let from = audit::length(stage.plane.audit_log())?;
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let log = fs::read_to_string(stage.plane.audit_log())?;
-    let writes = log[from..].lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(|entry| {
+    let entries = audit::since(stage.plane.audit_log(), from)?;
+    let writes = entries.iter().filter(|entry| {
         entry["objectRef"]["namespace"] == stage.namespace.as_str()
             && entry["objectRef"]["resource"] == "paymentproviders"
+            && audit::is_write(entry)
     });
     let writes = writes.count();
     server.abort();

@@ -5,11 +5,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use e2e::Paths;
 use e2e::platform::{Gateway, Kubectl, Merchant, NAMESPACE, install, narrate};
+use e2e::releases::{Customers, Load, Pace};
 use serde_json::Value;
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 static TURN: Mutex<()> = Mutex::const_new(());
 static INSTALLED: OnceCell<FirstPayment> = OnceCell::const_new();
+static CUSTOMERS: OnceCell<Customers> = OnceCell::const_new();
+/// None of them pays more than 100 times an hour, in all stories together.
+const CUSTOMERS_OF_ALL: usize = 317;
 
 /// The platform, for one story at a time.
 pub(crate) struct Platform {
@@ -62,6 +66,13 @@ impl Platform {
     /// The quickstart's merchant.
     pub(crate) async fn merchant(&self) -> Result<Merchant> {
         Merchant::find_or_create(&self.kubectl, &self.gateway.base_url).await
+    }
+
+    /// A constant load of payments, in all stories by the same customers: to sign up takes longer than many a story.
+    pub(crate) async fn load(&self) -> Result<Load> {
+        let merchant = self.merchant().await?;
+        let customers = CUSTOMERS.get_or_try_init(|| Customers::sign_up(&merchant, CUSTOMERS_OF_ALL)).await?;
+        Load::of(&merchant, Pace::QUIET, customers)
     }
 
     /// One object of the quickstart.

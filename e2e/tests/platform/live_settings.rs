@@ -41,21 +41,16 @@ async fn a_provider_is_switched_off_and_on_while_the_pods_keep_running() -> Resu
 async fn a_time_to_live_reaches_every_pod() -> Result<()> {
     let platform = platform().await?;
     let revision = lowest_revision(&platform).await?;
-    patch(&platform, "pcl/payments", &json!({"spec": {"cache": {"ttl": {"user": "7m"}}}})).await?;
+    platform.kubectl.patch(NAMESPACE, "pcl/payments", &json!({"spec": {"cache": {"ttl": {"user": "7m"}}}})).await?;
     let took = every_pod_reaches(&platform, revision + 1).await?;
     println!("a time to live was everywhere after {took:?}");
-    patch(&platform, "pcl/payments", &json!({"spec": {"cache": {"ttl": {"user": "5m"}}}})).await?;
+    platform.kubectl.patch(NAMESPACE, "pcl/payments", &json!({"spec": {"cache": {"ttl": {"user": "5m"}}}})).await?;
     every_pod_reaches(&platform, revision + 2).await?;
     Ok(())
 }
 
 async fn activate(platform: &Platform, active: bool) -> Result<()> {
-    patch(platform, "pprov/stripe", &json!({"spec": {"active": active}})).await
-}
-
-async fn patch(platform: &Platform, what: &str, change: &Value) -> Result<()> {
-    let change = change.to_string();
-    platform.kubectl.run(&["-n", NAMESPACE, "patch", what, "--type=merge", "-p", &change]).await.map(drop)
+    platform.kubectl.patch(NAMESPACE, "pprov/stripe", &json!({"spec": {"active": active}})).await
 }
 
 async fn every_pod_reaches(platform: &Platform, revision: i64) -> Result<Duration> {

@@ -4,13 +4,18 @@
 
 mod at_rest;
 mod bad_input;
+mod configurations;
 mod crashes;
+mod databases;
 mod first_payment;
 mod fixture;
 mod live_settings;
 mod money_path;
+mod outages;
+mod processes;
 mod releases;
 mod repair;
 mod schema;
+mod staging;
 mod taken_away;
 mod tls;

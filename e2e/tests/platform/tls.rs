@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use e2e::platform::{NAMESPACE, narrate};
+use e2e::releases::{FIRST, as_before, blue_green, status, until_stage};
 use serde_json::json;
 
 use super::fixture::{Platform, eventually, platform};
@@ -15,8 +16,12 @@ async fn a_certificate_makes_the_gateway_speak_tls_and_nothing_else() -> Result<
         println!("left out: another cluster's gateway is reached by a port-forward to its plain port");
         return Ok(());
     }
-    let missing = json!({"spec": {"gateway": {"tls": {"secretName": "payments-tls"}}}});
-    patch(&platform, &missing).await?;
+    // Nobody pays meanwhile, so nobody could judge the release that it is.
+    let sla = json!({"window": "10s", "minSamples": 0});
+    let missing = json!({"spec": {
+        "gateway": {"tls": {"secretName": "payments-tls"}}, "rollout": blue_green(), "sla": sla,
+    }});
+    platform.kubectl.patch(NAMESPACE, "pcl/payments", &missing).await?;
     eventually("the missing Secret is told", Duration::from_secs(15), || async {
         let seen = platform.object("pcl", "payments").await?["status"]["conditions"].to_string();
         Ok((seen.contains("payments-tls") && seen.contains("spec.gateway.tls.secretName"), seen))
@@ -33,7 +38,9 @@ async fn a_certificate_makes_the_gateway_speak_tls_and_nothing_else() -> Result<
     let answered = speaks_tls(&platform, &identity.cert.pem()).await;
 
     // The other stories speak without it.
-    patch(&platform, &json!({"spec": {"gateway": {"tls": null}}})).await?;
+    platform.kubectl.patch(NAMESPACE, "pcl/payments", &json!({"spec": {"gateway": {"tls": null}}})).await?;
+    until_stage(&platform.kubectl, FIRST, &["Finished"]).await?;
+    as_before(&platform.kubectl).await?;
     platform.kubectl.run(&["-n", NAMESPACE, "delete", "secret", "payments-tls"]).await?;
     narrate::until_ready(&platform.kubectl, NAMESPACE, "payments", Duration::from_secs(90)).await?;
     eventually("the gateway speaks without TLS again", Duration::from_secs(60), || async {
@@ -56,8 +63,7 @@ async fn speaks_tls(platform: &Platform, certificate: &str) -> Result<()> {
         Ok((answer.status() == 401, seen))
     })
     .await?;
-    // While pods are replaced one by one, those without a certificate answer too. Each try is a connection of its own, and
-    // so may go to another pod.
+    // Each try is a connection of its own, and so may go to another pod.
     eventually("no pod speaks without TLS any more", Duration::from_secs(60), || async {
         for _ in 0..8 {
             if let Ok(answer) = reqwest::get(format!("http://127.0.0.1:{port}/v1/payments")).await {
@@ -67,10 +73,11 @@ async fn speaks_tls(platform: &Platform, certificate: &str) -> Result<()> {
         Ok((true, String::new()))
     })
     .await?;
-    narrate::until_ready(&platform.kubectl, NAMESPACE, "payments", Duration::from_secs(90)).await
-}
-
-async fn patch(platform: &Platform, change: &serde_json::Value) -> Result<()> {
-    let change = change.to_string();
-    platform.kubectl.run(&["-n", NAMESPACE, "patch", "pcl/payments", "--type=merge", "-p", &change]).await.map(drop)
+    eventually("the configuration has taken over as a release", Duration::from_secs(90), || async {
+        let status = status(&platform.kubectl).await?;
+        let current = status["release"]["current"].as_str().unwrap_or_default().to_owned();
+        Ok((current.starts_with("0.1.0-r") && status["stage"] == "Finished", format!("{current} {}", status["stage"])))
+    })
+    .await
+    .map(drop)
 }

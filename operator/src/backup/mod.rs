@@ -5,6 +5,7 @@ use crds::payment_cluster::{Backup, S3Store};
 use runtime_contract::{commands, paths};
 use serde_json::{Value, json};
 
+use crate::analytics;
 use crate::cluster::validate::Validated;
 use crate::jobs::job::{self, Command};
 use crate::owned::{Desired, hash_of};
@@ -74,22 +75,19 @@ pub fn job(cluster: &Validated, backup: &Backup, work: Work<'_>, inputs: &str, a
         [commands::STORE_FLAG.to_owned(), store(backup), commands::OWNER_FLAG.to_owned(), cluster.identity.owner()];
     arguments.extend(named);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let claim = backup.volume_claim.as_ref();
-    let mounts: Vec<Value> =
-        claim.map(|_| json!({ "name": VOLUME, "mountPath": paths::BACKUPS })).into_iter().collect();
-    let volumes: Vec<Value> = claim
-        .map(|claim| json!({ "name": VOLUME, "persistentVolumeClaim": { "claimName": claim.name } }))
-        .into_iter()
-        .collect();
     let component = work.component();
+    let mut secrets = secret_files(backup);
+    if matches!(work, Work::Restore(_)) {
+        secrets.extend(analytics::secret_to_let_go(cluster));
+    }
     let command = Command {
         component,
         name: cluster.identity.release_job(component, &cluster.release, attempt),
         release: Some(&cluster.release),
         arguments: &arguments,
-        secrets: &secret_files(backup),
-        mounts: &mounts,
-        volumes: &volumes,
+        secrets: &secrets,
+        mounts: &mounts(backup),
+        volumes: &volumes(backup),
         inputs,
         attempt,
         resources: resources::COPY,
@@ -111,6 +109,23 @@ pub fn inputs(cluster: &Validated, backup: &Backup, since: &str) -> String {
         cluster.secret_revisions.backup,
         cluster.retry,
     ]))
+}
+
+/// Where the place is a folder: where it is to be found.
+#[must_use]
+pub fn mounts(backup: &Backup) -> Vec<Value> {
+    let claim = backup.volume_claim.as_ref();
+    claim.map(|_| json!({ "name": VOLUME, "mountPath": paths::BACKUPS })).into_iter().collect()
+}
+
+/// Where the place is a folder: what it is on.
+#[must_use]
+pub fn volumes(backup: &Backup) -> Vec<Value> {
+    let claim = backup.volume_claim.as_ref();
+    claim
+        .map(|claim| json!({ "name": VOLUME, "persistentVolumeClaim": { "claimName": claim.name } }))
+        .into_iter()
+        .collect()
 }
 
 /// URL of the place, as `purser backup` takes it.
@@ -145,8 +160,14 @@ pub fn secrets(backup: &Backup) -> Vec<(&'static str, SecretKey)> {
     of_store.chain(named).collect()
 }
 
-/// None of these is optional: a backup without its key would not be encrypted.
 fn secret_files(backup: &Backup) -> Vec<Value> {
+    let scratch = backup.scratch_url_secret_ref.iter().map(|key| pod::secret(key, paths::SCRATCH_URL, false));
+    place_secrets(backup).into_iter().chain(scratch).collect()
+}
+
+/// What is needed to read and write at the place. None of it is optional: a backup without its key would not be encrypted.
+#[must_use]
+pub fn place_secrets(backup: &Backup) -> Vec<Value> {
     let of_store = backup.s3.iter().flat_map(|s3| {
         [S3Store::ACCESS_KEY_ID, S3Store::SECRET_ACCESS_KEY].map(|key| {
             let secret = SecretKey { name: s3.credentials_secret_ref.name.clone(), key: key.to_owned() };
@@ -154,8 +175,7 @@ fn secret_files(backup: &Backup) -> Vec<Value> {
         })
     });
     let key = backup.encryption_key_secret_ref.iter().map(|key| pod::secret(key, paths::BACKUP_KEY, false));
-    let scratch = backup.scratch_url_secret_ref.iter().map(|key| pod::secret(key, paths::SCRATCH_URL, false));
-    of_store.chain(key).chain(scratch).collect()
+    of_store.chain(key).collect()
 }
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ fn arguments(cluster: &Validated, check: Check) -> Vec<String> {
         all.extend(flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]));
         all.push(commands::STAGING_FLAG.to_owned());
     } else {
-        all.extend([commands::RELEASE_FLAG.to_owned(), cluster.release.version.clone()]);
+        all.extend([commands::RELEASE_FLAG.to_owned(), cluster.release.name.clone()]);
     }
     all
 }

@@ -22,6 +22,7 @@ const SCALE_MANAGER: &str = "purser-operator-scale";
 /// The first step that failed; those before it are done, those after it are not.
 pub async fn apply(context: &Context, identity: &Identity, steps: &[Step]) -> Result<(), Error> {
     for step in steps {
+        context.may_write()?;
         match step {
             Step::Apply { object, is_new } => write(context, identity, object, *is_new).await?,
             Step::Scale { deployment, replicas } => scale(context, identity, deployment, *replicas).await?,
@@ -44,6 +45,7 @@ async fn write(context: &Context, identity: &Identity, object: &Desired, is_new:
         if stranger {
             return Err(Error::NameTaken { kind, name: name.clone() });
         }
+        context.may_write()?;
     }
     // Forced, because every field in it is the operator's own; what others may own is not in it.
     let params = PatchParams::apply(labels::MANAGED_BY_PURSER).force();
@@ -66,6 +68,7 @@ async fn replace_additions(
     object: &Desired,
     live: &Value,
 ) -> Result<(), Error> {
+    context.may_write()?;
     let (kind, name) = (object.kind, &object.name);
     let spec = json!({ "spec": replacement(&live["spec"], &object.body["spec"]) });
     let params = PatchParams { field_manager: Some(labels::MANAGED_BY_PURSER.into()), ..PatchParams::default() };

@@ -13,6 +13,7 @@ use super::plan::Plan;
 use super::plan_approval;
 use super::plan_maintenance;
 use super::plan_objects::rollout_of;
+use super::plan_replica;
 use super::plan_shift;
 use super::plan_sla;
 use super::providers;
@@ -34,6 +35,7 @@ pub fn of(observed: &Observed, plan: &Plan, failure: Option<&str>) -> Vec<(&'sta
         (cluster::SCHEMA_READY, plan.schema_verdict.clone()),
         (cluster::WRITES_ACCEPTED, plan_maintenance::verdict(observed, &plan.release)),
         (cluster::SETTINGS_APPLIED, plan.settings_verdict.clone()),
+        (cluster::ANALYTICS_READY, plan.analytics_verdict.clone()),
         (cluster::PROVIDERS_READY, providers::verdict(&observed.providers, &observed.identity.namespace)),
     ];
     concerns.extend(roles);
@@ -44,6 +46,8 @@ pub fn of(observed: &Observed, plan: &Plan, failure: Option<&str>) -> Vec<(&'sta
     concerns.push((cluster::CACHE_REACHABLE, reachable(observed, names::CACHE, "Redis", None)));
     concerns.push((cluster::SLA_MET, plan_sla::verdict(observed, plan.stage, &plan.release, &plan.judgement)));
     concerns.push((cluster::NOTIFICATIONS_READY, notifications::verdict(observed)));
+    concerns.extend(plan_replica::verdict(observed, plan).map(|verdict| (cluster::REPLICA_READY, verdict)));
+    concerns.extend(plan.archive.verdict.clone().map(|verdict| (cluster::ARCHIVED, verdict)));
     let mut all = vec![
         (conditions::READY, ready(observed, plan, &concerns)),
         (conditions::RECONCILING, reconciling(observed, plan, failure)),
@@ -66,7 +70,7 @@ const fn condition_of(role: Role) -> &'static str {
 #[must_use]
 pub fn shown_release(plan: &Plan) -> Option<Release> {
     let version = plan.release.current.as_ref().or(plan.release.target.as_ref())?;
-    Some(Release { version: version.clone() })
+    Some(Release { name: version.clone() })
 }
 
 /// A role's Deployment in figures, in the release that is shown.
@@ -81,7 +85,7 @@ pub fn shown_rollout(observed: &Observed, plan: &Plan, role: Role) -> Rollout {
 
 fn role_verdict(observed: &Observed, plan: &Plan, role: Role) -> Verdict {
     let rollout = shown_rollout(observed, plan, role);
-    let trouble = shown_release(plan).and_then(|release| trouble(observed, role, &release.version));
+    let trouble = shown_release(plan).and_then(|release| trouble(observed, role, &release.name));
     let Rollout { wanted, available, .. } = rollout;
     let is_moving = match plan.stage {
         stage if stage.is_end() => false,
@@ -119,7 +123,7 @@ fn trouble(observed: &Observed, role: Role, release: &str) -> Option<Trouble> {
 
 /// A pod that is refused leaves no trace of itself, only a word in its Deployment.
 fn refused(observed: &Observed, role: Role, release: &str) -> Option<Trouble> {
-    let name = observed.identity.deployment(role, &Release { version: release.to_owned() });
+    let name = observed.identity.deployment(role, &Release { name: release.to_owned() });
     let live = observed.find(Kind::Deployment, &name)?;
     let deployment: Deployment = serde_json::from_value(live.body.clone()).ok()?;
     let words = rollout::refusal(&deployment)?;
@@ -189,11 +193,13 @@ fn reconciling(observed: &Observed, plan: &Plan, failure: Option<&str>) -> Verdi
     }
     let target = plan.release.target.as_deref().unwrap_or_default();
     let is_at_rest = plan_shift::is_at_rest(plan.stage);
-    if is_at_rest && plan.settings_verdict.is_true() {
+    if is_at_rest && plan.settings_verdict.is_true() && plan.analytics_verdict.is_true() {
         return Verdict::no(plan.stage.as_str(), format!("release {target} serves"));
     }
     if is_at_rest {
-        return Verdict::yes("Configuring", plan.settings_verdict.message.clone());
+        let unsettled =
+            [&plan.settings_verdict, &plan.analytics_verdict].into_iter().find(|verdict| !verdict.is_true());
+        return Verdict::yes("Configuring", unsettled.map_or_else(String::new, |verdict| verdict.message.clone()));
     }
     let waiting_on = plan.waiting_on.as_ref().map_or_else(String::new, |waiting| format!(": {waiting}"));
     let on_its_way = format!("release {target}{waiting_on}");
@@ -207,13 +213,19 @@ fn reconciling(observed: &Observed, plan: &Plan, failure: Option<&str>) -> Verdi
 fn held_up(observed: &Observed, plan: &Plan, target: &str) -> Option<(String, String)> {
     let unless_usual = |verdict: &Verdict| {
         let usual = verdict.is_true()
-            || matches!(verdict.reason.as_str(), "Applying" | "Migrating" | "Running" | "NotMigrated" | "NotApplied");
+            || matches!(
+                verdict.reason.as_str(),
+                "Applying" | "Migrating" | "Configuring" | "Running" | "NotMigrated" | "NotApplied"
+            );
         (!usual).then(|| (verdict.reason.clone(), verdict.message.clone()))
     };
     match plan.waiting_on.as_ref()? {
         // The pods of a release on its way show nowhere else while another one serves.
         WaitingOn::Workload(role) => {
             trouble(observed, *role, target).map(|trouble| (trouble.reason.to_owned(), trouble.message))
+        }
+        WaitingOn::Job(_) | WaitingOn::Again(_) | WaitingOn::Change(_) if plan.stage == Stage::Configuring => {
+            plan_replica::held_up(observed, plan).or_else(|| unless_usual(&plan.analytics_verdict))
         }
         WaitingOn::Migration
         | WaitingOn::MigrationRetry
@@ -250,8 +262,11 @@ fn ready(observed: &Observed, plan: &Plan, concerns: &[(&str, Verdict)]) -> Verd
         cluster::APPROVED
         | cluster::CACHE_REACHABLE
         | cluster::SLA_MET
+        | cluster::ANALYTICS_READY
+        | cluster::REPLICA_READY
         | cluster::WRITES_ACCEPTED
-        | cluster::NOTIFICATIONS_READY => false,
+        | cluster::NOTIFICATIONS_READY
+        | cluster::ARCHIVED => false,
         _ => !verdict.is_true(),
     });
     if let Some((reason, message)) = plan.stalled.as_ref().filter(|_| !serves) {
@@ -293,7 +308,7 @@ mod tests {
     #[test]
     fn every_condition_is_set_at_the_first_look() {
         let names: Vec<_> = verdicts(&fixtures::observed(|_| {})).into_iter().map(|(name, _)| name).collect();
-        assert_eq!(names.len(), 17);
+        assert_eq!(names.len(), 18);
         assert_eq!(names[..3], ["Ready", "Reconciling", "Stalled"]);
     }
 

@@ -5,7 +5,7 @@ use crds::{PaymentCluster, PaymentProvider, Stage};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
-use runtime_contract::{Figures, JobReport, MigrationPlan, Outcome, Reason, labels};
+use runtime_contract::{CdcReport, Figures, JobReport, MigrationPlan, Outcome, Reason, labels};
 use serde_json::{Value, json};
 
 use super::observed::{Observed, Upstream};
@@ -79,6 +79,8 @@ pub(crate) fn observed(change: impl FnOnce(&mut Observed)) -> Observed {
         database_secret: present("1"),
         gateway_secrets: Vec::new(),
         backup_secrets: Vec::new(),
+        analytics_secrets: Vec::new(),
+        replica_secrets: Vec::new(),
         cache_secret: present("1"),
         providers: vec![seen_provider("stripe")],
         live: Vec::new(),
@@ -87,10 +89,16 @@ pub(crate) fn observed(change: impl FnOnce(&mut Observed)) -> Observed {
         figures: None,
         notifications: SeenNotifications::default(),
         upstream: Upstream::NotAsked,
+        token: 7,
         at: Timestamp::from_second(1_000).unwrap(),
     };
     change(&mut observed);
     observed
+}
+
+/// Whether a release serves, and its end is recorded.
+pub(crate) fn is_over(plan: &Plan) -> bool {
+    plan.stage == Stage::Finished && plan.steps.is_empty() && plan.next_look != plan::NEXT_LOOK_AT_ONCE
 }
 
 pub(crate) fn validated(change: impl FnOnce(&mut Value)) -> Validated {
@@ -131,7 +139,7 @@ impl World {
     /// A platform that was left alone until it came to rest.
     pub(crate) fn finished() -> Self {
         let mut world = Self::new(observed(|_| {}));
-        world.run_until(|plan| plan.stage == Stage::Finished && plan.steps.is_empty());
+        world.run_until(is_over);
         world
     }
 
@@ -163,6 +171,12 @@ impl World {
             schema_version: Some(self.planned.to),
             backup_id: Some("backup-1".into()),
             migration_plan: Some(self.planned.clone()),
+            cdc: Some(CdcReport {
+                publication: "purser_analytics".into(),
+                subscription: "purser_shop_payments".into(),
+                tables: 10,
+                lag_bytes: 0,
+            }),
             ..JobReport::new(Outcome::Succeeded, Reason::Migrated, "")
         }
     }

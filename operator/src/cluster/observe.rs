@@ -5,7 +5,7 @@
 
 use crds::payment_cluster::{Gateway, GatewayTls, LabelSelector};
 use crds::{PaymentCluster, PaymentProvider, SecretKey};
-use futures::future::{join, try_join, try_join_all, try_join3};
+use futures::future::{join, try_join, try_join_all, try_join3, try_join4};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, Secret};
@@ -17,6 +17,7 @@ use kube::{Api, ResourceExt};
 use super::observed::Observed;
 use super::providers::SeenProvider;
 use super::upstream;
+use crate::analytics;
 use crate::backup;
 use crate::context::Context;
 use crate::error::Error;
@@ -25,17 +26,33 @@ use crate::health;
 use crate::names::Identity;
 use crate::notifications::SeenNotifications;
 use crate::owned::{Kind, Live};
+use crate::provider::claimant::Claimant;
 use crate::provider::selection;
+use crate::replica;
 use crate::secrets::{self, SecretState};
 
 /// Kinds of objects that are listed at once.
 const LISTS: usize = 2;
 
+/// How much of the world is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All that a plan rests on.
+    Whole,
+    /// All but what was made: nothing may be planned on it ([`crate::rest`]).
+    Referred,
+}
+
 /// Looks at one PaymentCluster; `None` when it is gone or going.
 ///
 /// # Errors
 /// When the API server does not answer, or the resource cannot be read.
-pub async fn observe(context: &Context, namespace: &str, name: &str) -> Result<Option<Observed>, Error> {
+pub async fn observe(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+    extent: Extent,
+) -> Result<Option<Observed>, Error> {
     let reader = context.readers.acquire().await;
     let Some(cluster) = read(context, namespace, name).await? else { return Ok(None) };
     let identity =
@@ -46,10 +63,15 @@ pub async fn observe(context: &Context, namespace: &str, name: &str) -> Result<O
         Ok::<_, kube::Error>((secrets, providers, look_at_notifications(context, &cluster, namespace).await?))
     };
     let made = async {
-        Ok::<_, kube::Error>((look_at_objects(context, &identity).await?, look_at_pods(context, &identity).await?))
+        let live = match extent {
+            Extent::Whole => look_at_objects(context, &identity).await?,
+            Extent::Referred => Vec::new(),
+        };
+        Ok::<_, kube::Error>((live, look_at_pods(context, &identity).await?))
     };
     let ((secrets, providers, notifications), (live, pods)) = try_join(referred, made).await.map_err(Error::Observe)?;
-    let (database_secret, cache_secret, [gateway_secrets, backup_secrets]) = secrets;
+    let (database_secret, cache_secret, [gateway_secrets, backup_secrets, analytics_secrets, replica_secrets]) =
+        secrets;
     // Pods may take their time; others read meanwhile.
     drop(reader);
     let window_s = cluster.spec.sla.window.as_millis().unwrap_or_default() / 1_000;
@@ -65,12 +87,15 @@ pub async fn observe(context: &Context, namespace: &str, name: &str) -> Result<O
         cache_secret,
         gateway_secrets,
         backup_secrets,
+        analytics_secrets,
+        replica_secrets,
         providers,
         live,
         pods,
         health,
         figures,
         notifications,
+        token: context.tenure.token(),
         at,
     }))
 }
@@ -93,7 +118,7 @@ async fn look_at_secrets(
     context: &Context,
     cluster: &PaymentCluster,
     namespace: &str,
-) -> Result<(SecretState, SecretState, [SeenSecrets; 2]), kube::Error> {
+) -> Result<(SecretState, SecretState, [SeenSecrets; 4]), kube::Error> {
     let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
     let look = |named: Vec<(&'static str, SecretKey)>| {
         let looks = named.into_iter().map(|(field, key)| {
@@ -102,11 +127,17 @@ async fn look_at_secrets(
         });
         try_join_all(looks)
     };
+    let of_analytics = cluster.spec.analytics.as_ref().map(analytics::secrets).unwrap_or_default();
     let of_backup = cluster.spec.backup.as_ref().map(backup::secrets).unwrap_or_default();
     let (database, cache, others) = try_join3(
         secrets::look(&api, &cluster.spec.database.url_secret_ref),
         secrets::look(&api, &cluster.spec.cache.url_secret_ref),
-        try_join(look(gateway_secrets(&cluster.spec.gateway)), look(of_backup)),
+        try_join4(
+            look(gateway_secrets(&cluster.spec.gateway)),
+            look(of_backup),
+            look(of_analytics),
+            look(replica::secrets(&cluster.spec.database)),
+        ),
     )
     .await?;
     Ok((database, cache, others.into()))
@@ -147,7 +178,7 @@ async fn look_at_providers(
     let selector = &cluster.spec.providers.selector;
     let (providers, clusters) = try_join(
         list::<PaymentProvider>(context, namespace, &narrowed(selector)),
-        context.claims.of(namespace, list(context, namespace, &ListParams::default())),
+        context.claims.of(namespace, claimants(context, namespace)),
     )
     .await?;
     let api: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
@@ -185,8 +216,17 @@ fn narrowed(selector: &LabelSelector) -> ListParams {
     ListParams::default().labels(&all.join(","))
 }
 
+/// Everybody in a namespace who may select providers.
+///
+/// # Errors
+/// When the API server does not answer.
+pub async fn claimants(context: &Context, namespace: &str) -> Result<Vec<Claimant>, kube::Error> {
+    let api: Api<Claimant> = Api::namespaced(context.client.clone(), namespace);
+    Ok(api.list(&ListParams::default()).await?.items)
+}
+
 /// Resources of a kind in a namespace, as far as they can be read. One that cannot does not hide the others.
-pub async fn list<K>(context: &Context, namespace: &str, which: &ListParams) -> Result<Vec<K>, kube::Error>
+async fn list<K>(context: &Context, namespace: &str, which: &ListParams) -> Result<Vec<K>, kube::Error>
 where
     K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
         + serde::de::DeserializeOwned

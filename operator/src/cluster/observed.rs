@@ -43,6 +43,10 @@ pub struct Observed {
     pub gateway_secrets: Vec<(&'static str, SecretKey, SecretState)>,
     /// Secrets that backups need, the same way.
     pub backup_secrets: Vec<(&'static str, SecretKey, SecretState)>,
+    /// Secrets that the replication to analytics needs, the same way.
+    pub analytics_secrets: Vec<(&'static str, SecretKey, SecretState)>,
+    /// The Secret of the read replica, the same way.
+    pub replica_secrets: Vec<(&'static str, SecretKey, SecretState)>,
     /// The providers that it selects.
     pub providers: Vec<SeenProvider>,
     /// What was made for it.
@@ -57,6 +61,8 @@ pub struct Observed {
     pub notifications: SeenNotifications,
     /// What the wanted version is promoted from.
     pub upstream: Upstream,
+    /// The number of the operator that looks: greater than that of any before it.
+    pub token: i64,
     /// When all of this was so.
     pub at: Timestamp,
 }

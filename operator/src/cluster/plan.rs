@@ -1,8 +1,9 @@
 //! From what is wanted and what is there to the next steps. ★ Pure: the same world gives the same plan.
 //!
-//! A release goes Validating → (AwaitingStaging →) (AwaitingApproval →) Migrating → Deploying → (WarmingCache → CheckingHealth →)
-//! Shifting → Monitoring → Finished, in staging Testing → Verified in the last two's place, or from anywhere → RollingBack → RolledBack. Each pass looks at the whole world anew, so an operator that died anywhere is followed by one that goes
-//! on there.
+//! A release goes Validating → (AwaitingStaging →) (AwaitingApproval →) Migrating → (Configuring →) Deploying → (WarmingCache →
+//! CheckingHealth →) Shifting → Monitoring → Finished, in staging Testing → Verified in the last two's place, or from anywhere →
+//! RollingBack → RolledBack. Each pass looks at the whole world anew, so an operator that died anywhere is followed by one that goes on
+//! there.
 
 use std::time::Duration;
 
@@ -11,8 +12,11 @@ use crds::payment_cluster::{ReleaseResult, ReleaseStatus, SettingsStatus};
 use jiff::Timestamp;
 use runtime_contract::Role;
 
-use super::observed::Observed;
+use super::configuration::of_serving;
+use super::observed::{Observed, Upstream};
 use super::plan_approval::{self, Gate};
+use super::plan_archive::{self, ArchivePart};
+use super::plan_configure::Occasion;
 use super::plan_history::{self, text};
 use super::plan_migration::{self, Migration};
 use super::plan_objects::{differences, traffic};
@@ -20,7 +24,8 @@ use super::plan_promotion::{self, Promotion};
 use super::step::{Step, Verdict, WaitingOn};
 use super::validate::{Problem, Validated};
 use super::{
-    plan_abandon, plan_back, plan_deploy, plan_maintenance, plan_prepare, plan_settings, plan_sla, prune, record,
+    plan_abandon, plan_back, plan_configure, plan_deploy, plan_maintenance, plan_prepare, plan_replica, plan_settings,
+    plan_sla, prune, record, revision,
 };
 use crate::names::Release;
 use crate::owned::Kind;
@@ -34,7 +39,7 @@ pub const NEXT_LOOK_WATCHING: Duration = Duration::from_millis(500);
 /// How soon to look again at rest: Secrets are not watched, and pods fall silent without an event.
 pub const NEXT_LOOK_AT_REST: Duration = Duration::from_secs(15);
 /// How soon to look again when there is nothing to wait for.
-const NEXT_LOOK_AT_ONCE: Duration = Duration::from_millis(50);
+pub const NEXT_LOOK_AT_ONCE: Duration = Duration::from_millis(50);
 
 /// What to do now, and what to say of it.
 #[derive(Clone, Debug)]
@@ -53,6 +58,10 @@ pub struct Plan {
     pub schema_verdict: Verdict,
     /// The condition SettingsApplied.
     pub settings_verdict: Verdict,
+    /// What becomes of months that are over.
+    pub archive: ArchivePart,
+    /// The condition AnalyticsReady.
+    pub analytics_verdict: Verdict,
     /// What is thought of the release that takes payments.
     pub judgement: Judgement,
     /// What a person has to put right, as a reason and a sentence.
@@ -61,11 +70,31 @@ pub struct Plan {
     pub next_look: Duration,
 }
 
+impl Plan {
+    /// Whether the same world would give the same plan at any later time: nothing is to be done, and nothing waits for its time.
+    /// Archiving does, once a day, and is left out: it can wait for the next look at all there is.
+    #[must_use]
+    pub fn is_at_rest(&self, observed: &Observed) -> bool {
+        let waits_for_time = self.release.kept.is_some() || !matches!(observed.upstream, Upstream::NotAsked);
+        self.stage.is_end() && self.steps.is_empty() && self.next_look >= NEXT_LOOK_AT_REST && !waits_for_time
+    }
+}
+
 /// What the next steps are.
 #[must_use]
 pub fn plan(validated: Result<&Validated, &Problem>, observed: &Observed, now: Timestamp) -> Plan {
     let mut plan = decide(validated, observed, now);
-    plan.steps.extend(record::steps(observed, &plan.release));
+    // What has ended is recorded once the status tells of it: whoever dies in between would leave the record of another time.
+    let told = release_before(observed);
+    plan.steps.extend(record::steps(observed, &told));
+    if told.history != plan.release.history {
+        plan.next_look = NEXT_LOOK_AT_ONCE;
+    }
+    plan.archive = plan_archive::plan(validated.ok(), observed, plan.stage, &plan.release, now);
+    plan.steps.extend(plan.archive.steps.iter().cloned());
+    if let Ok(cluster) = validated {
+        plan.release.configurations = revision::remembered(observed, &cluster.release, &plan.release);
+    }
     let stays = plan.stage == stage_before(observed) && plan.release.stage_since.is_some();
     if !stays {
         plan.release.stage_since = Some(text(now));
@@ -82,7 +111,7 @@ fn decide(validated: Result<&Validated, &Problem>, observed: &Observed, now: Tim
     };
     // Whatever else is wanted by now: who has writes refused ends that first, and puts the database back where it must.
     let in_maintenance = plan_maintenance::is_on(&before);
-    let is_other = before.target.as_deref() != Some(&cluster.release.version);
+    let is_other = before.target.as_deref() != Some(&cluster.release.name);
     if !in_maintenance && (is_other || plan_abandon::is_retried(observed, &before)) {
         return new_target(cluster, observed, before, now);
     }
@@ -108,7 +137,7 @@ fn forward(
     judgement: Judgement,
     now: Timestamp,
 ) -> Plan {
-    let serving = Release { version: before.current.clone().unwrap_or_else(|| cluster.release.version.clone()) };
+    let serving = Release { name: before.current.clone().unwrap_or_else(|| cluster.release.name.clone()) };
     let closed = |stage, before: &ReleaseStatus, waiting_on| {
         let at_rest = plan_migration::at_rest(cluster, observed, before, now);
         let migration = Migration { waiting_on: Some(waiting_on), ..at_rest };
@@ -132,16 +161,45 @@ fn forward(
     if !migration.is_done {
         return before_deploying(stage, cluster, observed, migration, &serving, judgement, now);
     }
+    let is_before_pods = stage_before(observed).is_before_pods();
+    if is_before_pods && plan_replica::is_due(cluster, &before) {
+        let checking = plan_replica::plan(cluster, observed, migration, now);
+        return before_deploying(Stage::Configuring, cluster, observed, checking, &serving, judgement, now);
+    }
+    if is_before_pods && plan_configure::is_due(cluster, &before) {
+        return configuring(cluster, observed, migration, &serving, judgement, now);
+    }
     plan_deploy::plan(cluster, observed, migration, &serving, judgement, now)
+}
+
+/// The schema is there, and analytics gets to know of it before the release's pods start.
+fn configuring(
+    cluster: &Validated,
+    observed: &Observed,
+    mut migration: Migration,
+    serving: &Release,
+    judgement: Judgement,
+    now: Timestamp,
+) -> Plan {
+    let part = plan_configure::plan(cluster, observed, &migration.release, Occasion::Release, now);
+    migration.steps.extend(part.steps);
+    migration.keep.extend(part.keep);
+    migration.waiting_on = part.waiting_on;
+    migration.stalled = part.stalled;
+    migration.release.analytics = part.status;
+    let plan = before_deploying(Stage::Configuring, cluster, observed, migration, serving, judgement, now);
+    Plan { analytics_verdict: part.verdict, ..plan }
 }
 
 /// What is being gone on with, or back from: the target, which a changed spec does not change at once.
 fn of_target(cluster: &Validated, before: &ReleaseStatus) -> Validated {
-    let version = before.target.clone().unwrap_or_else(|| cluster.release.version.clone());
-    Validated { release: Release { version }, ..cluster.clone() }
+    let name = before.target.clone().unwrap_or_else(|| cluster.release.name.clone());
+    Validated { release: Release { name }, ..cluster.clone() }
 }
 
-fn release_before(observed: &Observed) -> ReleaseStatus {
+/// The releases as they were told last, or as the objects tell of them.
+#[must_use]
+pub fn release_before(observed: &Observed) -> ReleaseStatus {
     let told = observed.cluster.status.as_ref().and_then(|status| status.release.clone());
     told.unwrap_or_else(|| ReleaseStatus { current: release_that_serves(observed), ..ReleaseStatus::default() })
 }
@@ -149,10 +207,10 @@ fn release_before(observed: &Observed) -> ReleaseStatus {
 /// The release that serves as the objects tell it, for a status that was lost, as after a restore from a backup. A
 /// release has a Deployment only after its migrations.
 fn release_that_serves(observed: &Observed) -> Option<String> {
-    let Traffic::To(version) = traffic(observed)? else { return None };
-    let release = Release { version };
+    let Traffic::To(name) = traffic(observed)? else { return None };
+    let release = Release { name };
     observed.find(Kind::Deployment, &observed.identity.deployment(Role::Gateway, &release))?;
-    Some(release.version)
+    Some(release.name)
 }
 
 /// The live settings that were told last.
@@ -177,8 +235,10 @@ fn correction(problem: &Problem, observed: &Observed) -> Plan {
         steps: Vec::new(),
         schema_verdict: plan_migration::verdict_at_rest(&release),
         settings_verdict: plan_settings::verdict_at_rest(settings.as_ref()),
+        analytics_verdict: plan_configure::verdict_at_rest(&release),
         release,
         settings,
+        archive: ArchivePart::default(),
         judgement: not_judged(),
         stalled: Some((problem.reason.to_owned(), problem.message.clone())),
         next_look: NEXT_LOOK_MOVING,
@@ -188,7 +248,7 @@ fn correction(problem: &Problem, observed: &Observed) -> Plan {
 /// A new release is written down before anything is done for it.
 fn new_target(cluster: &Validated, observed: &Observed, mut before: ReleaseStatus, now: Timestamp) -> Plan {
     let settings = settings_before(observed);
-    let version = &cluster.release.version;
+    let version = &cluster.release.name;
     if let Some(given_up) = before.target.clone().filter(|_| was_on_its_way(observed, &before)) {
         let message = format!("release {given_up} was given up for {version}");
         plan_history::record(&mut before, observed, &given_up, ReleaseResult::Superseded, message, now);
@@ -212,8 +272,10 @@ fn new_target(cluster: &Validated, observed: &Observed, mut before: ReleaseStatu
         steps: Vec::new(),
         schema_verdict: plan_migration::verdict_at_rest(&release),
         settings_verdict: plan_settings::verdict_at_rest(settings.as_ref()),
+        analytics_verdict: plan_configure::verdict_at_rest(&release),
         release,
         settings,
+        archive: ArchivePart::default(),
         judgement: not_judged(),
         stalled: None,
         next_look: NEXT_LOOK_AT_ONCE,
@@ -244,17 +306,17 @@ fn before_deploying(
     judgement: Judgement,
     now: Timestamp,
 ) -> Plan {
-    let Migration { steps, mut keep, verdict, waiting_on, stalled, release, is_done: _ } = migration;
-    let of_serving = Validated { release: serving.clone(), ..cluster.clone() };
+    let Migration { steps, mut keep, verdict, waiting_on, mut stalled, mut release, is_done: _ } = migration;
+    let of_serving = of_serving(cluster, observed, serving);
     let serves = release.current.is_some();
-    let to_serving = Traffic::To(serving.version.clone());
+    let to_serving = Traffic::To(serving.name.clone());
     let is_held =
         matches!(stage, Stage::AwaitingStaging | Stage::AwaitingApproval) || waiting_on == Some(WaitingOn::Paused);
     let wanted = match (is_held, serves) {
         // That may take days, in which the release that serves is looked after as at rest.
         (true, true) => [workloads::shared(&of_serving, &to_serving), workloads::of_release(&of_serving)].concat(),
         (true, false) => Vec::new(),
-        (false, _) => workloads::shared(cluster, &to_serving),
+        (false, _) => workloads::shared(&of_serving, &to_serving),
     };
     let mut all = differences(&of_serving, observed, &wanted);
     all.extend(steps);
@@ -269,10 +331,19 @@ fn before_deploying(
         settings_verdict = part.verdict;
         settings = part.status;
     }
+    let mut analytics = plan_configure::at_rest(&of_serving, observed, &release);
+    if is_held && serves {
+        analytics = plan_configure::plan(&of_serving, observed, &release, Occasion::Beside, now);
+        release.analytics = analytics.status;
+        stalled = stalled.or(analytics.stalled);
+    }
+    all.extend(analytics.steps);
+    keep.extend(analytics.keep);
     // What was written down is done at once.
-    let has_news = release.preparation != release_before(observed).preparation;
+    let told = release_before(observed);
+    let has_news = release.preparation != told.preparation || release.analytics != told.analytics;
     let kept = kept(&release);
-    let kept_releases = [Some(serving.version.as_str()), Some(cluster.release.version.as_str()), kept.as_deref()];
+    let kept_releases = [Some(serving.name.as_str()), Some(cluster.release.name.as_str()), kept.as_deref()];
     all.extend(prune::steps(observed, &wanted, &keep, &kept_releases, None, serves));
     Plan {
         stage,
@@ -281,7 +352,9 @@ fn before_deploying(
         release,
         schema_verdict: verdict,
         settings_verdict,
+        analytics_verdict: analytics.verdict,
         settings,
+        archive: ArchivePart::default(),
         judgement,
         stalled,
         next_look: if has_news { NEXT_LOOK_AT_ONCE } else { NEXT_LOOK_MOVING },

@@ -11,11 +11,14 @@ use kube::ResourceExt;
 
 use super::observed::Observed;
 use super::plan_checks;
+use super::plan_configure::{self, Occasion};
 use super::plan_history;
 use super::plan_maintenance;
 use super::plan_migration;
+use super::plan_replica;
 use super::plan_shift;
 use super::validate::Validated;
+use crate::replica;
 use crate::sla::{Breach, Judgement, Severity};
 
 /// Whether the wanted version was given up, and nothing has changed since.
@@ -55,13 +58,14 @@ pub fn reason(
     judgement: &Judgement,
     now: Timestamp,
 ) -> Option<Reason> {
-    if stage.is_end() && !can_go_back(release, &cluster.release.version) {
+    if stage.is_end() && !can_go_back(release, &cluster.release.name) {
         return None;
     }
     by_person(cluster, observed, stage, release)
         .or_else(|| by_sla(stage, release, judgement))
+        .or_else(|| by_configuration(cluster, observed, stage, release, now))
         .or_else(|| by_check(cluster, observed, stage, release, now))
-        .or_else(|| by_deadline(cluster, stage, release, now))
+        .or_else(|| by_deadline(cluster, observed, stage, release, now))
         .or_else(|| by_migration(cluster, observed, stage, release, now))
 }
 
@@ -82,7 +86,7 @@ fn can_go_back(release: &ReleaseStatus, wanted: &str) -> bool {
 }
 
 fn by_person(cluster: &Validated, observed: &Observed, stage: Stage, release: &ReleaseStatus) -> Option<Reason> {
-    let version = &cluster.release.version;
+    let version = &cluster.release.name;
     let says = |annotation: &str| observed.cluster.annotations().get(annotation) == Some(version);
     if stage == Stage::AwaitingApproval && says(annotations::REJECTED) {
         let message = "somebody refused to approve it".to_owned();
@@ -116,18 +120,48 @@ fn by_check(
     release: &ReleaseStatus,
     now: Timestamp,
 ) -> Option<Reason> {
-    let can_go_back = can_go_back(release, &cluster.release.version);
+    let can_go_back = can_go_back(release, &cluster.release.name);
     let (why, message) = plan_checks::failed(cluster, observed, stage, now).filter(|_| can_go_back)?;
     // What has no traffic has none to give back step by step.
     Some(Reason { why, message, at_once: stage == Stage::CheckingHealth })
 }
 
-fn by_deadline(cluster: &Validated, stage: Stage, release: &ReleaseStatus, now: Timestamp) -> Option<Reason> {
-    let serves = release.current.as_ref() == Some(&cluster.release.version);
+/// What lists are to be read from is no replica, or what analytics may know cannot be made to flow. Nothing of the release serves yet.
+fn by_configuration(
+    cluster: &Validated,
+    observed: &Observed,
+    stage: Stage,
+    release: &ReleaseStatus,
+    now: Timestamp,
+) -> Option<Reason> {
+    let is_asked = stage == Stage::Configuring && can_go_back(release, &cluster.release.name);
+    if is_asked && plan_replica::is_due(cluster, release) {
+        let failure = plan_replica::failure(cluster, observed, release, now)?;
+        let message = format!("{} failed: {failure}", replica::WHAT);
+        return Some(Reason { why: WhyAbandoned::NotConfigured, message, at_once: true });
+    }
+    let asked = || plan_configure::plan(cluster, observed, release, Occasion::Release, now);
+    let failure = is_asked.then(asked)?.failure?;
+    let message = format!("the replication to analytics failed: {failure}");
+    Some(Reason { why: WhyAbandoned::NotConfigured, message, at_once: true })
+}
+
+fn by_deadline(
+    cluster: &Validated,
+    observed: &Observed,
+    stage: Stage,
+    release: &ReleaseStatus,
+    now: Timestamp,
+) -> Option<Reason> {
+    let serves = release.current.as_ref() == Some(&cluster.release.name);
     let (why, what) = match stage {
         Stage::Deploying => (WhyAbandoned::NotReady, "its pods were not ready"),
         // Merchants must not wait for ever for a schema that nobody can touch.
         Stage::EnteringMaintenance => (WhyAbandoned::NotDrained, "accepted work was not done and backed up"),
+        Stage::Configuring if plan_replica::is_due(cluster, release) => {
+            (WhyAbandoned::NotConfigured, "the read replica was not checked")
+        }
+        Stage::Configuring => (WhyAbandoned::NotConfigured, "what analytics may know did not flow"),
         Stage::WarmingCache => (WhyAbandoned::NotReady, "its cache was not warm"),
         Stage::CheckingHealth => (WhyAbandoned::NotReady, "its health check was not over"),
         _ => return None,
@@ -140,6 +174,13 @@ fn by_deadline(cluster: &Validated, stage: Stage, release: &ReleaseStatus, now: 
     let is_late = plan_history::millis_between(since, now) >= cluster.progress_deadline_ms;
     is_late.then(|| {
         let message = format!("{what} within {} (spec.rollout.progressDeadline)", deadline.0);
+        let message = match stage {
+            Stage::Configuring if !plan_replica::is_due(cluster, release) => {
+                let part = plan_configure::plan(cluster, observed, release, Occasion::Release, now);
+                format!("{message}: {}", part.verdict.message)
+            }
+            _ => message,
+        };
         Reason { why, message, at_once: true }
     })
 }
@@ -167,7 +208,7 @@ pub fn abandon(
     reason: &Reason,
     now: Timestamp,
 ) -> ReleaseStatus {
-    let version = &cluster.release.version;
+    let version = &cluster.release.name;
     let Reason { why, message, at_once } = reason;
     let mut release = before;
     let weight = plan_shift::weight(stage, &release);

@@ -9,6 +9,7 @@ use kube::ResourceExt;
 
 use super::observed::Observed;
 use super::plan::stage_before;
+use super::revision;
 use super::step::{Verdict, WaitingOn};
 use super::validate::Validated;
 
@@ -29,19 +30,24 @@ pub enum Gate {
 /// is not asked about again.
 #[must_use]
 pub fn gate(cluster: &Validated, observed: &Observed, before: &ReleaseStatus, now: Timestamp) -> Gate {
-    let version = &cluster.release.version;
+    let version = &cluster.release.name;
     let has_begun = !stage_before(observed).is_before_start();
     let serves = before.current.as_ref() == Some(version);
     let needs_none = cluster.spec.rollout.approval == Approval::NotRequired;
     if has_begun || serves || needs_none || before.approval.as_ref().is_some_and(|given| given.version == *version) {
         return Gate::Open(Box::new(before.clone()));
     }
-    let words = [cluster.spec.rollout.approved_version.as_ref(), observed.cluster.annotations().get(APPROVED)];
-    if let Some((field, _)) = FIELDS.iter().zip(words).find(|(_, word)| *word == Some(version)) {
+    // Whoever agrees in Git agrees to what stands beside it there, configuration and all.
+    let in_git = cluster.spec.rollout.approved_version.as_ref();
+    let agrees = [
+        in_git.is_some_and(|word| word == version || *word == cluster.spec.version),
+        observed.cluster.annotations().get(APPROVED) == Some(version),
+    ];
+    if let Some((field, _)) = FIELDS.iter().zip(agrees).find(|(_, agrees)| *agrees) {
         let approval = Some(approval(version, field, observed, now));
         return Gate::Open(Box::new(ReleaseStatus { approval, ..before.clone() }));
     }
-    Gate::Closed(waiting_on(observed))
+    Gate::Closed(waiting_on(observed, version))
 }
 
 /// Who agreed, as far as Kubernetes knows: whoever manages the field.
@@ -62,8 +68,8 @@ fn holds(entry: &ManagedFieldsEntry, field: &[&str; 3]) -> bool {
 /// The condition Approved. It is about the wanted version, and never true before it was looked at.
 #[must_use]
 pub fn verdict(observed: &Observed, stage: Stage, release: &ReleaseStatus) -> Verdict {
-    let spec = &observed.cluster.spec;
-    let given = release.approval.as_ref().filter(|given| given.version == spec.version);
+    let (spec, wanted) = (&observed.cluster.spec, revision::wanted(observed).name);
+    let given = release.approval.as_ref().filter(|given| given.version == wanted);
     match (given, stage) {
         (Some(ApprovalStatus { version, by, at }), _) => {
             let by = by.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
@@ -72,23 +78,23 @@ pub fn verdict(observed: &Observed, stage: Stage, release: &ReleaseStatus) -> Ve
         (None, _) if spec.rollout.approval == Approval::NotRequired => {
             Verdict::yes("NotRequired", "releases need no approval")
         }
-        (None, _) if release.current.as_ref() == Some(&spec.version) => {
+        (None, _) if release.current.as_ref() == Some(&wanted) => {
             Verdict::yes("NothingToApprove", "no release waits for approval")
         }
-        (None, _) if stage == Stage::Validating || release.target.as_ref() != Some(&spec.version) => {
+        (None, _) if stage == Stage::Validating || release.target.as_ref() != Some(&wanted) => {
             Verdict::unknown(Stage::Validating.as_str(), "the release was not looked at yet")
         }
         (None, Stage::AwaitingStaging) => {
             Verdict::unknown(stage.as_str(), "another PaymentCluster has to verify the release before anybody is asked")
         }
-        (None, Stage::AwaitingApproval) => Verdict::no("ApprovalRequired", waiting_on(observed).to_string()),
+        (None, Stage::AwaitingApproval) => Verdict::no("ApprovalRequired", waiting_on(observed, &wanted).to_string()),
         (None, _) => Verdict::yes("NothingToApprove", "the release had begun before approval was required"),
     }
 }
 
-fn waiting_on(observed: &Observed) -> WaitingOn {
-    let spec = &observed.cluster.spec;
-    WaitingOn::Approval { version: spec.version.clone(), instead: spec.rollout.approved_version.clone() }
+fn waiting_on(observed: &Observed, wanted: &str) -> WaitingOn {
+    let instead = observed.cluster.spec.rollout.approved_version.clone();
+    WaitingOn::Approval { version: wanted.to_owned(), instead }
 }
 
 #[cfg(test)]

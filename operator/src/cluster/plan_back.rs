@@ -4,14 +4,17 @@ use crds::Stage;
 use crds::payment_cluster::{ReleaseStatus, ShiftStatus};
 use jiff::Timestamp;
 
+use super::configuration::of_serving;
 use super::observed::Observed;
-use super::plan::{NEXT_LOOK_AT_REST, NEXT_LOOK_WATCHING, Plan, settings_before, stage_before};
+use super::plan::{NEXT_LOOK_AT_REST, NEXT_LOOK_MOVING, NEXT_LOOK_WATCHING, Plan, settings_before, stage_before};
+use super::plan_archive::ArchivePart;
+use super::plan_configure::Occasion;
 use super::plan_history::{has_passed, text};
 use super::plan_objects::differences;
 use super::plan_shift::{self, STEP_BACK_MS};
 use super::step::{Verdict, WaitingOn};
 use super::validate::Validated;
-use super::{plan_checks, plan_migration, plan_objects, plan_restore, plan_settings, prune};
+use super::{plan_checks, plan_configure, plan_migration, plan_objects, plan_restore, plan_settings, prune};
 use crate::names::Release;
 use crate::sla::Judgement;
 use crate::workloads::{self, Traffic};
@@ -33,9 +36,11 @@ pub fn plan(
     keep.extend(plan_restore::kept(observed, &cluster.release));
     keep.extend(plan_checks::newest(cluster, observed));
     let mut is_served = true;
+    let mut analytics = plan_configure::at_rest(cluster, observed, &release);
+    keep.append(&mut analytics.keep);
     if let Some(current) = &release.current {
-        let serving = Release { version: current.clone() };
-        let of_serving = Validated { release: serving, ..cluster.clone() };
+        let serving = Release { name: current.clone() };
+        let of_serving = of_serving(cluster, observed, &serving);
         let traffic = if is_back { Traffic::To(current.clone()) } else { Traffic::Split };
         let wanted = [workloads::shared(&of_serving, &traffic), workloads::of_release(&of_serving)].concat();
         steps = differences(&of_serving, observed, &wanted);
@@ -43,8 +48,13 @@ pub fn plan(
         steps.extend(part.steps);
         keep.extend(part.keep);
         (settings_verdict, settings) = (part.verdict, part.status);
+        // Not before the database is the one that stays.
+        if stage_before(observed) == Stage::RolledBack {
+            analytics = plan_configure::plan(&of_serving, observed, &release, Occasion::Beside, now);
+        }
+        keep.extend(analytics.keep);
         // Payments that the other release has in work go on until its pods have gone in order.
-        let other = (!is_back).then_some(cluster.release.version.as_str());
+        let other = (!is_back).then_some(cluster.release.name.as_str());
         steps.extend(prune::steps(observed, &wanted, &keep, &[Some(current), other], Some(current), true));
         is_served = plan_objects::traffic(observed) == Some(Traffic::To(current.clone()));
     }
@@ -52,15 +62,17 @@ pub fn plan(
         // Nothing was begun for it, or all of it is gone already.
         Stage::RolledBack => Stage::RolledBack,
         stage if stage.is_before_start() => Stage::RolledBack,
-        _ if is_back && is_served && steps.is_empty() => Stage::RolledBack,
+        Stage::RollingBack | Stage::Restoring if is_back && is_served && steps.is_empty() => Stage::RolledBack,
         Stage::Restoring => Stage::Restoring,
         _ => Stage::RollingBack,
     };
+    let release = ReleaseStatus { analytics: analytics.status, ..release };
+    steps.extend(analytics.steps);
     let database = plan_restore::plan(cluster, observed, stage, release, now);
     let (stage, release) = (database.stage, database.release);
     steps.extend(database.steps);
     let abandoned = release.abandoned.as_ref();
-    let at_rest = stage == Stage::RolledBack && steps.is_empty();
+    let is_quiet = stage == Stage::RolledBack && steps.is_empty();
     Plan {
         stage,
         waiting_on: database.waiting_on.or((stage == Stage::RollingBack).then_some(WaitingOn::TrafficBack)),
@@ -68,7 +80,7 @@ pub fn plan(
         stalled: database.stalled.or_else(|| {
             abandoned.map(|abandoned| {
                 let advice = format!(
-                    "{}; change spec.version, or have it tried again with `kubectl purser retry`",
+                    "{}; change the spec, or have it tried again with `kubectl purser retry`",
                     abandoned.message
                 );
                 (abandoned.why.as_str().to_owned(), advice)
@@ -78,8 +90,15 @@ pub fn plan(
         release,
         settings,
         settings_verdict,
+        archive: ArchivePart::default(),
+        analytics_verdict: analytics.verdict,
         judgement,
-        next_look: if at_rest { NEXT_LOOK_AT_REST } else { NEXT_LOOK_WATCHING },
+        next_look: match (is_quiet, analytics.is_done) {
+            (true, true) => NEXT_LOOK_AT_REST,
+            // A Job may take its time, and one that failed waits for somebody.
+            (true, false) => NEXT_LOOK_MOVING,
+            (false, _) => NEXT_LOOK_WATCHING,
+        },
     }
 }
 

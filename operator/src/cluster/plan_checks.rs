@@ -39,7 +39,7 @@ pub fn plan(
     now: Timestamp,
 ) -> Checks {
     let keep = newest(cluster, observed);
-    let serves = release.current.as_ref() == Some(&cluster.release.version);
+    let serves = release.current.as_ref() == Some(&cluster.release.name);
     let has_one_before = release.current.is_some() && !serves;
     let due = match stage {
         Stage::Testing => &[Check::Smoke, Check::Load][..],

@@ -5,14 +5,17 @@ use crds::payment_cluster::{ReleaseStatus, Strategy};
 use jiff::Timestamp;
 use runtime_contract::Role;
 
+use super::configuration::of_serving;
 use super::observed::Observed;
 use super::plan::{NEXT_LOOK_AT_REST, NEXT_LOOK_MOVING, NEXT_LOOK_WATCHING, Plan, kept, settings_before, stage_before};
+use super::plan_archive::ArchivePart;
+use super::plan_configure::Occasion;
 use super::plan_migration::Migration;
 use super::plan_objects::{differences, gateway_pods, replicas_of, rollout_of, traffic};
 use super::plan_shift::{self, Course, WaitingOnRole, Weather, is_at_rest, pods_at};
 use super::step::Step;
 use super::validate::Validated;
-use super::{plan_checks, plan_maintenance, plan_settings, prune};
+use super::{plan_checks, plan_configure, plan_maintenance, plan_settings, prune};
 use crate::names::Release;
 use crate::owned::Kind;
 use crate::sla::Judgement;
@@ -29,6 +32,7 @@ pub fn plan(
     now: Timestamp,
 ) -> Plan {
     let stage = stage_before(observed);
+    let analytics = plan_configure::plan(cluster, observed, &migration.release, Occasion::Beside, now);
     let settings = plan_settings::plan(cluster, observed, settings_before(observed).as_ref(), now);
     let here = at_weight(cluster, observed, stage, &migration.release);
     let unready = unready(&here, observed, settings.status.is_some(), migration.release.current.as_deref());
@@ -43,19 +47,25 @@ pub fn plan(
 
     let next = at_weight(cluster, observed, course.stage, &course.release);
     let traffic_to = traffic_to(cluster, observed, &course, serving, unready.is_none());
-    let wanted = [workloads::shared(cluster, &traffic_to), workloads::of_release(&next)].concat();
+    // Whoever has the traffic is reached in its own way: with TLS, or without.
+    let has_all = traffic_to == Traffic::To(cluster.release.name.clone());
+    let reached = of_serving(cluster, observed, if has_all { &cluster.release } else { serving });
+    let wanted = [workloads::shared(&reached, &traffic_to), workloads::of_release(&next)].concat();
     let mut steps = differences(&next, observed, &wanted);
     let rolls = steps.iter().any(|step| matches!(step, Step::Apply { object, .. } if object.kind == Kind::Deployment));
-    // A changed spec rolls the pods of the release that serves.
+    // A changed Secret rolls the pods of the release that serves.
     let stage = if rolls && is_at_rest(course.stage) { Stage::Deploying } else { course.stage };
     steps.extend(scale_before(cluster, observed, &course, serving));
     steps.extend(settings.steps);
     steps.extend(checks.steps);
-    let (keep, kept) = ([migration.keep, settings.keep, checks.keep].concat(), kept(&course.release));
-    let current = course.release.current.as_deref().unwrap_or(&serving.version);
-    let kept_releases = [Some(current), Some(cluster.release.version.as_str()), kept.as_deref()];
-    steps.extend(prune::steps(observed, &wanted, &keep, &kept_releases, Some(&cluster.release.version), true));
-    let at_rest = is_at_rest(stage) && steps.is_empty() && settings.verdict.is_true();
+    steps.extend(analytics.steps);
+    course.release.analytics = analytics.status;
+    let (keep, kept) = ([migration.keep, settings.keep, checks.keep, analytics.keep].concat(), kept(&course.release));
+    let current = course.release.current.as_deref().unwrap_or(&serving.name);
+    let kept_releases = [Some(current), Some(cluster.release.name.as_str()), kept.as_deref()];
+    steps.extend(prune::steps(observed, &wanted, &keep, &kept_releases, Some(&cluster.release.name), true));
+    let is_settled = settings.verdict.is_true() && analytics.is_done;
+    let at_rest = is_at_rest(stage) && steps.is_empty() && is_settled;
     Plan {
         stage,
         waiting_on: course.waiting_on,
@@ -64,8 +74,10 @@ pub fn plan(
         release: course.release,
         settings: settings.status,
         settings_verdict: settings.verdict,
+        archive: ArchivePart::default(),
         judgement,
-        stalled: settings.stalled.or(checks.stalled),
+        analytics_verdict: analytics.verdict,
+        stalled: settings.stalled.or(checks.stalled).or(analytics.stalled),
         next_look: match stage {
             Stage::Shifting | Stage::Monitoring | Stage::Testing => NEXT_LOOK_WATCHING,
             _ if at_rest => NEXT_LOOK_AT_REST,
@@ -100,7 +112,7 @@ fn unready(
     has_settings: bool,
     current: Option<&str>,
 ) -> Option<WaitingOnRole> {
-    let serves = current == Some(cluster.release.version.as_str());
+    let serves = current == Some(cluster.release.name.as_str());
     let unfinished = Role::ALL.into_iter().find(|role| {
         let name = cluster.identity.deployment(*role, &cluster.release);
         let rollout = rollout_of(observed, &name, cluster.replicas(*role));
@@ -121,7 +133,7 @@ fn traffic_to(
     serving: &Release,
     is_complete: bool,
 ) -> Traffic {
-    let (old, new) = (Traffic::To(serving.version.clone()), Traffic::To(cluster.release.version.clone()));
+    let (old, new) = (Traffic::To(serving.name.clone()), Traffic::To(cluster.release.name.clone()));
     let has_all = traffic(observed).as_ref() == Some(&new);
     let weight = plan_shift::weight(course.stage, &course.release);
     let is_split = cluster.spec.rollout.strategy == Strategy::Canary && weight > 0;

@@ -4,7 +4,9 @@ use crds::payment_cluster::{ReleaseFiguresStatus, ReleaseRecord, ReleaseResult, 
 use jiff::Timestamp;
 use runtime_contract::Summary;
 
+use super::configuration;
 use super::observed::Observed;
+use crate::names::{Release, version_of};
 use crate::sla;
 
 /// Writes down how a release ended. The one before is the one that serves, or is kept.
@@ -31,7 +33,7 @@ pub fn record(
         ended_at: text(now),
         result,
         message,
-        image: Some(format!("{}:{version}", observed.cluster.spec.image.repository)),
+        image: Some(format!("{}:{}", image_of(observed, version), version_of(version))),
         // What the last one to end has left is what this one has found, where nobody has looked.
         schema_before: done.plan.as_ref().map(|plan| plan.from).or_else(|| release.history.first()?.schema_after),
         schema_after: release.schema_version,
@@ -42,6 +44,12 @@ pub fn record(
     };
     release.history.insert(0, record);
     release.history.truncate(ReleaseStatus::HISTORY_MAX);
+}
+
+/// Where the image of a release comes from: it may have another place than the spec has by now.
+fn image_of(observed: &Observed, name: &str) -> String {
+    let stored = configuration::stored(observed, &Release { name: name.to_owned() });
+    stored.map_or_else(|| observed.cluster.spec.image.repository.clone(), |stored| stored.image.repository)
 }
 
 fn of_summary(summary: &Summary) -> ReleaseFiguresStatus {

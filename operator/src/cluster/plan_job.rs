@@ -136,6 +136,6 @@ pub fn attempts_of(observed: &Observed, name: &str, release: &Release) -> Vec<At
     attempts(observed, |job| {
         job.annotation(ATTEMPT).is_some()
             && component(job) == Some(name)
-            && job.release.as_deref() == Some(&release.version)
+            && job.release.as_deref() == Some(&release.name)
     })
 }

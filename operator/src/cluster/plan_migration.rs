@@ -15,6 +15,7 @@ use super::validate::Validated;
 use crate::jobs::attempt::{self, ATTEMPT, INPUTS};
 use crate::jobs::{Attempt, Next, next, progress};
 use crate::migration;
+use crate::names::{Release, version_of};
 use crate::owned::{Kind, Live};
 
 /// Label that Kubernetes gives to the pods of a Job. The pods of a Job that was deleted do not count for its successor
@@ -45,7 +46,7 @@ pub struct Migration {
 pub fn plan(cluster: &Validated, observed: &Observed, before: &ReleaseStatus, now: Timestamp) -> Migration {
     let mut part = at_rest(cluster, observed, before, now);
     // The release that serves stands on the schema already, whatever was added to it since.
-    if [&before.migrated, &before.current].contains(&&Some(cluster.release.version.clone())) {
+    if is_there(before, &cluster.release) {
         return part;
     }
     part.is_done = false;
@@ -87,12 +88,19 @@ pub fn plan(cluster: &Validated, observed: &Observed, before: &ReleaseStatus, no
         Next::Done(report) => {
             part.is_done = true;
             part.waiting_on = None;
-            part.release.migrated = Some(cluster.release.version.clone());
+            part.release.migrated = Some(cluster.release.name.clone());
             part.release.schema_version = report.schema_version.or(before.schema_version);
             part.verdict = verdict_at_rest(&part.release);
         }
     }
     part
+}
+
+/// Whether the schema of a release is there: it was migrated, or another configuration of its version serves.
+#[must_use]
+pub fn is_there(before: &ReleaseStatus, release: &Release) -> bool {
+    let serves = before.current.as_deref().is_some_and(|current| version_of(current) == release.version());
+    serves || before.migrated.as_ref() == Some(&release.name)
 }
 
 /// Why the migrations of the wanted release failed for good, if they did.
@@ -155,9 +163,8 @@ fn job_of(observed: &Observed, pod: &Pod) -> Option<(Kind, String)> {
 /// SchemaReady as far as the status knows.
 #[must_use]
 pub fn verdict_at_rest(release: &ReleaseStatus) -> Verdict {
-    let serves_or_is_migrated =
-        release.target.is_some() && [&release.migrated, &release.current].contains(&&release.target);
-    match (serves_or_is_migrated, release.schema_version) {
+    let target = release.target.clone().map(|name| Release { name });
+    match (target.is_some_and(|target| is_there(release, &target)), release.schema_version) {
         (true, Some(version)) => Verdict::yes("Migrated", format!("the schema is at version {version}")),
         (true, None) => Verdict::yes("Migrated", "the schema is that of the release"),
         (false, _) => Verdict::unknown("NotMigrated", "the migrations of the release have not run yet"),

@@ -10,18 +10,21 @@ use crds::payment_cluster::{
 use jiff::Timestamp;
 use runtime_contract::{JobReport, MigrationPlan};
 
+use super::configuration::of_serving;
 use super::observed::Observed;
 use super::plan::settings_before;
+use super::plan_configure;
 use super::plan_history::text;
 use super::plan_job::{self, JobPart, Standing, Task};
 use super::plan_maintenance;
 use super::plan_migration::{self, Migration};
+use super::plan_replica;
 use super::step::{Verdict, WaitingOn};
 use super::validate::Validated;
 use crate::backup::{self, Work};
 use crate::names::Release;
 use crate::owned::Desired;
-use crate::{maintenance, migration, settings};
+use crate::{maintenance, migration, secrets, settings};
 
 /// The commands whose Jobs are kept as long as the release is on its way.
 const COMPONENTS: [&str; 5] =
@@ -36,12 +39,16 @@ pub fn plan(
     serving: &Release,
     now: Timestamp,
 ) -> (Stage, Migration) {
-    let version = Some(cluster.release.version.clone());
-    if [&before.migrated, &before.current].contains(&&version) {
+    if plan_migration::is_there(before, &cluster.release) {
         return (Stage::Migrating, plan_migration::plan(cluster, observed, before, now));
     }
     let preparation = before.preparation.clone().unwrap_or_default();
     let Some(planned) = &preparation.plan else {
+        // Writes are not refused for a release that would then have to wait for a Secret.
+        let missing = plan_configure::missing_secret(observed).or_else(|| plan_replica::missing_secret(observed));
+        if let Some(problem) = missing {
+            return (Stage::PlanningMigrations, corrected(cluster, observed, before, problem, now));
+        }
         let inputs = migration::inputs_since(cluster, begun(before));
         let job = |number| migration::plan_job(cluster, &inputs, number);
         let part = run(cluster, observed, migration::PLAN, &inputs, &job, is_planned, now);
@@ -135,7 +142,7 @@ fn drained(
     serving: &Release,
     now: Timestamp,
 ) -> Migration {
-    let of_serving = Validated { release: serving.clone(), ..cluster.clone() };
+    let of_serving = of_serving(cluster, observed, serving);
     let (_, hash) = settings::wanted(&of_serving);
     if !cluster.in_maintenance || settings_before(observed).is_none_or(|in_force| in_force.hash != hash) {
         let mut part = plan_migration::at_rest(cluster, observed, before, now);
@@ -218,11 +225,7 @@ fn refused(cluster: &Validated, observed: &Observed, before: &ReleaseStatus, now
 }
 
 fn missing_secret(observed: &Observed) -> Option<(&'static str, String)> {
-    let namespace = &observed.identity.namespace;
-    observed.backup_secrets.iter().find_map(|(field, key, state)| {
-        let (reason, message) = state.problem(key, namespace)?;
-        Some((reason, format!("{message}, which {field} names")))
-    })
+    secrets::first_problem(&observed.backup_secrets, &observed.identity.namespace)
 }
 
 fn corrected(

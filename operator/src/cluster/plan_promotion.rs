@@ -10,6 +10,7 @@ use super::plan::stage_before;
 use super::plan_history::text;
 use super::step::WaitingOn;
 use super::validate::Validated;
+use crate::names::version_of;
 
 /// What stands between a release and its approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,12 +30,14 @@ pub enum Promotion {
 /// what has begun is not asked about again.
 #[must_use]
 pub fn gate(cluster: &Validated, observed: &Observed, before: &ReleaseStatus, now: Timestamp) -> Promotion {
-    let version = &cluster.release.version;
+    // It is the version that is verified: settings differ between staging and production.
+    let version = &cluster.spec.version;
+    let serves = before.current.as_deref().is_some_and(|current| version_of(current) == version);
     let open = |release: ReleaseStatus| Promotion::Open(Box::new(release));
     let has_begun = !stage_before(observed).is_before_start();
     let Some(from) = wanted_from(cluster) else { return open(before.clone()) };
     let is_proved = before.promotion.as_ref().is_some_and(|proof| proof.version == *version && proof.from == from);
-    if has_begun || before.current.as_ref() == Some(version) || is_proved {
+    if has_begun || serves || is_proved {
         return open(before.clone());
     }
     match look(cluster, observed, &from) {
@@ -101,7 +104,7 @@ fn look(cluster: &Validated, observed: &Observed, from: &str) -> Result<String, 
         let message = format!("{} in turn waits for {me}, so neither can ever go forward", name_of(last));
         return Err(Missing::for_good("PromotionRing", message));
     }
-    verified(staging, &cluster.release.version)
+    verified(staging, &cluster.spec.version)
 }
 
 /// When a staging PaymentCluster verified exactly this version, which serves there still.
@@ -111,12 +114,13 @@ fn verified(staging: &PaymentCluster, version: &str) -> Result<String, Missing> 
         return Err(Missing::for_now("no release is there yet"));
     };
     let stage = status.and_then(|status| status.stage).unwrap_or(Stage::Validating);
-    let serves = release.current.as_deref() == Some(version);
-    let proof = release.verified.as_ref().filter(|verified| verified.version == version);
+    let is_it = |name: &str| version_of(name) == version;
+    let serves = release.current.as_deref().is_some_and(is_it);
+    let proof = release.verified.as_ref().filter(|verified| is_it(&verified.version));
     if let Some(proof) = proof.filter(|_| serves && stage == Stage::Verified) {
         return Ok(proof.at.clone());
     }
-    if let Some(abandoned) = release.abandoned.as_ref().filter(|abandoned| abandoned.version == version) {
+    if let Some(abandoned) = release.abandoned.as_ref().filter(|abandoned| is_it(&abandoned.version)) {
         return Err(Missing::for_now(abandoned.message.clone()));
     }
     if staging.spec.version != version {

@@ -105,6 +105,15 @@ fn what_was_verified_once_but_does_not_serve_there_any_more_is_no_proof() {
 }
 
 #[test]
+fn a_version_is_verified_whatever_its_configuration_there() {
+    let proof = json!({ "version": "0.2.0-r3", "at": "2026-11-24T12:00:00Z" });
+    let status = json!({ "stage": "Verified", "release": { "current": "0.2.0-r3", "verified": proof } });
+    let mut world = from_staging();
+    world.observed.upstream = Upstream::Seen(vec![staging("0.2.0", status)]);
+    world.run_until(|plan| plan.stage == Stage::AwaitingApproval);
+}
+
+#[test]
 fn what_can_never_come_by_itself_is_a_stall_with_a_reason() {
     let mut production_there = verified("0.2.0");
     production_there.spec.environment = Environment::Production;

@@ -108,6 +108,10 @@ fn restore(
     let is_done = matches!(part.standing, Standing::Done(_));
     if is_done {
         plan_maintenance::change(&mut release, |maintenance| maintenance.restored_at = Some(text(now)));
+        // The replication slot was that of the database which is not there any more.
+        if let Some(analytics) = &mut release.analytics {
+            analytics.restored_at = Some(text(now));
+        }
         release.migrated = None;
         release.schema_version = release.preparation.as_ref().and_then(|done| done.plan.as_ref()).map(|plan| plan.from);
     }

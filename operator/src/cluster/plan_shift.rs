@@ -129,7 +129,7 @@ pub fn course(
     release: ReleaseStatus,
     weather: &Weather<'_>,
 ) -> Course {
-    let version = &cluster.release.version;
+    let version = &cluster.release.name;
     let unready = weather.unready.map(WaitingOn::from);
     if release.current.as_ref() == Some(version) {
         return serving(release, unready, weather.now);
@@ -200,7 +200,7 @@ fn shifting(cluster: &Validated, observed: &Observed, release: ReleaseStatus, we
     let stay = |waiting_on, release| Course { stage: Stage::Shifting, waiting_on: Some(waiting_on), release };
     let (_, millis) = step(cluster, shift.step);
     if shift.weight >= WHOLE {
-        let has_all = traffic(observed) == Some(Traffic::To(cluster.release.version.clone()));
+        let has_all = traffic(observed) == Some(Traffic::To(cluster.release.name.clone()));
         return if has_all {
             let release = ReleaseStatus { shift: None, ..release };
             if is_staging(cluster) {
@@ -262,7 +262,7 @@ fn monitoring(cluster: &Validated, observed: &Observed, release: ReleaseStatus, 
 
 /// The release takes over for good. The one before it is kept for a while.
 fn finished(cluster: &Validated, observed: &Observed, mut release: ReleaseStatus, now: Timestamp) -> Course {
-    let version = &cluster.release.version;
+    let version = &cluster.release.name;
     let (result, tested) = match is_staging(cluster) {
         true => (ReleaseResult::Verified, " and passed its tests"),
         false => (ReleaseResult::Succeeded, ""),

@@ -4,6 +4,7 @@ use kube::ResourceExt;
 use runtime_contract::{Role, labels};
 
 use super::observed::Observed;
+use super::plan_archive;
 use super::plan_migration::component;
 use super::record;
 use super::step::Step;
@@ -27,7 +28,7 @@ pub fn steps(
             || keep.iter().any(|(kind, name)| *kind == live.kind && *name == live.name)
     };
     let is_kept = |live: &Live| match (live.kind, live.release.as_deref()) {
-        _ if record::is_record(live) => true,
+        _ if record::is_record(live) || plan_archive::is_one(live) => true,
         (Kind::ConfigMap | Kind::Job, None) => !are_settings_planned && live.annotation(settings::REVISION).is_some(),
         // Migration Jobs are kept one by one.
         (Kind::Job, Some(_)) | (_, None) => false,

@@ -19,7 +19,7 @@ pub const COMPONENT: &str = "release-record";
 /// The newest record of a version, with what is known of earlier tries.
 #[must_use]
 pub fn of(identity: &Identity, record: &ReleaseRecord, earlier: &[&ReleaseRecord]) -> Desired {
-    let release = Release { version: record.version.clone() };
+    let release = Release { name: record.version.clone() };
     let mut document = json!(record);
     document["namespace"] = json!(identity.namespace);
     document["name"] = json!(identity.name);

@@ -20,7 +20,7 @@ fn records(world: &World) -> Vec<&str> {
 fn release(world: &mut World, version: &str) {
     world.observed.cluster.spec.version = version.into();
     world.run_until(|plan| plan.stage == Stage::Validating);
-    world.run_until(|plan| plan.stage == Stage::Finished && plan.steps.is_empty());
+    world.run_until(fixtures::is_over);
 }
 
 fn a_record() -> ReleaseRecord {
@@ -118,7 +118,7 @@ fn an_operator_that_dies_anywhere_leaves_the_record_to_the_next_one() {
     for writes in 0..40 {
         let mut world = World::new(fixtures::observed(|_| {}));
         world.crash_after(writes);
-        world.run_until(|plan| plan.stage == Stage::Finished && plan.steps.is_empty());
+        world.run_until(fixtures::is_over);
         let (document, _) = data(&world, "payments-release-0-1-0");
         assert_eq!(document["endedAt"], world.release().history[0].ended_at, "after {writes} writes");
     }
@@ -132,13 +132,15 @@ fn a_version_that_was_tried_twice_has_one_record_with_both_tries() {
     world.run_until(|plan| plan.stage == Stage::AwaitingApproval);
     world.observed.cluster.annotations_mut().insert(crds::annotations::REJECTED.into(), "0.2.0".into());
     world.run_until(|plan| plan.stage == Stage::RolledBack);
+    // It is recorded once the status tells of it.
+    world.pass();
     let (document, _) = data(&world, "payments-release-0-2-0");
     assert_eq!(document["result"], "RolledBack");
     let annotations = world.observed.cluster.annotations_mut();
     annotations.clear();
     annotations.insert(crds::annotations::RETRY.into(), "1".into());
     annotations.insert(crds::annotations::APPROVED.into(), "0.2.0".into());
-    world.run_until(|plan| plan.stage == Stage::Finished && plan.steps.is_empty());
+    world.run_until(fixtures::is_over);
     let (document, text) = data(&world, "payments-release-0-2-0");
     assert_eq!((&document["result"], &document["earlier"][0]["result"]), (&json!("Succeeded"), &json!("RolledBack")));
     assert!(text.contains("## Earlier tries") && text.contains("somebody refused to approve it"), "{text}");

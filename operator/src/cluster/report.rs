@@ -54,9 +54,10 @@ pub fn build(observed: &Observed, plan: &Plan, failure: Option<&str>, now: Times
         waiting_on: plan.waiting_on.as_ref().map(ToString::to_string),
         release: Some(plan.release.clone()),
         settings: plan.settings.clone(),
+        archive: plan.archive.status.clone(),
         replicas: Some(replicas(observed, plan)),
         selector: conditions::shown_release(plan).map(|release| {
-            let labels = observed.identity.pod_selector(Role::Gateway, Some(&release.version));
+            let labels = observed.identity.pod_selector(Role::Gateway, Some(&release.name));
             labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
         }),
         conditions: verdicts

@@ -7,6 +7,7 @@ use kube::{Api, ResourceExt};
 use super::observed::Upstream;
 use super::plan_promotion::next_of;
 use crate::context::Context;
+use crate::names::version_of;
 
 /// Longer chains than this are looked at no further: nobody has so many stagings.
 const HOPS_MAX: usize = 8;
@@ -17,7 +18,7 @@ const HOPS_MAX: usize = 8;
 /// When the API server does not answer.
 pub async fn look(context: &Context, cluster: &PaymentCluster) -> Result<Upstream, kube::Error> {
     let current = cluster.status.as_ref().and_then(|status| status.release.as_ref()?.current.as_ref());
-    if current == Some(&cluster.spec.version) {
+    if current.is_some_and(|current| version_of(current) == cluster.spec.version) {
         return Ok(Upstream::NotAsked);
     }
     let Some(mut next) = next_of(cluster) else { return Ok(Upstream::NotAsked) };

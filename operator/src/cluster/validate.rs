@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use runtime_contract::{CacheTtl, ProviderSettings, Role};
 
 use super::observed::Observed;
-use super::{plan_maintenance, providers};
+use super::{plan_maintenance, providers, revision};
 use crate::names::{Identity, Release};
 use crate::sla::Limits;
 use crds::annotations;
@@ -21,6 +21,8 @@ pub struct Validated {
     pub spec: PaymentClusterSpec,
     /// Hard limit of a fraud check, in milliseconds.
     pub fraud_deadline_ms: u32,
+    /// How old what is read from the replica may be, in milliseconds.
+    pub read_lag_max_ms: u32,
     /// Times to live in the cache.
     pub cache_ttl: CacheTtl,
     /// The providers that the live settings name.
@@ -43,6 +45,8 @@ pub struct Validated {
     pub progress_deadline_ms: u64,
     /// How long the release before is kept.
     pub retire_after_ms: u64,
+    /// The number of the operator, by which the database knows a newer one from an older one.
+    pub token: i64,
 }
 
 /// `metadata.resourceVersion` of the Secrets that pods start with.
@@ -56,6 +60,10 @@ pub struct SecretRevisions {
     pub providers: Vec<String>,
     /// Of those that backups need.
     pub backup: Vec<String>,
+    /// Of those that the replication to analytics needs.
+    pub analytics: Vec<String>,
+    /// Of the read replica, if there is to be one.
+    pub replica: Vec<String>,
 }
 
 /// Why nothing can be planned. Nothing is changed until it is put right.
@@ -133,7 +141,7 @@ pub fn validate(observed: &Observed) -> Result<Validated, Problem> {
         metrics_s: seconds("spec.cache.ttl.metrics", &spec.cache.ttl.metrics)?,
     };
     let fraud_deadline_ms = millis("spec.fraud.deadline", &spec.fraud.deadline)?;
-    let release = release(&spec.version)?;
+    version(&spec.version)?;
     let providers = providers::settings(&observed.providers).map_err(|message| invalid(&message))?;
     secrets(observed)?;
     let sla = Limits::read(&spec.sla)
@@ -142,9 +150,10 @@ pub fn validate(observed: &Observed) -> Result<Validated, Problem> {
     let annotation = |name: &str| observed.cluster.annotations().get(name);
     Ok(Validated {
         identity: observed.identity.clone(),
-        release,
+        release: revision::wanted(observed),
         spec: spec.clone(),
         fraud_deadline_ms,
+        read_lag_max_ms: millis("spec.database.readLagMax", &spec.database.read_lag_max)?,
         cache_ttl,
         providers,
         credentials: used()
@@ -158,6 +167,8 @@ pub fn validate(observed: &Observed) -> Result<Validated, Problem> {
             cache: observed.cache_secret.revision().to_owned(),
             providers: used().map(|seen| seen.credentials.revision().to_owned()).collect(),
             backup: observed.backup_secrets.iter().map(|(_, _, state)| state.revision().to_owned()).collect(),
+            analytics: observed.analytics_secrets.iter().map(|(_, _, state)| state.revision().to_owned()).collect(),
+            replica: observed.replica_secrets.iter().map(|(_, _, state)| state.revision().to_owned()).collect(),
         },
         retry: annotation(annotations::RETRY).cloned().unwrap_or_default(),
         is_paused: annotation(annotations::PAUSED).is_some_and(|value| value == "true"),
@@ -165,6 +176,7 @@ pub fn validate(observed: &Observed) -> Result<Validated, Problem> {
         sla,
         progress_deadline_ms: long("spec.rollout.progressDeadline", &spec.rollout.progress_deadline)?,
         retire_after_ms: long("spec.rollout.retireAfter", &spec.rollout.retire_after)?,
+        token: observed.token,
     })
 }
 
@@ -183,19 +195,26 @@ fn secrets(observed: &Observed) -> Result<(), Problem> {
     Ok(())
 }
 
-fn release(version: &str) -> Result<Release, Problem> {
+fn version(version: &str) -> Result<(), Problem> {
     let is_version = version.len() <= 18
         && version.split('.').count() >= 3
         && version.chars().all(|c| c.is_ascii_digit() || c.is_ascii_lowercase() || matches!(c, '.' | '-'))
         && version.starts_with(|c: char| c.is_ascii_digit())
         && version.ends_with(|c: char| c.is_ascii_alphanumeric());
-    if is_version {
-        Ok(Release { version: version.to_owned() })
-    } else {
-        Err(invalid(&format!(
-            "spec.version \"{version}\" is no semantic version in lower case of at most 18 characters"
-        )))
+    if !is_version {
+        let message =
+            format!("spec.version \"{version}\" is no semantic version in lower case of at most 18 characters");
+        return Err(invalid(&message));
     }
+    // The last identifier, which a revision of the configuration must not be taken for.
+    let last = version.rsplit(['.', '-']).next().unwrap_or_default();
+    let is_revision = last.strip_prefix('r').is_some_and(|number| number.parse::<u64>().is_ok());
+    if is_revision {
+        return Err(invalid(&format!(
+            "spec.version \"{version}\" ends like a revision of a configuration, such as r2"
+        )));
+    }
+    Ok(())
 }
 
 fn seconds(field: &str, text: &DurationText) -> Result<u32, Problem> {
@@ -237,8 +256,10 @@ mod tests {
     #[test]
     fn what_the_api_server_would_have_refused_is_refused_with_the_field_s_name() {
         type Change = fn(&mut PaymentClusterSpec);
-        let cases: [(Change, &str); 4] = [
+        let cases: [(Change, &str); 6] = [
             (|spec| spec.version = "latest".into(), "spec.version"),
+            (|spec| spec.version = "1.4.0-r2".into(), "spec.version"),
+            (|spec| spec.version = "1.4.0-rc.r2".into(), "spec.version"),
             (|spec| spec.cache.ttl.user = "0s".into(), "spec.cache.ttl.user"),
             (|spec| spec.cache.ttl.metrics = "10ms".into(), "spec.cache.ttl.metrics"),
             (|spec| spec.fraud.deadline = "soon".into(), "spec.fraud.deadline"),

@@ -83,10 +83,14 @@ fn retry_at(report: &JobReport, number: u32, ended: Timestamp) -> Option<Timesta
             | Reason::DatabaseMissing
             | Reason::DatabaseOwnedByAnother
             | Reason::MigrationLocked
+            | Reason::OperatorSuperseded
             | Reason::BackupFailed
             | Reason::BackupStoreUnavailable
             | Reason::BackupCorrupt
             | Reason::NotDrained
+            | Reason::ArchiveFailed
+            | Reason::ArchiveCorrupt
+            | Reason::CdcSlotLeft
             | Reason::Internal,
         ) => RETRY_SECONDS_MAX,
         (
@@ -110,7 +114,14 @@ fn retry_at(report: &JobReport, number: u32, ended: Timestamp) -> Option<Timesta
             | Reason::SmokePassed
             | Reason::SmokeFailed
             | Reason::LoadPassed
-            | Reason::LoadFailed,
+            | Reason::Archived
+            | Reason::LoadFailed
+            | Reason::CdcApplied
+            | Reason::CdcRemoved
+            | Reason::CdcFailed
+            | Reason::ReplicaReady
+            | Reason::ReplicaBehind
+            | Reason::ReplicaWrong,
         ) => return None,
     };
     ended.checked_add(SignedDuration::from_secs(seconds)).ok()

@@ -17,7 +17,8 @@ pub const PLAN: &str = "plan";
 #[must_use]
 pub fn job(cluster: &Validated, attempt: u32) -> Desired {
     let owner = cluster.identity.owner();
-    let arguments = [commands::MIGRATE, commands::OWNER_FLAG, &owner];
+    let token = cluster.token.to_string();
+    let arguments = [commands::MIGRATE, commands::OWNER_FLAG, &owner, commands::FENCING_TOKEN_FLAG, &token];
     let name = cluster.identity.release_job(COMPONENT, &cluster.release, attempt);
     job::build(cluster, Command::of_release(COMPONENT, name, &cluster.release, &arguments, &inputs(cluster), attempt))
 }

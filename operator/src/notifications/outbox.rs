@@ -8,6 +8,7 @@ use super::Delivery;
 use super::happened::{self, Happened};
 use crate::cluster::observed::Observed;
 use crate::cluster::plan_history::text;
+use crate::cluster::revision;
 
 /// Longest message, in letters: a status has limits, and so has the patience of who reads it.
 const MESSAGE_LETTERS_MAX: usize = 500;
@@ -19,7 +20,7 @@ pub fn owed(observed: &Observed, after: &PaymentClusterStatus, now: Timestamp) -
     let before = observed.cluster.status.clone().unwrap_or_default();
     let NotificationsStatus { owed, mut last_failure } = before.notifications.clone().unwrap_or_default();
     let mut owed: Vec<_> = owed.into_iter().filter_map(|one| still_owed(one, observed)).collect();
-    for happened in happened::between(&before, after, &spec.version) {
+    for happened in happened::between(&before, after, &revision::wanted(observed).name) {
         let failure = format!("{} {}", happened.version, happened.reason);
         match happened.event {
             NotificationEvent::Started => last_failure = None,

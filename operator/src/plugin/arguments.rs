@@ -201,7 +201,11 @@ pub(super) enum LogRole {
     Drain,
     RestorePoint,
     Migrate,
+    CheckReplica,
+    Configure,
+    CdcRemove,
     Restore,
+    Archive,
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -157,7 +157,7 @@ fn abort(subject: Subject<'_>, stage: Stage) -> Result<Decision, String> {
     let serves = current == Some(wanted);
     match stage {
         Stage::Validating => Err(format!(
-            "release {wanted} of {name} has not begun, so there is nothing to give up: put spec.version back instead"
+            "release {wanted} of {name} has not begun, so there is nothing to give up: put the spec back instead"
         )),
         Stage::RollingBack | Stage::Restoring | Stage::RolledBack | Stage::Finished | Stage::Verified => {
             Err(with_way_back(subject, at(subject, stage)))
@@ -208,7 +208,7 @@ fn rollback(subject: Subject<'_>, stage: Stage) -> Result<Decision, String> {
     match subject.kept() {
         Some(kept) => Ok(abandon(subject, current, Some(&kept.version))),
         None => Err(format!(
-            "no release before {current} of {name} is kept any more; to go back, set spec.version to the version that is wanted"
+            "no release before {current} of {name} is kept any more; to go back, set spec.version and its settings as they are wanted"
         )),
     }
 }
@@ -229,9 +229,12 @@ fn retry(subject: Subject<'_>, stage: Stage, fresh: &str) -> Result<Decision, St
     if matches!(stage, Stage::RollingBack | Stage::Restoring) {
         return Err(format!("{}: try again when that is done", at(subject, stage)));
     }
-    let failed = [conditions::cluster::SCHEMA_READY, conditions::cluster::SETTINGS_APPLIED]
-        .iter()
-        .any(|name| subject.is_condition(name, "False"));
+    let concerns = [
+        conditions::cluster::SCHEMA_READY,
+        conditions::cluster::SETTINGS_APPLIED,
+        conditions::cluster::ANALYTICS_READY,
+    ];
+    let failed = concerns.iter().any(|name| subject.is_condition(name, "False"));
     let stands = stage == Stage::RolledBack || is_abandoned(subject, wanted);
     if !(stands || failed || subject.is_condition(conditions::STALLED, "True")) {
         return Err(format!("nothing failed that could be tried again: {}", at(subject, stage)));

@@ -11,7 +11,7 @@ use kube::{Api, ResourceExt};
 use runtime_contract::{Role, labels};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::{backup, maintenance, migration};
+use crate::{analytics, archive, backup, maintenance, migration, replica};
 
 use super::arguments::{LogRole, LogsArguments};
 use super::connection::{Connection, selector};
@@ -61,7 +61,11 @@ const fn component(role: LogRole) -> &'static str {
         LogRole::Drain => maintenance::DRAIN,
         LogRole::RestorePoint => backup::RESTORE_POINT,
         LogRole::Migrate => migration::COMPONENT,
+        LogRole::CheckReplica => replica::COMPONENT,
+        LogRole::Configure => analytics::CONFIGURE,
+        LogRole::CdcRemove => analytics::REMOVE,
         LogRole::Restore => backup::RESTORE,
+        LogRole::Archive => archive::COMPONENT,
     }
 }
 

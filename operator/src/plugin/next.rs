@@ -46,6 +46,7 @@ fn of_stage(look: &Look, stage: Stage, now: jiff::Timestamp) -> Vec<String> {
             with_way_out(by_itself.to_owned())
         }
         Stage::Migrating => with_way_out(look_at_job(subject, "migrate")),
+        Stage::Configuring => with_way_out(look_at_job(subject, of_configuring(subject))),
         Stage::Deploying => with_way_out(match pods::first_in_trouble(look, now) {
             Some(row) => {
                 let rest = format!("--role {} --release {}", row.role, row.release);
@@ -56,7 +57,7 @@ fn of_stage(look: &Look, stage: Stage, now: jiff::Timestamp) -> Vec<String> {
         Stage::Shifting | Stage::Monitoring => with_way_out(format!("{by_itself}, and back when it breaks its SLA")),
         Stage::RollingBack | Stage::Restoring => vec!["nothing: the release before comes back by itself".to_owned()],
         Stage::RolledBack => vec![
-            "set spec.version to a version that is right".to_owned(),
+            "put right in the spec what was wrong: the version, or a setting".to_owned(),
             format!("or try {} again: {}", subject.wanted(), subject.command("retry", "")),
         ],
         Stage::Finished | Stage::Verified => finished(subject, now),
@@ -82,20 +83,37 @@ fn approval(subject: Subject<'_>) -> Vec<String> {
     ]
 }
 
-const fn job_of(stage: Stage) -> Option<&'static str> {
+fn job_of(subject: Subject<'_>, stage: Stage) -> Option<&'static str> {
     match stage {
         Stage::PlanningMigrations => Some("plan"),
         Stage::BackingUp => Some("backup"),
         Stage::DryRunning => Some("dry-run"),
         Stage::EnteringMaintenance => Some("drain"),
         Stage::Migrating => Some("migrate"),
+        Stage::Configuring => Some(of_configuring(subject)),
         Stage::Restoring => Some("restore"),
         _ => None,
     }
 }
 
+/// The replica is looked at first.
+fn of_configuring(subject: Subject<'_>) -> &'static str {
+    if is_replica_due(subject) { "check-replica" } else { "configure" }
+}
+
+fn is_replica_due(subject: Subject<'_>) -> bool {
+    let is_checked =
+        subject.release().and_then(|release| release.preparation.as_ref()).is_some_and(|done| done.replica.is_some());
+    subject.cluster.spec.database.read_url_secret_ref.is_some() && !is_checked
+}
+
 fn stalled(subject: Subject<'_>, stage: Stage) -> Vec<String> {
-    let job = job_of(stage).filter(|_| subject.is_condition(conditions::cluster::SCHEMA_READY, "False"));
+    let condition = match stage {
+        Stage::Configuring if is_replica_due(subject) => conditions::cluster::REPLICA_READY,
+        Stage::Configuring => conditions::cluster::ANALYTICS_READY,
+        _ => conditions::cluster::SCHEMA_READY,
+    };
+    let job = job_of(subject, stage).filter(|_| subject.is_condition(condition, "False"));
     if let Some(job) = job {
         let mut steps = vec![
             format!("look what failed: {}", subject.command("logs", &format!("--role {job}"))),
@@ -120,7 +138,10 @@ fn finished(subject: Subject<'_>, now: jiff::Timestamp) -> Vec<String> {
         steps.push(format!("to take it back to {}{within}: {}", kept.version, subject.command("rollback", "")));
     }
     if steps.is_empty() {
-        steps.push("nothing: another version in spec.version begins a release".to_owned());
+        steps.push(
+            "nothing: another version in the spec, or another setting that pods start with, begins a release"
+                .to_owned(),
+        );
     }
     steps
 }

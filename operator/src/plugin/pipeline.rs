@@ -38,7 +38,7 @@ pub(super) fn of(subject: Subject<'_>, stage: Stage, now: Timestamp) -> Line {
     }))
 }
 
-const FORWARD: [Stage; 16] = [
+const FORWARD: [Stage; 17] = [
     Stage::Validating,
     Stage::AwaitingStaging,
     Stage::AwaitingApproval,
@@ -47,6 +47,7 @@ const FORWARD: [Stage; 16] = [
     Stage::DryRunning,
     Stage::EnteringMaintenance,
     Stage::Migrating,
+    Stage::Configuring,
     Stage::Deploying,
     Stage::WarmingCache,
     Stage::CheckingHealth,
@@ -67,6 +68,7 @@ fn is_passed_through(subject: Subject<'_>, stage: Stage) -> bool {
         Stage::DryRunning => preparation(subject).is_some_and(|done| done.dry_run.is_some()),
         Stage::EnteringMaintenance => preparation(subject).is_some_and(|done| done.maintenance.is_some()),
         Stage::AwaitingStaging => rollout.promote_from.is_some(),
+        Stage::Configuring => spec.analytics.is_some() || spec.database.read_url_secret_ref.is_some(),
         Stage::WarmingCache => rollout.warm_cache == WarmCache::Enabled && had_one_before(subject),
         Stage::CheckingHealth => rollout.health_check == HealthCheck::Enabled && had_one_before(subject),
         Stage::Testing | Stage::Verified => is_staging,
@@ -111,6 +113,17 @@ fn prepared(subject: Subject<'_>, stage: Stage, now: Timestamp) -> Option<String
     }
 }
 
+/// What the release found of the replica.
+fn replica(subject: Subject<'_>) -> Option<String> {
+    Some(preparation(subject)?.replica.as_ref()?.message.clone())
+}
+
+/// What of the release flows to analytics.
+fn flow(subject: Subject<'_>) -> Option<String> {
+    let flow = subject.release()?.analytics.as_ref()?.flow.as_ref()?;
+    (Some(flow.version.as_str()) == subject.target()).then(|| format!("{} tables flow to analytics", flow.tables))
+}
+
 /// Whether a release serves, or served, that the wanted one takes the place of.
 fn had_one_before(subject: Subject<'_>) -> bool {
     let Some(current) = subject.current() else { return false };
@@ -148,6 +161,7 @@ fn with_proof(subject: Subject<'_>, stage: Stage, mark: Mark, now: Timestamp) ->
             let by = given.by.as_deref().unwrap_or("somebody");
             format!("{by} agreed{}", ages::since(&given.at, now).map(|age| format!(" {age} ago")).unwrap_or_default())
         })),
+        Stage::Configuring if is_reached => words.extend(replica(subject).into_iter().chain(flow(subject))),
         _ if stage.is_before_pods() && stage != Stage::Migrating => words.extend(prepared(subject, stage, now)),
         Stage::Migrating if mark == Mark::Done => {
             words.extend(release.schema_version.map(|version| format!("the schema is at {version}")));

@@ -7,6 +7,9 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 
+use crate::cluster::revision;
+use crate::names::version_of;
+
 /// Everything that is shown of a PaymentCluster.
 #[derive(Clone, Debug)]
 pub(super) struct Look {
@@ -57,12 +60,27 @@ impl<'a> Subject<'a> {
         self.status()?.stage
     }
 
-    /// The version that the spec asks for.
+    /// The release that the spec asks for; by its version, as long as the operator has not named it.
     pub(super) fn wanted(self) -> &'a str {
-        &self.cluster.spec.version
+        self.named().unwrap_or(&self.cluster.spec.version)
     }
 
-    /// The version that the stage is about.
+    fn named(self) -> Option<&'a str> {
+        revision::told(&self.cluster.spec, self.is_looked_at(), self.release())
+    }
+
+    fn is_looked_at(self) -> bool {
+        let generation = self.cluster.metadata.generation.unwrap_or(0);
+        self.status().is_some_and(|status| status.observed_generation >= generation)
+    }
+
+    /// Whether the wanted release differs from the one that serves only by its configuration.
+    pub(super) fn is_of_configuration(self) -> bool {
+        let wanted = self.wanted();
+        self.current().is_some_and(|current| current != wanted && version_of(current) == version_of(wanted))
+    }
+
+    /// The release that the stage is about.
     pub(super) fn target(self) -> Option<&'a str> {
         self.release()?.target.as_deref()
     }
@@ -78,13 +96,12 @@ impl<'a> Subject<'a> {
 
     /// Whether the status speaks of the spec as it is now.
     pub(super) fn is_up_to_date(self) -> bool {
-        let generation = self.cluster.metadata.generation.unwrap_or(0);
-        self.status().is_some_and(|status| status.observed_generation >= generation) && self.is_about_the_wanted()
+        self.is_looked_at() && self.is_about_the_wanted()
     }
 
-    /// Whether the stage is that of the wanted version.
+    /// Whether the stage is that of the wanted release.
     pub(super) fn is_about_the_wanted(self) -> bool {
-        self.target() == Some(self.wanted())
+        self.target().is_some() && self.target() == self.named()
     }
 
     /// How the release ended: whether the wanted version serves. `None` while it is on its way.

@@ -73,7 +73,8 @@ fn version(subject: Subject<'_>, now: Timestamp) -> Line {
     let started = subject.release().filter(|_| subject.is_about_the_wanted());
     let begun = started.and_then(|release| ages::since(release.started_at.as_deref()?, now));
     let begun = begun.map(|age| format!(", begun {age} ago")).unwrap_or_default();
-    Line::words(format!("Version {way}, {strategy}{begun}"))
+    let of_configuration = if subject.is_of_configuration() { ", a change of configuration" } else { "" };
+    Line::words(format!("Version {way}{of_configuration}, {strategy}{begun}"))
 }
 
 fn ready(subject: Subject<'_>) -> Line {

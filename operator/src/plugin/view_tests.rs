@@ -63,6 +63,18 @@ payments (namespace shop)
 }
 
 #[test]
+fn a_change_of_configuration_is_told_in_words() {
+    let on_its_way = at("Deploying", |whole| {
+        whole["spec"]["version"] = json!("1.3.0");
+        whole["spec"]["fraud"] = json!({ "deadline": "40ms" });
+        whole["status"]["release"]["current"] = json!("1.3.0");
+        whole["status"]["release"]["target"] = json!("1.3.0-r2");
+    });
+    has(&shown(on_its_way), &["Version 1.3.0 -> 1.3.0-r2, a change of configuration", "Release 1.3.0-r2\n"]);
+    assert!(!shown(at("Deploying", |_| {})).contains("configuration"));
+}
+
+#[test]
 fn a_staging_release_is_tested_and_verified_and_production_shows_the_proof() {
     let staging = at("Testing", |whole| {
         whole["spec"]["environment"] = json!("Staging");
@@ -128,7 +140,7 @@ fn a_release_that_was_given_up_says_why() {
         &[
             "✖ RolledBack: since 60s",
             "✖ Given up: 1.4.0 (SlaBreached, 60s ago): p99 was 900 ms, and 200 ms are allowed",
-            "set spec.version to a version that is right",
+            "put right in the spec what was wrong: the version, or a setting",
             "or try 1.4.0 again: kubectl purser retry payments -n shop",
         ],
     );
@@ -147,7 +159,7 @@ fn a_release_that_serves_says_how_long_it_can_be_taken_back() {
         ],
     );
     let text = shown(at("Finished", |whole| whole["status"]["release"]["current"] = json!("1.4.0")));
-    has(&text, &["nothing: another version in spec.version begins a release"]);
+    has(&text, &["nothing: another version in the spec, or another setting that pods start with, begins a release"]);
     assert!(!text.contains("Monitoring"), "nothing tells that there was a release before it: {text}");
 }
 

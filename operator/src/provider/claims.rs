@@ -5,13 +5,14 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crds::PaymentCluster;
 use kube::{Resource, ResourceExt};
+
+use super::claimant::Claimant;
 
 /// A watch tells of every change; this is for one that is blind for a while.
 const VALID: Duration = Duration::from_secs(15);
 
-/// The PaymentClusters of namespaces, without their status. Each pass over a PaymentCluster or a PaymentProvider needs all of its
+/// The PaymentClusters of namespaces. Each pass over a PaymentCluster or a PaymentProvider needs all of its
 /// namespace: read by each for itself, that would be the square of their number. Whoever starts anew merely reads once more.
 #[derive(Debug, Default)]
 pub struct Claims(Mutex<State>);
@@ -23,7 +24,7 @@ struct State {
     /// Labels of providers, by UID, as hashes.
     labels: HashMap<u64, u64>,
     hasher: RandomState,
-    known: HashMap<String, (Instant, Arc<Vec<PaymentCluster>>)>,
+    known: HashMap<String, (Instant, Arc<Vec<Claimant>>)>,
 }
 
 impl Claims {
@@ -34,8 +35,8 @@ impl Claims {
     pub async fn of<E>(
         &self,
         namespace: &str,
-        read: impl Future<Output = Result<Vec<PaymentCluster>, E>>,
-    ) -> Result<Arc<Vec<PaymentCluster>>, E> {
+        read: impl Future<Output = Result<Vec<Claimant>, E>>,
+    ) -> Result<Arc<Vec<Claimant>>, E> {
         let epoch = {
             let state = self.state();
             match state.known.get(namespace) {
@@ -44,9 +45,7 @@ impl Claims {
             }
         };
         let began = Instant::now();
-        let mut clusters = read.await?;
-        clusters.iter_mut().for_each(|cluster| cluster.status = None);
-        let clusters = Arc::new(clusters);
+        let clusters = Arc::new(read.await?);
         let mut state = self.state();
         // What changed meanwhile may be missing in what was read.
         if state.epoch == epoch {
@@ -67,7 +66,7 @@ impl Claims {
         }
         let namespace = provider.namespace()?;
         let (_, clusters) = state.known.get(&namespace).filter(|(at, _)| at.elapsed() < VALID)?;
-        let selecting = clusters.iter().filter(|cluster| cluster.spec.providers.selector.matches(provider.labels()));
+        let selecting = clusters.iter().filter(|cluster| cluster.selects(provider));
         Some(selecting.map(ResourceExt::name_any).collect())
     }
 
@@ -89,7 +88,7 @@ mod tests {
     use crate::cluster::fixtures;
 
     async fn read(claims: &Claims, found: usize) -> usize {
-        let clusters = vec![fixtures::cluster(|_| {}); found];
+        let clusters = vec![Claimant::from(fixtures::cluster(|_| {})); found];
         claims.of("shop", async { Ok::<_, ()>(clusters) }).await.unwrap().len()
     }
 

@@ -1,16 +1,16 @@
 //! PaymentProvider: looks at its credential and its endpoint, and says which PaymentCluster uses it. It writes nothing
 //! but the status; what a provider's spec means for payments is the PaymentCluster's reconcile.
 
+pub mod claimant;
 pub mod claims;
 pub mod judge;
 pub mod probe;
 pub mod selection;
 
-use crds::{PaymentCluster, PaymentProvider};
+use crds::PaymentProvider;
 use futures::future::try_join;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::ListParams;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action;
 use kube::{Api, Resource, ResourceExt};
@@ -26,6 +26,7 @@ use crate::{secrets, status};
 /// # Errors
 /// When the API server does not answer, or the resource cannot be read.
 pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result<Action, Error> {
+    context.rest.until_passed().await;
     let reader = context.readers.acquire().await;
     let api: Api<DeserializeGuard<PaymentProvider>> = Api::namespaced(context.client.clone(), namespace);
     let provider = match api.get_opt(name).await.map_err(Error::Observe)? {
@@ -39,7 +40,7 @@ pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result
     let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
     let (credentials, clusters) = try_join(
         secrets::look(&secrets, &provider.spec.credentials_secret_ref),
-        context.claims.of(namespace, observe::list::<PaymentCluster>(context, namespace, &ListParams::default())),
+        context.claims.of(namespace, observe::claimants(context, namespace)),
     )
     .await
     .map_err(Error::Observe)?;

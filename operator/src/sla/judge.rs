@@ -4,7 +4,7 @@ use runtime_contract::{Figures, ReleaseFigures, Slice};
 
 use super::compare::{self, Baseline};
 use super::limits::Limits;
-use super::suspicion::{Finding, Patience, broken, count};
+use super::suspicion::{Finding, Patience, SHORTEST, broken, count, latest};
 use super::tally;
 
 /// Figures that ended longer ago say nothing of now.
@@ -70,11 +70,9 @@ pub fn judge(
     let payments = tally::payments(slices);
     let before = before.and_then(of);
     let baseline = before.and_then(compare::baseline);
-    let patience = match (before, baseline) {
-        // What both stand on has no hiccup now.
-        (Some(before), Some(_)) if breach(limits, &before.slices, None, Patience::Beside, false).is_none() => {
-            Patience::Beside
-        }
+    let patience = match (before, baseline.and_then(|found| found.of_many)) {
+        (Some(before), _) if is_in_trouble(limits, &before.slices, baseline) => Patience::Shared,
+        (Some(before), Some(_)) if is_counted(&before.slices) => Patience::Beside,
         _ => Patience::Alone,
     };
     if payments >= limits.payments_min
@@ -90,6 +88,17 @@ pub fn judge(
         ));
     }
     Judgement::Healthy
+}
+
+/// Whether a release has a part in a trouble now, be it ever so small.
+fn is_in_trouble(limits: &Limits, slices: &[Slice], baseline: Option<Baseline>) -> bool {
+    breach(limits, latest(slices, 2 * SHORTEST), baseline, Patience::Hardly, false).is_some()
+}
+
+/// Whether there are payments in each of the last seconds: of one that tells nothing of a second, or lost its count, nobody
+/// knows how it does.
+fn is_counted(slices: &[Slice]) -> bool {
+    latest(slices, SHORTEST).iter().all(|slice| tally::payments(std::slice::from_ref(slice)) > 0)
 }
 
 /// Figures that tell something of now, and of most pods.
@@ -122,6 +131,9 @@ fn breach(
         let found = broken(&tally::failures(slices), allowed, patience)?;
         Some(too_many_fail(figure, found, allowed, by))
     };
+    let many = baseline.and_then(|found| found.of_many);
+    let than_before =
+        |us, allowed, share: &str| slow("comparison", us, allowed, &format!("{share}, after the release before it"));
     let failures = || limits.failures.and_then(|allowed| failing("successRate", allowed, "spec.sla"));
     let fraud = || {
         let found = broken(&tally::fraud_over(slices, limits.fraud_us), 0.01, patience)?;
@@ -129,14 +141,13 @@ fn breach(
     };
     // Those that cost a merchant most come first.
     failures()
-        .or_else(|| baseline.and_then(|found| failing("comparison", found.failures, "the release before")))
+        .or_else(|| many.and_then(|found| failing("comparison", found.failures, "the release before")))
         .or_else(fraud)
         .or_else(|| limits.p95_us.and_then(|us| slow("p95Latency", us, 0.05, "5 %")))
         .or_else(|| limits.p99_us.and_then(|us| slow("p99Latency", us, 0.01, "1 %")))
         .or_else(|| limits.average_us.and_then(|us| too_slow_on_average(slices, us)))
-        .or_else(|| {
-            baseline.and_then(|found| slow("comparison", found.p95_us, 0.05, "5 %, after the release before it"))
-        })
+        .or_else(|| many.and_then(|found| than_before(found.p95_us, 0.05, "5 %")))
+        .or_else(|| baseline.and_then(|found| than_before(found.p75_us, 0.25, "25 %")))
         .or_else(|| limits.tps_min.filter(|_| has_all_traffic).and_then(|tps| too_few(limits, slices, tps)))
 }
 

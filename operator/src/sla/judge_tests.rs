@@ -128,6 +128,20 @@ fn a_canary_is_compared_with_the_release_before_it() {
 }
 
 #[test]
+fn a_canary_that_is_slower_throughout_is_found_out_by_few_payments() {
+    let limits = limits(|_| {});
+    let quiet = |of_second: fn(i64) -> Slice| {
+        let both = vec![release("0.1.0", |second| slice(second, 2, 0, 40, 5)), release("0.2.0", of_second)];
+        judge(&limits, Some(&figures(both)), "0.2.0", Some("0.1.0"), false, NOW)
+    };
+    assert_eq!(broken_figure(&quiet(|second| slice(second, 1, 0, 140, 5))), Some("comparison"));
+    assert_eq!(quiet(|second| slice(second, 1, 0, 70, 5)), Judgement::Healthy);
+    // One of four may be as slow as it likes.
+    let some = quiet(|second| slice(second, 1, 0, if second % 4 == 0 { 900 } else { 40 }, 5));
+    assert_eq!(some, Judgement::Healthy);
+}
+
+#[test]
 fn throughput_is_judged_by_whole_windows_with_all_of_the_traffic() {
     let limits = limits(|sla| sla.tps_min = Some(80));
     let short = figures(vec![ReleaseFigures {
@@ -150,5 +164,12 @@ fn a_hiccup_of_what_both_releases_stand_on_convicts_neither_and_one_of_the_canar
         judge(&limits, Some(&both), "0.2.0", Some("0.1.0"), false, NOW)
     };
     assert_eq!(compared(release("0.1.0", hiccup)), Judgement::Healthy);
+    let two_hiccups =
+        |second: i64| slice(second, 50, 0, if second > NOW - 7 && second != NOW - 3 { 900 } else { 20 }, 5);
+    let both = figures(vec![release("0.1.0", two_hiccups), release("0.2.0", two_hiccups)]);
+    assert_eq!(judge(&limits, Some(&both), "0.2.0", Some("0.1.0"), false, NOW), Judgement::Healthy);
+    // It lost its count in the very hiccup.
+    let silent = |second: i64| slice(second, if second > NOW - 4 { 0 } else { 50 }, 0, 20, 5);
+    assert_eq!(compared(release("0.1.0", silent)), Judgement::Healthy);
     assert_eq!(broken_figure(&compared(release("0.1.0", well))), Some("p95Latency"));
 }

@@ -14,10 +14,8 @@ use super::tally::Second;
 const SURE: f64 = 5.0;
 /// Fewest deviations that one second counts for.
 const SECOND_MIN: f64 = -1.0;
-/// Fewer bad cases convict nobody, whatever their share.
-const BAD_MIN: u64 = 5;
 /// The shortest sum, in seconds; each further one is twice as long.
-const SHORTEST: usize = 5;
+pub(super) const SHORTEST: usize = 5;
 
 /// How long bad seconds are borne.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +24,10 @@ pub(super) enum Patience {
     Alone,
     /// Three out of five are: another release stands on the same, and does well.
     Beside,
+    /// Nine out of ten are: the other release has a part in the trouble, so it is rather what both stand on.
+    Shared,
+    /// Hardly any: for the other release, which does not do well if it has but a part in a hiccup.
+    Hardly,
 }
 
 impl Patience {
@@ -33,7 +35,26 @@ impl Patience {
     const fn second_max(self) -> f64 {
         match self {
             Self::Alone => 2.5,
+            Self::Shared => 2.0,
             Self::Beside => 5.0,
+            // Not infinitely many: a second without cases counts for none.
+            Self::Hardly => f64::MAX,
+        }
+    }
+
+    /// Deviations that are no bad luck any more.
+    const fn sure(self) -> f64 {
+        match self {
+            Self::Alone | Self::Beside | Self::Shared => SURE,
+            Self::Hardly => 2.0,
+        }
+    }
+
+    /// Fewer bad cases convict nobody, whatever their share.
+    const fn bad_min(self) -> u64 {
+        match self {
+            Self::Alone | Self::Beside | Self::Shared => 5,
+            Self::Hardly => 2,
         }
     }
 }
@@ -58,6 +79,20 @@ impl Finding {
 
 /// The shortest of the sums by which the share `allowed` is broken; `None` when it may well be kept. `seconds` has the newest last.
 pub(super) fn broken(seconds: &[Second], allowed: f64, patience: Patience) -> Option<Finding> {
+    match patience {
+        // Of what was longer ago, nobody knows how the other one did.
+        Patience::Beside => sums(latest(seconds, SHORTEST), allowed, Patience::Beside)
+            .or_else(|| sums(seconds, allowed, Patience::Alone)),
+        Patience::Alone | Patience::Shared | Patience::Hardly => sums(seconds, allowed, patience),
+    }
+}
+
+/// So many at the end, or all.
+pub(super) fn latest<T>(all: &[T], number: usize) -> &[T] {
+    &all[all.len().saturating_sub(number)..]
+}
+
+fn sums(seconds: &[Second], allowed: f64, patience: Patience) -> Option<Finding> {
     let scatter = allowed * (1.0 - allowed);
     let (mut excess, mut variance) = (0.0_f64, 0.0_f64);
     let (mut cases, mut bad) = (0_u64, 0_u64);
@@ -73,7 +108,7 @@ pub(super) fn broken(seconds: &[Second], allowed: f64, patience: Patience) -> Op
         let is_end = index + 1 == next || index + 1 == seconds.len();
         if is_end && index + 1 >= SHORTEST.min(seconds.len()) {
             next *= 2;
-            if bad >= BAD_MIN && excess > SURE * variance.sqrt() {
+            if bad >= patience.bad_min() && excess > patience.sure() * variance.sqrt() {
                 return Some(Finding { seconds: index + 1, cases, bad });
             }
         }
@@ -111,13 +146,26 @@ mod tests {
     }
 
     #[test]
-    fn a_grave_breach_is_seen_after_five_seconds_and_beside_another_release_after_three() {
-        for bad in 0..=8 {
+    fn a_grave_breach_is_seen_after_five_seconds_and_by_how_another_release_does_after_three_or_nine() {
+        for bad in 0..=10 {
             let mut all = steady(60, 50, 0);
             all.extend(steady(bad, 50, 50));
             assert_eq!(broken(&all, 0.05).is_some(), bad >= 5, "{bad}");
             assert_eq!(super::broken(&all, 0.05, Patience::Beside).is_some(), bad >= 3, "{bad}");
+            assert_eq!(super::broken(&all, 0.05, Patience::Shared).is_some(), bad >= 9, "{bad}");
         }
+    }
+
+    #[test]
+    fn a_release_that_has_a_part_in_a_hiccup_does_not_do_well() {
+        let hardly = |seconds: &[Second]| super::broken(seconds, 0.01, Patience::Hardly).is_some();
+        let mut all = steady(60, 3, 0);
+        assert!(!hardly(&all) && !hardly(&steady(60, 0, 0)));
+        all.push(Second { cases: 3, bad: 2 });
+        assert!(hardly(&all), "one second of it");
+        let busy = [steady(9, 400, 0), steady(1, 400, 40), steady(4, 400, 0)].concat();
+        assert!(hardly(&busy), "one second of it some seconds ago");
+        assert!(!hardly(&steady(60, 100, 1)), "what is just kept is kept");
     }
 
     #[test]

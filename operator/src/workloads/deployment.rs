@@ -3,6 +3,7 @@
 use runtime_contract::{Role, labels, paths, ports};
 use serde_json::{Value, json};
 
+use super::config_map::file_name;
 use super::{pod, resources};
 use crate::cluster::validate::Validated;
 use crate::owned::{Desired, Kind, hash_of};
@@ -14,10 +15,10 @@ const TERMINATION_GRACE_SECONDS: u32 = 30;
 /// Annotation: which versions of the Secrets the pods started with. A changed password rolls the pods.
 const SECRETS_REVISION: &str = "purser.dev/secrets-revision";
 
-/// `config` is the ConfigMap of the release: pods roll when its content changes.
+/// `config` is the ConfigMap of the release: pods roll when what they read of it changes.
 pub(super) fn of_role(cluster: &Validated, role: Role, config: &Desired) -> Desired {
     let (identity, release) = (&cluster.identity, &cluster.release);
-    let selector = identity.pod_selector(role, Some(&release.version));
+    let selector = identity.pod_selector(role, Some(&release.name));
     let mut pod_labels = identity.labels(role.as_str(), Some(release));
     pod_labels.insert(pod::ROLE.into(), "true".into());
     let mut spec = json!({
@@ -28,7 +29,7 @@ pub(super) fn of_role(cluster: &Validated, role: Role, config: &Desired) -> Desi
             "metadata": {
                 "labels": pod_labels,
                 "annotations": {
-                    labels::CONFIG_HASH: hash_of(&config.body["data"]),
+                    labels::CONFIG_HASH: hash_of(&config.body["data"][file_name(paths::CONFIG)]),
                     SECRETS_REVISION: secrets_revision(cluster, role),
                 },
             },
@@ -48,6 +49,10 @@ fn secrets_revision(cluster: &Validated, role: Role) -> String {
     if matches!(role, Role::Gateway | Role::Processor) {
         parts.extend(revisions.providers.iter().map(String::as_str));
     }
+    // A release that reads from no replica does not roll for one that another is to have.
+    if role == Role::Gateway && cluster.spec.database.read_url_secret_ref.is_some() {
+        parts.extend(revisions.replica.iter().map(String::as_str));
+    }
     hash_of(&json!(parts))
 }
 
@@ -56,7 +61,10 @@ fn pod_spec(cluster: &Validated, role: Role, config: &str, selector: &Value) -> 
     match role {
         Role::Processor => secrets.extend(pod::provider_secrets(cluster)),
         // Certificate, token and webhook secrets do not roll the pods: the gateway takes them up while it runs.
-        Role::Gateway => secrets.extend(pod::gateway_secrets(cluster)),
+        Role::Gateway => {
+            secrets.extend(pod::replica_secret(cluster));
+            secrets.extend(pod::gateway_secrets(cluster));
+        }
         Role::Fraud | Role::Metrics => {}
     }
     let volumes = [pod::document_volume("config", config, paths::CONFIG), pod::secrets_volume(&secrets)];

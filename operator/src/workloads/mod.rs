@@ -64,7 +64,7 @@ mod tests {
             });
             spec["image"] = serde_json::json!({ "pullSecrets": [{ "name": "registry" }] });
         });
-        let objects = [shared(&cluster, &Traffic::To(cluster.release.version.clone())), of_release(&cluster)].concat();
+        let objects = [shared(&cluster, &Traffic::To(cluster.release.name.clone())), of_release(&cluster)].concat();
         assert_eq!(objects.len(), 5 + 8);
         for object in &objects {
             let known = match object.kind {
@@ -124,7 +124,7 @@ mod tests {
                 assert_eq!(body.contains(held), object.name.contains("gateway"), "{held} in {}", object.name);
             }
         }
-        let service = shared(&cluster, &Traffic::To(cluster.release.version.clone())).into_iter().find(|object| {
+        let service = shared(&cluster, &Traffic::To(cluster.release.name.clone())).into_iter().find(|object| {
             object.kind == Kind::Service && object.body["spec"]["selector"].to_string().contains("gateway")
         });
         assert_eq!(service.unwrap().body["spec"]["ports"][0]["port"], 443);

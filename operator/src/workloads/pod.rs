@@ -19,7 +19,7 @@ pub const CONTAINER: &str = "purser";
 /// The image of the release.
 #[must_use]
 pub fn image(cluster: &Validated) -> String {
-    format!("{}:{}", cluster.spec.image.repository, cluster.release.version)
+    format!("{}:{}", cluster.spec.image.repository, cluster.release.version())
 }
 
 /// One container with its arguments, mounts and resources; ports and probes are added by those who have them.
@@ -102,6 +102,13 @@ pub fn secrets_volume(sources: &[Value]) -> Value {
 #[must_use]
 pub fn database_secret(cluster: &Validated) -> Value {
     secret(&cluster.spec.database.url_secret_ref, paths::DATABASE_URL, false)
+}
+
+/// The URL of the read replica as a file, if there is to be one. Without its Secret lists are read from the database.
+#[must_use]
+pub fn replica_secret(cluster: &Validated) -> Option<Value> {
+    let key = cluster.spec.database.read_url_secret_ref.as_ref()?;
+    Some(secret(key, paths::DATABASE_READ_URL, true))
 }
 
 /// The URL of the cache as a file.

@@ -55,7 +55,7 @@ pub(super) fn release_gateway(cluster: &Validated) -> Desired {
     let content = json!({
         "spec": {
             "type": "ClusterIP",
-            "selector": identity.pod_selector(Role::Gateway, Some(&release.version)),
+            "selector": identity.pod_selector(Role::Gateway, Some(&release.name)),
             "ports": [port],
         },
     });
@@ -69,7 +69,7 @@ pub(super) fn fraud(cluster: &Validated) -> Desired {
     let content = json!({
         "spec": {
             "type": "ClusterIP",
-            "selector": identity.pod_selector(Role::Fraud, Some(&release.version)),
+            "selector": identity.pod_selector(Role::Fraud, Some(&release.name)),
             "ports": [port(ports::names::HTTP, ports::FRAUD, ports::names::HTTP)],
         },
     });

@@ -5,6 +5,8 @@
 pub const MIGRATE: &str = "migrate";
 /// Flag of all of these: the PaymentCluster, as `NAMESPACE/NAME`, on whose behalf the command runs.
 pub const OWNER_FLAG: &str = "--owner";
+/// Flag of [`MIGRATE`]: the number of the operator that has it done. One with a greater number has been there: it is refused.
+pub const FENCING_TOKEN_FLAG: &str = "--fencing-token";
 /// Subcommand of [`MIGRATE`]: says what the release changes in the schema, and changes nothing.
 pub const MIGRATE_PLAN: &str = "plan";
 /// Subcommand of [`MIGRATE`]: applies what is pending to a copy, `purser migrate dry-run --backup ID`.
@@ -23,8 +25,14 @@ pub const KEEP_FLAG: &str = "--keep";
 pub const BACKUP_RESTORE: &str = "restore";
 /// Flag of [`BACKUP_RESTORE`]: replaces the database that there is.
 pub const INTO_CURRENT_FLAG: &str = "--into-current";
-/// Flag of [`BACKUP`] and [`MIGRATE_DRY_RUN`]: URL of the place where backups are kept.
+/// Flag of [`BACKUP`], [`MIGRATE_DRY_RUN`] and [`ARCHIVE`]: URL of the place where backups and archives are kept.
 pub const STORE_FLAG: &str = "--store";
+/// Archives months that are over: `purser archive run --keep-months N`.
+pub const ARCHIVE: &str = "archive";
+/// Subcommand of [`ARCHIVE`].
+pub const ARCHIVE_RUN: &str = "run";
+/// Flag of [`ARCHIVE_RUN`]: for how many months after its end a month stays in the database.
+pub const KEEP_MONTHS_FLAG: &str = "--keep-months";
 /// Waits until accepted work is done, and holds all other: `purser maintenance drain`.
 pub const MAINTENANCE: &str = "maintenance";
 /// Subcommand of [`MAINTENANCE`].
@@ -57,6 +65,16 @@ pub const P99_FLAG: &str = "--p99";
 pub const SUCCESS_RATE_FLAG: &str = "--success-rate";
 /// Flag of [`LOAD`]: says that no customer of this platform waits behind the load.
 pub const STAGING_FLAG: &str = "--staging";
+/// Has what analytics may know flow to its database: `purser cdc apply --owner NAMESPACE/NAME`.
+pub const CDC: &str = "cdc";
+/// Subcommand of [`CDC`].
+pub const CDC_APPLY: &str = "apply";
+/// Subcommand of [`CDC`]: ends that, and leaves nothing behind that would be kept for it.
+pub const CDC_REMOVE: &str = "remove";
+/// Looks whether lists can be read from the replica: `purser replica check --owner NAMESPACE/NAME`.
+pub const REPLICA: &str = "replica";
+/// Subcommand of [`REPLICA`].
+pub const REPLICA_CHECK: &str = "check";
 /// Where a command leaves its [`crate::JobReport`]: the termination message of its container.
 pub const TERMINATION_LOG: &str = "/dev/termination-log";
 /// Environment variable that overrides [`TERMINATION_LOG`], for a run by hand.

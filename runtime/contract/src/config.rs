@@ -21,6 +21,10 @@ pub struct RuntimeConfig {
     /// are those of its own process only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pods: Option<String>,
+    /// How old what lists show may be, in milliseconds, where they are read from a replica. Its URL is a secret,
+    /// [`crate::paths::DATABASE_READ_URL`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_lag_max_ms: Option<u32>,
 }
 
 /// How merchants are told of events.

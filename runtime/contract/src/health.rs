@@ -36,6 +36,8 @@ pub mod names {
     pub const DATABASE: &str = "database";
     /// Redis.
     pub const CACHE: &str = "cache";
+    /// The replica that lists are read from.
+    pub const REPLICA: &str = "replica";
     /// The live settings were read.
     pub const SETTINGS: &str = "settings";
     /// The fraud workload.

@@ -19,6 +19,6 @@ pub use config::{Environment, FraudConfig, OnDeadline, RuntimeConfig, WebhooksCo
 pub use figures::{Counts, Figures, PodFigures, ReleaseFigures, Slice, Summary, Times};
 pub use health::{Check, Health};
 pub use provider::ProviderName;
-pub use report::{JobReport, MigrationPlan, Outcome, Reason};
+pub use report::{Archived, CdcReport, JobReport, MigrationPlan, Outcome, Reason};
 pub use role::Role;
 pub use settings::{CacheTtl, Limits, Maintenance, ProviderSettings, Settings};

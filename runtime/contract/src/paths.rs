@@ -8,6 +8,8 @@ pub const SETTINGS: &str = "/etc/purser/settings/settings.yaml";
 pub const SECRETS: &str = "/etc/purser/secrets";
 /// File name of the PostgreSQL URL in [`SECRETS`].
 pub const DATABASE_URL: &str = "database-url";
+/// File in [`SECRETS`] with the URL of a replica that lists are read from. Without it they are read from the database.
+pub const DATABASE_READ_URL: &str = "database-read-url";
 /// File name of the Redis URL in [`SECRETS`].
 pub const CACHE_URL: &str = "cache-url";
 /// Folder in [`SECRETS`] with one file per provider resource, named like it, holding its credential.
@@ -29,6 +31,10 @@ pub const BACKUP_STORE: &str = "backup-store";
 /// File in [`SECRETS`] with the URL of a PostgreSQL on which backups are restored to be looked at. Without it that is done beside
 /// the database.
 pub const SCRATCH_URL: &str = "scratch-url";
+/// File in [`SECRETS`] with the URL of the analytics database.
+pub const ANALYTICS_URL: &str = "analytics-url";
+/// File in [`SECRETS`] with the URL by which the server of the analytics database reaches the payments database.
+pub const ANALYTICS_SOURCE_URL: &str = "analytics-source-url";
 /// Where backups are kept unless told otherwise: a folder that outlives the pod.
 pub const BACKUPS: &str = "/var/lib/purser/backups";
 

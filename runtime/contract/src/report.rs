@@ -24,6 +24,38 @@ pub struct JobReport {
     /// What a release would change in the schema.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration_plan: Option<MigrationPlan>,
+    /// What was archived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<Archived>,
+    /// What flows to the analytics database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cdc: Option<CdcReport>,
+}
+
+/// What one run archived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Archived {
+    /// Partitions, each a month of a table.
+    pub partitions: u32,
+    /// Rows in all of them.
+    pub rows: u64,
+    /// Partitions that are old enough, and stay.
+    pub stayed: u32,
+}
+
+/// What flows to the analytics database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CdcReport {
+    /// Name of the publication.
+    pub publication: String,
+    /// Name of the subscription and of its replication slot.
+    pub subscription: String,
+    /// How many tables are published.
+    pub tables: u32,
+    /// How far analytics was behind, in bytes.
+    pub lag_bytes: i64,
 }
 
 /// What a release would change in the schema.
@@ -76,6 +108,8 @@ pub enum Reason {
     DatabaseOwnedByAnother,
     /// Another runner holds the migration lock.
     MigrationLocked,
+    /// Another operator has taken the place of the one that started the command. Nothing was changed.
+    OperatorSuperseded,
     /// A migration failed; the database is as before it.
     MigrationFailed,
     /// The database is newer than this program, or its history differs.
@@ -112,6 +146,26 @@ pub enum Reason {
     LoadPassed,
     /// The load test did not reach its figures.
     LoadFailed,
+    /// Months that are over were archived as far as they may go, or there were none.
+    Archived,
+    /// A month could not be archived or brought back. Each is in the database, or in an archive.
+    ArchiveFailed,
+    /// An archive is not what its manifest says, or was not when it was read back. Nothing was dropped for it.
+    ArchiveCorrupt,
+    /// What analytics may know flows to its database.
+    CdcApplied,
+    /// Nothing flows to an analytics database any more, and nothing is kept for one.
+    CdcRemoved,
+    /// A database is not set up for it, or the analytics database does not answer.
+    CdcFailed,
+    /// The replication slot of analytics could not be dropped or taken over: somebody else has it, or a right is missing.
+    CdcSlotLeft,
+    /// The replica has all that the database had when the look at it began.
+    ReplicaReady,
+    /// The replica is late, or does not answer: lists are read from the database until it is there.
+    ReplicaBehind,
+    /// What is to be the replica is none of this database, or may not be read.
+    ReplicaWrong,
     /// Anything else.
     Internal,
 }
@@ -128,6 +182,8 @@ impl JobReport {
             settings_revision: None,
             backup_id: None,
             migration_plan: None,
+            archived: None,
+            cdc: None,
         }
     }
 

@@ -19,6 +19,7 @@ use super::{Backups, sums};
 use crate::database::{self, Doing};
 use crate::ids::BackupId;
 use crate::migrate::{self, MigrateError, Patience};
+use crate::storage::{StorageError, StorageKey};
 
 /// How often a long dump says how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(5);
@@ -139,7 +140,7 @@ impl Backups {
             sha256.update(bytes);
             stored_bytes += bytes.len() as u64;
         });
-        let encryptor = self.key.as_ref().map(super::key::BackupKey::encryptor).transpose()?;
+        let encryptor = self.key.as_ref().map(StorageKey::encryptor).transpose()?;
         let mut sink = sealed(encryptor, &mut counted).await.map_err(|error| unwritten(&error))?;
         let (pumped, said) = tokio::join!(pump(&mut stdout, &mut sink), programs::listen(stderr));
         // A program whose output nobody takes complains of that; the one who did not take it knows why.
@@ -153,7 +154,7 @@ impl Backups {
 }
 
 fn unwritten(error: &std::io::Error) -> BackupError {
-    BackupError::Store { doing: "write a dump", message: error.to_string() }
+    StorageError::Refused { doing: "write a dump", message: error.to_string() }.into()
 }
 
 /// A writer whose bytes are encrypted first, if they are to be.

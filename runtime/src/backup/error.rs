@@ -6,6 +6,7 @@ use super::differences::in_words;
 use crate::database::DatabaseError;
 use crate::ids::BackupId;
 use crate::migrate::MigrateError;
+use crate::storage::StorageError;
 
 /// Why a backup was not made, verified or restored.
 #[derive(Debug, thiserror::Error)]
@@ -16,22 +17,9 @@ pub enum BackupError {
     /// Somebody migrates, or makes a backup, or the database belongs to another.
     #[error(transparent)]
     Migrate(#[from] MigrateError),
-    /// The place for backups is none.
-    #[error("{url} is no place for backups: {message}")]
-    Place {
-        /// As it was given. It holds no secrets.
-        url: String,
-        /// What is wrong with it.
-        message: String,
-    },
-    /// The place for backups does not do what was asked.
-    #[error("could not {doing} in the store of backups: {message}")]
-    Store {
-        /// What was attempted.
-        doing: &'static str,
-        /// What the store said.
-        message: String,
-    },
+    /// The place for backups, or the key to it.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// There is no such backup.
     #[error("there is no backup {0}")]
     NotFound(BackupId),
@@ -61,9 +49,6 @@ pub enum BackupError {
         /// What it said.
         message: String,
     },
-    /// The key is none.
-    #[error("the secret backup-key is not usable: {0}")]
-    Key(String),
     /// The backup is encrypted, and there is no key.
     #[error("backup {0} is encrypted, and there is no secret backup-key to read it with")]
     KeyMissing(BackupId),
@@ -124,8 +109,8 @@ impl BackupError {
         match self {
             Self::Database(error) => error.reason(),
             Self::Migrate(error) => error.reason(),
-            Self::Place { .. } | Self::Key(_) | Self::KeyMissing(_) | Self::KeyWrong(_) => Reason::InvalidConfiguration,
-            Self::Store { .. } => Reason::BackupStoreUnavailable,
+            Self::Storage(error) => error.reason(),
+            Self::KeyMissing(_) | Self::KeyWrong(_) => Reason::InvalidConfiguration,
             Self::Corrupt { .. } | Self::Differs { .. } => Reason::BackupCorrupt,
             Self::Refused(_) => Reason::RestoreRefused,
             Self::MayNotCreate { .. } => Reason::DatabaseAuthenticationFailed,
@@ -143,7 +128,8 @@ impl BackupError {
     pub fn outcome(&self) -> Outcome {
         match self {
             Self::Migrate(error) => error.outcome(),
-            Self::Store { .. } | Self::InUse { .. } | Self::Interrupted => Outcome::Retry,
+            Self::Storage(error) => error.outcome(),
+            Self::InUse { .. } | Self::Interrupted => Outcome::Retry,
             _ if self.reason() == Reason::DatabaseUnreachable => Outcome::Retry,
             _ => Outcome::Failed,
         }

@@ -9,7 +9,6 @@ mod create;
 mod differences;
 mod dry_run;
 mod error;
-mod key;
 mod manifest;
 mod newer;
 mod programs;
@@ -21,7 +20,7 @@ mod sums;
 mod swap;
 mod verify;
 
-use runtime_contract::paths;
+use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 pub use create::Create;
@@ -30,23 +29,20 @@ pub use error::BackupError;
 pub use manifest::{Manifest, Table};
 pub use newer::MONEY_TABLES;
 pub use restore::{Restore, Restored};
+pub(crate) use sums::{quoted, settle};
 pub use verify::ScratchServer;
 
 use crate::config::Secrets;
 use crate::ids::BackupId;
-use key::BackupKey;
+use crate::storage::StorageKey;
 use store::Store;
-
-/// Where backups are kept unless told otherwise, as a URL.
-#[must_use]
-pub fn default_store() -> String {
-    format!("file://{}", paths::BACKUPS)
-}
 
 /// A place where backups are kept, and what opens them.
 pub struct Backups {
     store: Store,
-    key: Option<BackupKey>,
+    key: Option<StorageKey>,
+    /// Who has to let go of a database before another one takes its place.
+    analytics: Option<SecretString>,
     /// Told to stop: what was begun is then taken back.
     stop: CancellationToken,
 }
@@ -57,8 +53,9 @@ impl Backups {
     /// # Errors
     /// When the URL says nothing that could be opened, a folder cannot be made, or the secret `backup-key` is not usable.
     pub fn open(url: &str, secrets: &Secrets, stop: CancellationToken) -> Result<Self, BackupError> {
-        let key = secrets.backup_key().map(BackupKey::new).transpose()?;
-        Ok(Self { store: Store::open(url, secrets)?, key, stop })
+        let key = secrets.backup_key().map(StorageKey::new).transpose()?;
+        let analytics = secrets.analytics_url().ok();
+        Ok(Self { store: Store::open(url, secrets)?, key, analytics, stop })
     }
 
     /// All backups of one owner, or of all, the oldest first.

@@ -15,6 +15,7 @@ use super::manifest::Manifest;
 use super::newer::{self, MONEY, Newer};
 use super::scratch::{self, Scratch};
 use super::{Backups, server, sums, swap, verify};
+use crate::cdc;
 use crate::database::{self, Doing};
 use crate::ids::BackupId;
 use crate::migrate::{self, MigrateError, Patience};
@@ -51,6 +52,8 @@ pub struct Restored {
     pub discarded: usize,
     /// The name of the database that was there before; none when it was dropped, or when nothing had changed since the backup.
     pub kept_as: Option<String>,
+    /// Whether the old database was published to analytics, which has to subscribe to the new one: `purser cdc apply`.
+    pub was_published: bool,
 }
 
 impl Backups {
@@ -71,7 +74,14 @@ impl Backups {
         if let Some(owner) = status.owner.filter(|owner| owner != restore.owner) {
             return Err(MigrateError::OwnedByAnother { owner }.into());
         }
-        let done = Restored { id: manifest.id, schema_version: manifest.schema_version, discarded: 0, kept_as: None };
+        let was_published = cdc::is_published(&mut current).await?;
+        let done = Restored {
+            id: manifest.id,
+            schema_version: manifest.schema_version,
+            discarded: 0,
+            kept_as: None,
+            was_published: false,
+        };
         if differences(&manifest.tables, &sums::count(&mut current).await?).is_empty() {
             tracing::info!(id = %manifest.id, "the database is as it was when the backup was made");
             return Ok(done);
@@ -103,7 +113,7 @@ impl Backups {
             }
             kept_as => kept_as,
         };
-        Ok(Restored { discarded, kept_as, ..done })
+        Ok(Restored { discarded, kept_as, was_published, ..done })
     }
 
     /// How many payments were lost, and under which name the old database is kept.
@@ -120,8 +130,20 @@ impl Backups {
         let (_, name) = server::names(restore.url)?;
         let (new, old) = (beside.name(), old_name(&name, now));
         beside.release().await;
+        self.detach(restore).await;
         swap::swap(current, &new, &name, &old, aside, restore.patience.connect).await?;
         Ok((discarded, Some(old)))
+    }
+
+    /// A replication slot stays with the database that it was made in, and whoever takes from it would be in the way of the new
+    /// name. Where analytics does not answer, nobody takes either; the slot goes when it is subscribed anew.
+    async fn detach(&self, restore: &Restore<'_>) {
+        let Some(analytics) = &self.analytics else { return };
+        match cdc::detach(restore.owner, analytics, restore.patience.connect).await {
+            Ok(true) => tracing::info!("analytics is no longer subscribed"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "analytics was not told of the restore"),
+        }
     }
 
     /// Fills the database beside, and makes sure that nothing is lost. From then on nobody can write into the current one.

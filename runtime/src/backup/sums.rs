@@ -22,7 +22,7 @@ pub(super) struct Known {
 }
 
 /// Makes a session that counts as every other one does.
-pub(super) async fn settle(connection: &mut PgConnection) -> Result<(), DatabaseError> {
+pub(crate) async fn settle(connection: &mut PgConnection) -> Result<(), DatabaseError> {
     sqlx::raw_sql(SETTINGS).execute(connection).await.doing("could not settle how values are written")?;
     Ok(())
 }
@@ -76,6 +76,6 @@ pub(super) fn row(columns: &[String]) -> String {
 }
 
 /// A name as SQL takes it.
-pub(super) fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -20,6 +20,7 @@ use super::scratch::Scratch;
 use super::{Backups, sums};
 use crate::database::Doing;
 use crate::ids::BackupId;
+use crate::storage::StorageError;
 
 /// Where a backup is restored to be looked at.
 #[derive(Clone, Debug)]
@@ -107,9 +108,10 @@ impl Backups {
         // What comes behind a failure is read as well: the checksum says whether the bytes are to blame.
         let rest = tokio::io::copy(&mut reader, &mut tokio::io::sink()).await;
         drop(reader);
-        let unread = |error: &std::io::Error| BackupError::Store { doing: "read a dump", message: error.to_string() };
+        let unread =
+            |error: &std::io::Error| StorageError::Refused { doing: "read a dump", message: error.to_string() };
         if let (Fed::Unread(error), _) | (_, Err(error)) = (&fed, &rest) {
-            return Err(unread(error));
+            return Err(unread(error).into());
         }
         if hex::encode(sha256.finalize()) != manifest.sha256 {
             return Err(corrupt("its dump has another SHA-256 than its manifest".to_owned()));

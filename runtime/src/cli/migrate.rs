@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::backup::{Backups, DryRun, Rehearsal};
 use crate::ids::BackupId;
 use crate::migrate::lint::{self, Finding};
-use crate::migrate::{self, FileOutlook, LockOutlook, Outlook, Patience, Phase, State, Status};
+use crate::migrate::{self, FileOutlook, LockOutlook, Outlook, Patience, Phase, Runner, State, Status};
 use crate::report;
 use anyhow::Context as _;
 use chrono::Utc;
@@ -15,8 +15,9 @@ use clap::{Args, Subcommand};
 use runtime_contract::{JobReport, MigrationPlan, Outcome, Reason};
 use serde::Serialize;
 
-use super::backup::{Failure, JobArgs};
+use super::backup::{self, Failure};
 use super::job::{self, DatabaseArgs};
+use super::store::StoreJobArgs;
 use super::table::Table;
 use super::{PATIENCE, PersonArgs, exit_code, show};
 
@@ -34,14 +35,25 @@ pub(crate) struct MigrateArgs {
     #[command(subcommand)]
     command: Option<MigrateCommand>,
     #[command(flatten)]
-    apply: Option<DatabaseArgs>,
+    apply: Option<ApplyArgs>,
+}
+
+/// What `purser migrate apply` takes. For the group see [`DatabaseArgs`].
+#[derive(Args)]
+#[group(args = ["owner"])]
+struct ApplyArgs {
+    #[command(flatten)]
+    database: DatabaseArgs,
+    /// The number of the operator that has it done: refused where one with a greater number has been
+    #[arg(long, value_name = "NUMBER")]
+    fencing_token: Option<i64>,
 }
 
 /// What can be done about the schema.
 #[derive(Subcommand)]
 enum MigrateCommand {
     /// Bring the schema to this version, and leave a report; what `purser migrate` alone does too
-    Apply(DatabaseArgs),
+    Apply(ApplyArgs),
     /// Say what is to be applied, what it locks and rewrites, and whether payments go on meanwhile. The files are run on
     /// empty copies of the tables, in a schema that is dropped again. Exit code 1 when something is unsafe
     Plan(PlanArgs),
@@ -84,7 +96,7 @@ struct DryRunArgs {
     #[arg(long)]
     from_current: bool,
     #[command(flatten)]
-    job: JobArgs,
+    job: StoreJobArgs,
 }
 
 /// Does it.
@@ -99,13 +111,15 @@ pub(crate) async fn run(args: MigrateArgs) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn apply(args: &DatabaseArgs) -> JobReport {
+async fn apply(args: &ApplyArgs) -> JobReport {
+    let ApplyArgs { database: args, fencing_token } = args;
     let url = match args.secrets.secrets().database_url() {
         Ok(url) => url,
         Err(error) => return report::report(Outcome::Failed, Reason::InvalidConfiguration, &error.to_string()),
     };
     let patience = Patience { connect: args.patience(), lock: LOCK_PATIENCE };
-    match migrate::run(&url, &args.owner, patience, Utc::now()).await {
+    let runner = Runner { owner: &args.owner, fencing_token: *fencing_token };
+    match migrate::run(&url, runner, patience, Utc::now()).await {
         Ok(done) => {
             let message = format!(
                 "schema version {}: {} migrations applied, {} partitions made",
@@ -167,7 +181,7 @@ fn plan_in_a_sentence(plan: &MigrationPlan) -> String {
 }
 
 async fn dry_run(args: &DryRunArgs) -> anyhow::Result<ExitCode> {
-    let done = match args.job.open()? {
+    let done = match backup::open(&args.job.store)? {
         Ok(backups) => rehearse(args, &backups).await,
         Err(failure) => Err(failure),
     };
@@ -176,12 +190,13 @@ async fn dry_run(args: &DryRunArgs) -> anyhow::Result<ExitCode> {
         Ok(done) if !done.succeeded => (Outcome::Failed, Reason::DryRunFailed),
         _ => (Outcome::Succeeded, Reason::DryRunSucceeded),
     };
-    let code = args.job.ended(done, ending, |done| done.backup_id, dry_run_in_words)?;
+    let code =
+        args.job.ended(done, ending, |done, report| backup::of_backup(done.backup_id, report), dry_run_in_words)?;
     Ok(if succeeded { code } else { ExitCode::FAILURE })
 }
 
 async fn rehearse(args: &DryRunArgs, backups: &Backups) -> Result<DryRun, Failure> {
-    let (server, owner) = (args.job.scratch()?, args.job.owner.as_deref());
+    let (server, owner) = (backup::scratch(&args.job)?, args.job.owner.as_deref());
     let url = args.job.database_url()?;
     let from = args.backup.map_or(Rehearsal::Current(&url), Rehearsal::Backup);
     Ok(backups.dry_run(from, owner, migrate::own_files(), &server, Utc::now()).await?)

@@ -1,7 +1,9 @@
 //! The command line: one file per group of commands. What they do is in the library; here is how it is asked for and shown.
 
+pub(crate) mod archive;
 pub(crate) mod attempts;
 pub(crate) mod backup;
+pub(crate) mod cdc;
 pub(crate) mod checks;
 pub(crate) mod fraud_rule;
 pub(crate) mod job;
@@ -11,8 +13,10 @@ pub(crate) mod maintenance;
 pub(crate) mod merchant;
 pub(crate) mod migrate;
 pub(crate) mod provider;
+pub(crate) mod replica;
 pub(crate) mod roles;
 pub(crate) mod settings;
+pub(crate) mod store;
 pub(crate) mod table;
 
 use std::path::PathBuf;

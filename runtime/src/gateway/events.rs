@@ -100,8 +100,10 @@ pub(super) async fn list(
     Params(query): Params<ListQuery>,
 ) -> Result<Response, Problem> {
     let page = Page::of::<EventId>(query.limit, query.starting_after.as_deref(), query.ending_before.as_deref())?;
-    let read = list::list(&gateway.app.pool, merchant.id, &query.filter()?, &page).await?;
-    let (shown, has_more) = page.shown(read);
+    let (merchant, filter) = (merchant.id, query.filter()?);
+    let (filter, asked) = (&filter, &page);
+    let read = gateway.app.reads.answer(|mut at| async move { list::list(&mut *at, merchant, filter, asked).await });
+    let (shown, has_more) = page.shown(read.await?);
     let next = if has_more { page.last(&shown).map(|told| told.id) } else { None };
     Ok(json(join(&shown, has_more, next)))
 }

@@ -94,7 +94,9 @@ impl Gateway {
         payment: Option<PaymentId>,
         page: &Page,
     ) -> Result<Response, Problem> {
-        let found = store::list(&self.app.pool, merchant, kind, payment, page).await?;
+        let reads = &self.app.reads;
+        let found =
+            reads.answer(|mut at| async move { store::list(&mut *at, merchant, kind, payment, page).await }).await?;
         let list = page.list(found, |operation| kind.id_text(operation.id));
         Ok(Json(list.each(OperationJson::of)).into_response())
     }

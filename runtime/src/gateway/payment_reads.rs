@@ -94,7 +94,10 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     use axum::response::IntoResponse;
     let page = Page::of::<PaymentId>(query.limit, query.starting_after.as_deref(), query.ending_before.as_deref())?;
-    let found = list::list(&gateway.app.pool, merchant.id, &query.filter()?, &page).await?;
+    let (merchant, filter) = (merchant.id, query.filter()?);
+    let (filter, asked) = (&filter, &page);
+    let found = gateway.app.reads.answer(|mut at| async move { list::list(&mut *at, merchant, filter, asked).await });
+    let found = found.await?;
     let list = page.list(found, |payment| payment.id.to_string());
     Ok(Json(list.each(PaymentJson::of)).into_response())
 }

@@ -171,6 +171,7 @@ mod tests {
             fraud,
             webhooks: Default::default(),
             pods: None,
+            read_lag_max_ms: None,
         };
         let app = App::new(config, Secrets::new(secrets.path()), CancellationToken::new()).unwrap();
         let waiters = wait::Waiters::default();

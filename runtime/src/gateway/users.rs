@@ -84,7 +84,9 @@ pub(super) async fn list(
 ) -> Result<Json<List<User>>, Problem> {
     let page = Page::of::<UserId>(query.limit, query.starting_after.as_deref(), query.ending_before.as_deref())?;
     let filter = Filter { email: query.email, status: query.status, risk_level: query.risk_level };
-    let users = store::list(&gateway.app.pool, merchant.id, &filter, &page).await?;
+    let (merchant, filter, asked) = (merchant.id, &filter, &page);
+    let users = gateway.app.reads.answer(|mut at| async move { store::list(&mut *at, merchant, filter, asked).await });
+    let users = users.await?;
     Ok(Json(page.list(users, |user| user.id.to_string())))
 }
 
@@ -148,7 +150,8 @@ pub(super) async fn statistics(
 ) -> Result<Json<UserStatistics>, Problem> {
     let pool = &gateway.app.pool;
     let user = store::find(pool, etag::parse::<User>(&id)?, merchant.id).await?.ok_or_else(etag::missing::<User>)?;
-    let figures = figures::of(pool, user.id).await?;
+    let counting = gateway.app.reads.answer(|mut at| async move { figures::of(&mut *at, user.id).await });
+    let figures = counting.await?;
     let default = payment_methods::store::get_default_payment_method(pool, user.id).await?;
     Ok(Json(UserStatistics {
         total_transaction_count: figures.get_total_transaction_count(),

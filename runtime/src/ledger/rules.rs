@@ -1,5 +1,5 @@
 //! The rules that [`super::verify`] looks after. A payment that an earlier release took has no sums of its own and no
-//! journal: what concerns those is left out.
+//! journal: what concerns those is left out. So is what only an archived month could say.
 
 /// A rule, and the query that finds the first row breaking it: its name, and how.
 pub(super) struct Rule {
@@ -44,7 +44,7 @@ pub(super) const RULES: &[Rule] = &[
                     else e.account || ' of ' || coalesce(e.account_owner::text, '-') || ' in ' || e.currency
                         || ' does not belong to payment ' || t.id end as how
             from ledger_entries e left join transactions t on t.id = e.payment_id
-            where t.id is null or t.currency <> e.currency
+            where (t.id is null and not is_archived_payment(e.payment_id)) or t.currency <> e.currency
                 or (e.account in ('MERCHANT', 'FEE') and e.account_owner <> t.merchant_id)
                 or (e.account = 'CUSTOMER' and e.account_owner <> t.user_id)
             order by e.journal_id, e.line limit 1",
@@ -56,9 +56,10 @@ pub(super) const RULES: &[Rule] = &[
                 select a.id, t.amount as moved from payment_attempts a
                 join transactions t on t.id = a.payment_id and t.created_at = a.payment_created_at
                 where a.state = 'APPROVED' and t.capture_method = 'AUTOMATIC' and t.amount_captured is not null
+                    and t.created_at >= ledger_archived_until()
                 union all
                 select id, case kind when 'CAPTURE' then amount else -amount end from operations
-                where status = 'SUCCEEDED' and kind in ('CAPTURE', 'REFUND')
+                where status = 'SUCCEEDED' and kind in ('CAPTURE', 'REFUND') and payment_created_at >= ledger_archived_until()
             ), posted as (
                 select journal_id, sum(amount) as moved from ledger_entries where account = 'PROVIDER_CLEARING' group by journal_id
             )
@@ -78,7 +79,8 @@ pub(super) const RULES: &[Rule] = &[
             left join transactions t on t.id = a.payment_id and t.created_at = a.payment_created_at and t.capture_method = 'AUTOMATIC'
             left join operations o on o.id = j.journal_id and o.payment_id = j.payment_id and o.status = 'SUCCEEDED'
                 and o.kind in ('CAPTURE', 'REFUND')
-            where t.id is null and o.id is null order by j.journal_id limit 1",
+            where t.id is null and o.id is null and not (a.id is not null and is_archived_payment(j.payment_id))
+            order by j.journal_id limit 1",
     },
     Rule {
         name: "payments-agree-with-the-ledger",
@@ -95,9 +97,10 @@ pub(super) const RULES: &[Rule] = &[
                     || coalesce(t.fee::text, '-') || '; the ledger says ' || coalesce(p.captured, 0) || ', ' || coalesce(p.refunded, 0)
                     || ', ' || coalesce(p.fee, 0) as how
             from transactions t left join posted p on p.payment_id = t.id
-            where t.amount_refunded <> coalesce(p.refunded, 0)
-                or (t.amount_captured is not null
-                    and (t.amount_captured <> coalesce(p.captured, 0) or coalesce(t.fee, 0) <> coalesce(p.fee, 0)))
+            where t.created_at >= ledger_archived_until()
+                and (t.amount_refunded <> coalesce(p.refunded, 0)
+                    or (t.amount_captured is not null
+                        and (t.amount_captured <> coalesce(p.captured, 0) or coalesce(t.fee, 0) <> coalesce(p.fee, 0))))
             order by t.id limit 1",
     },
     Rule {
@@ -158,7 +161,20 @@ pub(super) const RULES: &[Rule] = &[
                 'it says ' || coalesce(t.amount::text, 'nothing') || ', its lines sum to ' || coalesce(s.amount::text, 'nothing') as how
             from summed s full join ledger_totals t using (account_owner, account, currency, hour)
             where (t.amount, t.debits, t.entries) is distinct from (s.amount, s.debits, s.entries)
-
+                and not exists (
+                    select from archived_partitions a where a.table_name = 'ledger_entries' and a.restored_at is null
+                        and hour >= a.month_start and hour < a.month_end
+                )
             order by account_owner, account, currency, hour limit 1",
+    },
+    Rule {
+        name: "archived-totals-stand",
+        says: "the sums of the hours of a month that is in an archive are those that it was archived with",
+        broken: "select 'archive ' || partition as row,
+                'its hours sum to ' || ledger_totals_mark(month_start, month_end) || ', and did to ' || totals as how
+            from archived_partitions
+            where table_name = 'ledger_entries' and restored_at is null
+                and totals is distinct from ledger_totals_mark(month_start, month_end)
+            order by partition limit 1",
     },
 ];

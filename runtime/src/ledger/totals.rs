@@ -1,5 +1,5 @@
 //! Sums of the ledger per hour, so that a balance needs no reading of every line. They are made once an hour is over, and
-//! could be made anew at any time.
+//! could be made anew at any time, but for months of the ledger that are archived: there they are all that balances stand on.
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 

@@ -23,6 +23,16 @@ pub enum MigrateError {
         /// The owner, as NAMESPACE/NAME.
         owner: String,
     },
+    /// Another operator has taken the place of the one that started this.
+    #[error(
+        "another operator has taken over since this was started (its number is {newest}, not {token}); nothing was changed"
+    )]
+    Superseded {
+        /// The number of the operator that started it.
+        token: i64,
+        /// The greatest that the database has seen.
+        newest: i64,
+    },
     /// The database belongs to nobody yet: it was never migrated.
     #[error("the database belongs to nobody: purser migrate was never run on it")]
     OwnedByNobody,
@@ -52,6 +62,7 @@ impl MigrateError {
             Self::Database(error) => error.reason(),
             Self::Locked { .. } => Reason::MigrationLocked,
             Self::OwnedByAnother { .. } => Reason::DatabaseOwnedByAnother,
+            Self::Superseded { .. } => Reason::OperatorSuperseded,
             Self::OwnedByNobody | Self::Mismatch(_) => Reason::SchemaMismatch,
             Self::History(error) => cause(error).map_or(Reason::Internal, database::reason_of),
             // A connection lost half-way is no fault of the file.
@@ -68,7 +79,8 @@ impl MigrateError {
         let lock_not_had =
             matches!(self, Self::File { cause: error, .. } if cause(error).is_some_and(database::is_outage));
         match self.reason() {
-            Reason::DatabaseUnreachable | Reason::MigrationLocked => Outcome::Retry,
+            // The operator that has taken over does it by itself.
+            Reason::DatabaseUnreachable | Reason::MigrationLocked | Reason::OperatorSuperseded => Outcome::Retry,
             Reason::MigrationFailed if lock_not_had => Outcome::Retry,
             _ => Outcome::Failed,
         }

@@ -1,9 +1,10 @@
 //! `purser migrate`: brings the schema to the version of this program, for one owner.
 //!
-//! Lock, look whose database it is, compare histories, apply, claim, make partitions: nothing is changed before the
-//! first three have passed.
+//! Lock, look whose database it is, pass the fence, compare histories, apply, claim, make partitions: nothing is changed before the
+//! first four have passed.
 
 mod error;
+mod fence;
 mod files;
 pub mod lint;
 mod outlook;
@@ -24,6 +25,7 @@ pub use error::MigrateError;
 pub use files::{Phase, extend, schema_version};
 pub use outlook::{FileOutlook, LockOutlook, Outlook, StatementOutlook, Stops};
 pub use plan::Mismatch;
+pub(crate) use status::owner as owner_if_any;
 pub use status::{AppliedFile, State, Status, status};
 
 use crate::database::{self, Doing};
@@ -58,6 +60,21 @@ pub struct Took {
     pub took_ms: u64,
 }
 
+/// On whose behalf a run is.
+#[derive(Clone, Copy, Debug)]
+pub struct Runner<'a> {
+    /// The PaymentCluster, as NAMESPACE/NAME.
+    pub owner: &'a str,
+    /// The number of the operator that has it done; none where a person does.
+    pub fencing_token: Option<i64>,
+}
+
+impl<'a> From<&'a str> for Runner<'a> {
+    fn from(owner: &'a str) -> Self {
+        Self { owner, fencing_token: None }
+    }
+}
+
 /// How patient a run is.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -73,11 +90,11 @@ pub struct Patience {
 /// [`MigrateError`]; whatever was applied before the failing file stays, each file being one transaction.
 pub async fn run(
     url: &SecretString,
-    owner: &str,
+    runner: impl Into<Runner<'_>>,
     patience: Patience,
     now: DateTime<Utc>,
 ) -> Result<Migrated, MigrateError> {
-    run_files(url, owner, files::all(), patience, now, &mut Vec::new()).await
+    run_files(url, runner, files::all(), patience, now, &mut Vec::new()).await
 }
 
 /// The same with other files. Says of each that was applied how long it took, also when a later one fails.
@@ -86,15 +103,19 @@ pub async fn run(
 /// As [`run`].
 pub async fn run_files(
     url: &SecretString,
-    owner: &str,
+    runner: impl Into<Runner<'_>>,
     files: &[Migration],
     patience: Patience,
     now: DateTime<Utc>,
     took: &mut Vec<Took>,
 ) -> Result<Migrated, MigrateError> {
+    let Runner { owner, fencing_token } = runner.into();
     let mut connection = database::connect(url, "purser migrate", patience.connect).await?;
     take_lock(&mut connection, patience.lock).await?;
     check_owner(&mut connection, owner).await?;
+    if let Some(token) = fencing_token {
+        fence::pass(&mut connection, token).await?;
+    }
     apply(&mut connection, files, took).await?;
     claim(&mut connection, owner).await?;
     let partitions = partitions::ensure(&mut connection, now).await?;
@@ -168,6 +189,16 @@ pub(crate) async fn take_lock(connection: &mut PgConnection, patience: Duration)
         tracing::info!("another runner is migrating; waiting for it");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+}
+
+/// Lets others migrate before this session ends.
+pub(crate) async fn release_lock(connection: &mut PgConnection) -> Result<(), database::DatabaseError> {
+    sqlx::query("select pg_advisory_unlock($1)")
+        .bind(LOCK)
+        .execute(connection)
+        .await
+        .doing("could not give the migration lock back")?;
+    Ok(())
 }
 
 /// Refuses a database that belongs to another. One without a schema belongs to nobody yet.

@@ -101,7 +101,7 @@ async fn applied(connection: &mut PgConnection) -> Result<Vec<AppliedFile>, Data
 }
 
 /// Whose the database is; nobody's before the first migration.
-pub(super) async fn owner(connection: &mut PgConnection) -> Result<Option<String>, DatabaseError> {
+pub(crate) async fn owner(connection: &mut PgConnection) -> Result<Option<String>, DatabaseError> {
     if is_there(connection, "platform_owner").await? { super::owner_of(connection).await } else { Ok(None) }
 }
 

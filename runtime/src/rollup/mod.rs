@@ -15,7 +15,7 @@ use self::figures::{FiguresError, figures};
 use crate::app::App;
 use crate::database::{self, DatabaseError, Pool};
 use crate::processor::alarm;
-use crate::{ledger, partitions, queue};
+use crate::{cdc, ledger, partitions, queue};
 
 /// The latest minutes are calculated again each time: most payments that end late end within these.
 const MINUTES_REDONE: i32 = 10;
@@ -52,7 +52,13 @@ pub enum Rollup {
 /// Rolls up each minute, makes partitions each hour, and measures the queue, until the process is to end.
 pub async fn run(app: Arc<App>) {
     let work = async {
-        tokio::join!(minutes(&app), partitions_ahead(&app.pool), queue_depth(&app), ledger_totals(&app.pool));
+        tokio::join!(
+            minutes(&app),
+            partitions_ahead(&app.pool),
+            queue_depth(&app),
+            ledger_totals(&app.pool),
+            cdc::watch(&app),
+        );
     };
     tokio::select! {
         () = work => {}

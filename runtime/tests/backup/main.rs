@@ -14,4 +14,5 @@ mod ground;
 mod made;
 mod restored;
 mod s3;
+mod s3_server;
 mod spoiled;

@@ -112,10 +112,23 @@ impl TestApp {
     }
 
     pub fn on(database_url: &str, cache_url: Option<&str>, config: RuntimeConfig) -> Self {
+        Self::reading_from(database_url, None, cache_url, config)
+    }
+
+    /// The same with a replica that lists are read from.
+    pub fn reading_from(
+        database_url: &str,
+        read_url: Option<&str>,
+        cache_url: Option<&str>,
+        config: RuntimeConfig,
+    ) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let secrets = tempfile::tempdir().unwrap();
         std::fs::create_dir(secrets.path().join("providers")).unwrap();
         std::fs::write(secrets.path().join("database-url"), database_url).unwrap();
+        if let Some(url) = read_url {
+            std::fs::write(secrets.path().join("database-read-url"), url).unwrap();
+        }
         if let Some(url) = cache_url {
             std::fs::write(secrets.path().join("cache-url"), url).unwrap();
         }
@@ -162,6 +175,7 @@ pub fn config() -> RuntimeConfig {
         fraud: FraudConfig { url: "http://127.0.0.1:1".into(), deadline_ms: 50, on_deadline: OnDeadline::Flag },
         webhooks: Default::default(),
         pods: None,
+        read_lag_max_ms: None,
     }
 }
 

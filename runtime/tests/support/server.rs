@@ -68,7 +68,7 @@ impl Server {
         }
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 }
@@ -85,6 +85,11 @@ pub const PASSWORD: &str = "test-password";
 
 /// A PostgreSQL with one superuser, [`USER`]. Not durable: tests that need a crash stop the server, not the machine.
 pub fn postgres() -> Server {
+    postgres_with(&[])
+}
+
+/// The same, with settings of its own.
+pub fn postgres_with(own: &[(&str, &str)]) -> Server {
     let mut server = Server::new("postgres", "QUIT");
     let data = server.folder.join("data");
     let bin = postgres_bin();
@@ -97,28 +102,54 @@ pub fn postgres() -> Server {
         ["--no-sync", "--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "--username", USER].map(String::from),
     );
     initdb.extend([format!("--pwfile={}", password.display()), format!("--pgdata={}", data.display())]);
-    let output = Command::new(&initdb[0]).args(&initdb[1..]).current_dir("/tmp").output().unwrap();
-    assert!(output.status.success(), "initdb: {}", String::from_utf8_lossy(&output.stderr));
-
-    server.command = as_user;
-    server.command.extend([bin.join("postgres").display().to_string(), "-D".into(), data.display().to_string()]);
-    let port = server.port.to_string();
-    let settings = [
-        ("listen_addresses", "127.0.0.1"),
-        ("port", &port),
-        ("unix_socket_directories", ""),
-        ("fsync", "off"),
-        ("full_page_writes", "off"),
-        ("max_connections", "300"),
-        ("shared_buffers", "64MB"),
-        // Neither UTC nor the machine's: nothing may depend on the server's time zone.
-        ("timezone", "America/St_Johns"),
-    ];
-    for (name, value) in settings {
-        server.command.extend(["-c".into(), format!("{name}={value}")]);
-    }
-    server.start();
+    succeed(&initdb);
+    server.serve_postgres(as_user, &data, own);
     server
+}
+
+/// A physical replica of a PostgreSQL that runs at this port, with the settings that one has of its own.
+pub fn standby_of(primary: u16, own: &[(&str, &str)]) -> Server {
+    let mut server = Server::new("standby", "QUIT");
+    let data = server.folder.join("data");
+    let as_user = unprivileged(&server.folder);
+    let mut copy = as_user.clone();
+    copy.push(postgres_bin().join("pg_basebackup").display().to_string());
+    copy.extend(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--wal-method=stream"].map(String::from));
+    copy.push(format!("--dbname=postgres://{USER}:{PASSWORD}@127.0.0.1:{primary}/postgres"));
+    copy.push(format!("--pgdata={}", data.display()));
+    succeed(&copy);
+    server.serve_postgres(as_user, &data, own);
+    server
+}
+
+fn succeed(command: &[String]) {
+    let output = Command::new(&command[0]).args(&command[1..]).current_dir("/tmp").output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+impl Server {
+    /// Serves the data of a PostgreSQL.
+    fn serve_postgres(&mut self, as_user: Vec<String>, data: &Path, own: &[(&str, &str)]) {
+        self.command = as_user;
+        let program = postgres_bin().join("postgres").display().to_string();
+        self.command.extend([program, "-D".into(), data.display().to_string()]);
+        let port = self.port.to_string();
+        let settings = [
+            ("listen_addresses", "127.0.0.1"),
+            ("port", &port),
+            ("unix_socket_directories", ""),
+            ("fsync", "off"),
+            ("full_page_writes", "off"),
+            ("max_connections", "300"),
+            ("shared_buffers", "64MB"),
+            // Neither UTC nor the machine's: nothing may depend on the server's time zone.
+            ("timezone", "America/St_Johns"),
+        ];
+        for (name, value) in settings.iter().chain(own) {
+            self.command.extend(["-c".into(), format!("{name}={value}")]);
+        }
+        self.start();
+    }
 }
 
 /// A Redis without persistence.

@@ -5,7 +5,14 @@ local release = status.release or {}
 local annotations = obj.metadata.annotations or {}
 
 local stage = status.stage
+-- The release that the spec asks for: a version, or another configuration of it, as in 1.4.0-r2.
 local wanted = obj.spec.version
+local target = release.target or ""
+for revision = 2, 999 do
+  if target == obj.spec.version .. "-r" .. revision then
+    wanted = target
+  end
+end
 local is_looked_at = stage ~= nil
 local is_about_the_wanted = is_looked_at and release.target == wanted
 local serves = release.current == wanted
@@ -37,11 +44,12 @@ local has_failed = stage == "RolledBack"
   or (release.abandoned ~= nil and release.abandoned.version == wanted)
   or is_condition("SchemaReady", "False")
   or is_condition("SettingsApplied", "False")
+  or is_condition("AnalyticsReady", "False")
   or is_condition("Stalled", "True")
 
 local is_paused = annotations["purser.dev/paused"] == "true"
 
--- The dialogue shows which version is agreed to. One that came in the meantime is not.
+-- The dialogue shows which release is agreed to. One that came in the meantime is not.
 local version = { { ["name"] = "version", ["default"] = wanted } }
 
 local actions = {}

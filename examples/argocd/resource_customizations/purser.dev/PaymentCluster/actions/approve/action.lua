@@ -1,7 +1,14 @@
 -- purser.dev/approved-version agrees to one version, as spec.rollout.approvedVersion does.
 
 local status = obj.status or {}
+-- The release that the spec asks for: a version, or another configuration of it, as in 1.4.0-r2.
 local version = obj.spec.version
+local target = status.release ~= nil and status.release.target or ""
+for revision = 2, 999 do
+  if target == obj.spec.version .. "-r" .. revision then
+    version = target
+  end
+end
 local meant = actionParams ~= nil and actionParams["version"] or version
 
 if status.stage ~= "AwaitingApproval" or status.release == nil or status.release.target ~= version then

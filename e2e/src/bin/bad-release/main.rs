@@ -1,6 +1,9 @@
 //! A bad release, for tests and the demo only: stands in `purser`'s place in an image of its own, and runs the real program with
-//! something slow in its way. What is slow is said in the file [`FAULT`] of the image: `database 100` or `fraud 80`, in
-//! milliseconds per message.
+//! something wrong around it. What is wrong is said in the file [`FAULT`] of the image: `database 100` or `fraud 80`, which
+//! answer so many milliseconds late, `declines 20`, where every 20th charge is to a card that declines, or `unready`, where no
+//! gateway ever is.
+
+mod declines;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -21,16 +24,17 @@ const SECRETS: &str = "/etc/purser/secrets";
 const OWN_SECRETS: &str = "/tmp/secrets";
 const DATABASE: &str = "127.0.0.1:15432";
 const FRAUD: (&str, &str) = ("0.0.0.0:8081", "127.0.0.1:18081");
+const PROXY: &str = "127.0.0.1:18082";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    if let [flag, listen, to, ms] = arguments.as_slice()
-        && flag == "--delay"
-    {
-        return delay(listen, to, Duration::from_millis(ms.parse()?));
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["--delay", listen, to, ms] => return delay(listen, to, Duration::from_millis(ms.parse()?)),
+        ["--decline", listen, every] => return declines::proxy(listen, every.parse()?),
+        _ => {}
     }
     let fault = fs::read_to_string(FAULT)?;
-    let (what, ms) = fault.trim().split_once(' ').context("the fault is WHAT MILLISECONDS")?;
+    let (what, much) = fault.trim().split_once(' ').unwrap_or((fault.trim(), ""));
     let mut purser = Command::new(PURSER);
     purser.args(&arguments);
     match (what, arguments.first().map(String::as_str)) {
@@ -39,15 +43,24 @@ fn main() -> Result<()> {
             let file = Path::new(OWN_SECRETS).join("database-url");
             let url = fs::read_to_string(&file)?;
             let (before, host, after) = parts(url.trim()).context("database-url has no host")?;
-            beside(DATABASE, host, ms)?;
+            beside(&["--delay", DATABASE, host, much])?;
             // Copied with its rights, and nobody may write to a secret.
             fs::remove_file(&file)?;
             fs::write(&file, format!("{before}{DATABASE}{after}"))?;
             purser.args(["--secrets", OWN_SECRETS]);
         }
         ("fraud", Some("fraud")) => {
-            beside(FRAUD.0, FRAUD.1, ms)?;
+            beside(&["--delay", FRAUD.0, FRAUD.1, much])?;
             purser.args(["--fraud-port", "18081"]);
+        }
+        // A gateway takes payments to their end, too.
+        ("declines", Some("gateway" | "processor")) => {
+            beside(&["--decline", PROXY, much])?;
+            purser.env("http_proxy", format!("http://{PROXY}"));
+        }
+        // Nobody looks there.
+        ("unready", Some("gateway")) => {
+            purser.args(["--admin-port", "19090"]);
         }
         // Migrations and settings are those of the release that is shipped.
         _ => {}
@@ -77,9 +90,9 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Another process of this program, which delays.
-fn beside(listen: &str, to: &str, ms: &str) -> io::Result<()> {
-    Command::new(env::current_exe()?).args(["--delay", listen, to, ms]).spawn().map(drop)
+/// Another process of this program, which stands in the way.
+fn beside(arguments: &[&str]) -> io::Result<()> {
+    Command::new(env::current_exe()?).args(arguments).spawn().map(drop)
 }
 
 fn delay(listen: &str, to: &str, delay: Duration) -> Result<()> {
