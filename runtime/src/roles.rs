@@ -98,7 +98,10 @@ async fn run_one(app: Arc<App>, role: Role, listen: Listen) -> Result<(), RoleEr
     let server = |source| RoleError::Server { role, source };
     match role {
         Role::Gateway => gateway::serve_on(app, bind(listen.address, listen.gateway).await?).await.map_err(server),
-        Role::Fraud => fraud::serve_on(app, bind(listen.address, listen.fraud).await?).await.map_err(server),
+        Role::Fraud => {
+            let listener = bind(listen.address, listen.fraud).await?;
+            fraud::serve_on(app, listener, fraud::Limits::default()).await.map_err(server)
+        }
         Role::Processor => process_and_tell(app).await,
         Role::Metrics => {
             let collector = figures::Collector::new(app.clone(), resolver::system()).map_err(RoleError::Figures)?;

@@ -7,6 +7,7 @@ use crds::payment_cluster::{Archive, ArchiveStatus, Backup, ReleaseStatus};
 use jiff::{SignedDuration, Timestamp};
 use runtime_contract::{JobReport, Outcome};
 
+use super::configuration::of_serving;
 use super::observed::Observed;
 use super::plan_history::{parse, text};
 use super::plan_migration::{attempts, component};
@@ -52,10 +53,10 @@ pub fn plan(
     let latest = attempt::latest(&tried);
     let status = latest.and_then(|latest| outcome(observed, latest)).or_else(|| before(observed));
     let mut part = ArchivePart { steps: Vec::new(), verdict: Some(verdict(latest, status.as_ref())), status };
-    let of_serving = validated.filter(|cluster| stage.is_end() && !cluster.in_maintenance && !cluster.is_paused);
+    let at_rest = validated.filter(|cluster| stage.is_end() && !cluster.in_maintenance && !cluster.is_paused);
     let serving = release.current.clone().map(|name| Release { name });
-    if let (Some(cluster), Some(serving)) = (of_serving, serving) {
-        let cluster = Validated { release: serving, ..cluster.clone() };
+    if let (Some(cluster), Some(serving)) = (at_rest, serving) {
+        let cluster = of_serving(cluster, observed, &serving);
         if is_due(&cluster, (wanted, backup), latest, part.status.as_ref(), now) {
             let number = latest.map_or(1, |latest| latest.number.saturating_add(1));
             let job = archive::job(&cluster, wanted, backup, number);

@@ -1,4 +1,6 @@
+use crds::annotations::ABANDONED;
 use crds::conditions::cluster::ARCHIVED;
+use kube::ResourceExt;
 use runtime_contract::{Archived, Reason};
 use serde_json::json;
 
@@ -89,6 +91,21 @@ fn the_next_release_archives_with_its_own_program_once_it_serves() {
     assert_eq!(jobs(&world), ["payments-archive-0-1-0-1"], "its log can still be read");
     world.run_until(|plan| plan.stage == Stage::Finished && plan.archive.status.as_ref().unwrap().release == "0.2.0");
     assert_eq!(jobs(&world), ["payments-archive-0-2-0-2"]);
+}
+
+#[test]
+fn after_a_release_that_was_given_up_the_image_that_serves_archives() {
+    let mut world = world(true);
+    rest(&mut world);
+    let (mut spec, annotations) = (world.observed.cluster.spec.clone(), world.observed.cluster.annotations_mut());
+    annotations.insert(ABANDONED.into(), "0.2.0".into());
+    spec.version = "0.2.0".into();
+    spec.image.repository = "elsewhere/purser".into();
+    world.observed.cluster.spec = spec;
+    world.run_until(|plan| plan.stage == Stage::RolledBack && plan.steps.is_empty());
+    goes(&mut world, 25 * 3_600);
+    let job = world.live_mut(Kind::Job, "payments-archive-0-1-0-2");
+    assert_eq!(job.body.pointer("/spec/template/spec/containers/0/image").unwrap(), "purser:0.1.0");
 }
 
 #[test]

@@ -39,7 +39,7 @@ use crate::storage::{Place, StorageKey};
 use store::Store;
 
 /// Any number that no other part of the program locks.
-const LOCK: i64 = 0x7075_7273_6572_0003;
+const LOCK: i64 = 0x7075_7273_6572_0004;
 
 /// A place where archives are kept, and what opens them.
 pub struct Archives {

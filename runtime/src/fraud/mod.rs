@@ -11,4 +11,5 @@ pub mod wire;
 
 pub use client::{Check, FraudClient};
 pub use serve::serve_on;
+pub use signals::Limits;
 pub use wire::{CheckRequest, Status, Triggered, Verdict};

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::assess::assess;
 use super::rule_cache::RuleCache;
-use super::signals::{self, Signals};
+use super::signals::{self, Limits, Signals};
 use super::wire::{CheckRequest, Verdict};
 use crate::app::App;
 use crate::ids::{PaymentId, UserId};
@@ -33,19 +33,20 @@ const REDIS_PAUSE: Duration = Duration::from_millis(50);
 struct Fraud {
     app: Arc<App>,
     rules: RuleCache,
+    limits: Limits,
 }
 
 type Refusal = (StatusCode, Json<Value>);
 
-/// Serves checks on this port until the process is to end; as before while it leaves, since processors find another pod
+/// Serves checks within these limits on this port until the process is to end; as before while it leaves, since processors find another pod
 /// by themselves.
 ///
 /// # Errors
 /// When the port fails.
-pub async fn serve_on(app: Arc<App>, listener: TcpListener) -> std::io::Result<()> {
+pub async fn serve_on(app: Arc<App>, listener: TcpListener, limits: Limits) -> std::io::Result<()> {
     let shutdown = app.shutdown.clone();
     let rules = RuleCache::follow(app.pool.clone(), app.settings.clone(), app.copies.rules_changes());
-    let fraud = Arc::new(Fraud { app, rules });
+    let fraud = Arc::new(Fraud { app, rules, limits });
     tokio::spawn(warm_up(fraud.clone()));
     let router =
         Router::new().route(paths::fraud::CHECK, post(check)).route(paths::fraud::WARM, get(warm)).with_state(fraud);
@@ -93,7 +94,11 @@ impl Fraud {
     /// One payment of one user that do not exist: counted again and again, they stay one entry in Redis.
     async fn gather_for_nobody(&self) -> Signals {
         let (user, payment) = (UserId::from_uuid(Uuid::nil()), PaymentId::from_uuid(Uuid::nil()));
-        signals::gather(&self.app.cache, &self.app.pool, user, payment, "").await
+        self.gather(user, payment, "").await
+    }
+
+    async fn gather(&self, user: UserId, payment: PaymentId, purchase: &str) -> Signals {
+        signals::gather((&self.app.cache, &self.app.pool), self.limits, user, payment, purchase).await
     }
 }
 
@@ -108,9 +113,7 @@ async fn check(
         .current()
         .ok_or_else(|| refuse(StatusCode::SERVICE_UNAVAILABLE, "the fraud rules were not read yet"))?;
     let money = Money::from_minor(request.amount_minor, request.currency);
-    let gathered =
-        signals::gather(&fraud.app.cache, &fraud.app.pool, request.user_id, request.payment_id, &request.purchase)
-            .await;
+    let gathered = fraud.gather(request.user_id, request.payment_id, &request.purchase).await;
     let verdict = assess(&rules, money, gathered.velocity.as_ref(), gathered.degraded);
     let seconds = began.elapsed().as_secs_f64();
     fraud.app.metrics.fraud_seconds.with_label_values(&[verdict.status.as_str()]).observe(seconds);

@@ -11,14 +11,27 @@ use crate::cache::Cache;
 use crate::database::Pool;
 use crate::ids::{PaymentId, UserId};
 
-/// Redis answers in well under a millisecond; a check of 50 ms cannot wait for one that does not.
-const REDIS_LIMIT: Duration = Duration::from_millis(20);
-/// What then remains for PostgreSQL, so that both together stay within the check's deadline.
-const DATABASE_LIMIT: Duration = Duration::from_millis(20);
 /// Far above what any rule still finds in order, and a bound on what one user can make us keep.
 const PAYMENTS_KEPT_MAX: u32 = 5_000;
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("velocity.lua")));
+
+/// How long a check waits for what counts its user's payments, one after the other.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// For Redis.
+    pub redis: Duration,
+    /// For PostgreSQL, once Redis did not answer.
+    pub database: Duration,
+}
+
+impl Default for Limits {
+    /// Redis answers in well under a millisecond; a check of 50 ms cannot wait for one that does not. Both together stay within
+    /// the check's deadline.
+    fn default() -> Self {
+        Self { redis: Duration::from_millis(20), database: Duration::from_millis(20) }
+    }
+}
 
 /// How many payments a user made, the one under check counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,12 +79,18 @@ pub struct Signals {
 
 /// Counts the purchase, and says how fast its user is. Without Redis the payments themselves are counted, this one among them
 /// whether it is accepted already or not.
-pub async fn gather(cache: &Cache, pool: &Pool, user: UserId, payment: PaymentId, purchase: &str) -> Signals {
-    match from_redis(cache, user, purchase).await {
+pub async fn gather(
+    (cache, pool): (&Cache, &Pool),
+    limits: Limits,
+    user: UserId,
+    payment: PaymentId,
+    purchase: &str,
+) -> Signals {
+    match in_time(limits.redis, from_redis(cache, user, purchase)).await {
         Ok(velocity) => Signals { velocity: Some(velocity), degraded: false },
         Err(error) => {
             tracing::debug!(%error, "velocity is counted without Redis");
-            let velocity = from_database(pool, user, payment)
+            let velocity = in_time(limits.database, from_database(pool, user, payment))
                 .await
                 .inspect_err(|error| tracing::warn!(%error, "no velocity: neither Redis nor PostgreSQL counted it"));
             Signals { velocity: velocity.ok(), degraded: true }
@@ -79,17 +98,23 @@ pub async fn gather(cache: &Cache, pool: &Pool, user: UserId, payment: PaymentId
     }
 }
 
+async fn in_time(
+    limit: Duration,
+    counting: impl Future<Output = Result<Velocity, SignalError>>,
+) -> Result<Velocity, SignalError> {
+    tokio::time::timeout(limit, counting).await.unwrap_or(Err(SignalError::Late))
+}
+
 async fn from_redis(cache: &Cache, user: UserId, purchase: &str) -> Result<Velocity, SignalError> {
     let mut connection = cache.connection().ok_or(SignalError::Absent)?;
     let mut call = SCRIPT.key(format!("purser:velocity:{user}"));
     call.arg(purchase).arg(PAYMENTS_KEPT_MAX);
-    let counting = call.invoke_async(&mut connection);
-    let (minute, hour, day) = tokio::time::timeout(REDIS_LIMIT, counting).await.map_err(|_| SignalError::Late)??;
+    let (minute, hour, day) = call.invoke_async(&mut connection).await?;
     Ok(Velocity { minute, hour, day })
 }
 
 async fn from_database(pool: &Pool, user: UserId, payment: PaymentId) -> Result<Velocity, SignalError> {
-    let counting = sqlx::query_as::<_, (i64, i64, i64)>(
+    let (minute, hour, day) = sqlx::query_as::<_, (i64, i64, i64)>(
         "select count(*) filter (where created_at > now() - interval '1 minute'),
                 count(*) filter (where created_at > now() - interval '1 hour'),
                 count(*)
@@ -102,8 +127,8 @@ async fn from_database(pool: &Pool, user: UserId, payment: PaymentId) -> Result<
     .bind(user)
     .bind(i64::from(PAYMENTS_KEPT_MAX))
     .bind(payment)
-    .fetch_one(pool);
-    let (minute, hour, day) = tokio::time::timeout(DATABASE_LIMIT, counting).await.map_err(|_| SignalError::Late)??;
+    .fetch_one(pool)
+    .await?;
     // A count is never negative.
     let count = |others: i64| others.unsigned_abs() + 1;
     Ok(Velocity { minute: count(minute), hour: count(hour), day: count(day) })

@@ -7,6 +7,7 @@ use runtime_contract::OnDeadline;
 use rust_decimal::Decimal;
 
 use crate::stage::{Provider, Stage, hasty, provider};
+use crate::support;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missed_fraud_deadline_is_decided_by_policy() {
@@ -66,7 +67,7 @@ async fn a_payment_is_not_claimed_before_the_fraud_workload_is_up() {
     let id = stage.accept("10.50", "USD").await;
     stage.processor(Options::default());
     tokio::time::sleep(Duration::from_millis(500)).await;
-    tokio::spawn(runtime::fraud::serve_on(stage.test.app.clone(), listener));
+    tokio::spawn(runtime::fraud::serve_on(stage.test.app.clone(), listener, support::FRAUD_LIMITS));
     let stored = stage.settled(id).await;
     assert_eq!((stored.fraud_status.as_deref(), stored.fraud_score), (Some("PASSED"), Some(Decimal::ZERO)));
 }

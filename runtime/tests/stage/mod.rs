@@ -13,7 +13,7 @@ use runtime::fraud;
 use runtime::ids::{MerchantId, PaymentId, PaymentMethodId, UserId};
 use runtime::processor::{self, Options};
 use runtime::settings_apply;
-use runtime_contract::{CacheTtl, Environment, OnDeadline, ProviderName, ProviderSettings, Settings};
+use runtime_contract::{CacheTtl, Environment, OnDeadline, ProviderName, ProviderSettings, RuntimeConfig, Settings};
 use rust_decimal::Decimal;
 use serde_json::Value;
 use sqlx::{Connection, FromRow, PgPool};
@@ -56,25 +56,21 @@ impl Stage {
     }
 
     pub async fn with_cache(token: &str, cache_url: Option<&str>) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let mut config = support::config();
-        // Debug builds on a busy machine; the deadline itself has its own tests.
-        config.fraud.deadline_ms = 5_000;
-        config.fraud.url = format!("http://{}", listener.local_addr().unwrap());
-        let test = TestApp::on(&support::migrated_database().await, cache_url, config);
-        tokio::spawn(fraud::serve_on(test.app.clone(), listener));
-        Self::furnish(test, token).await
+        Self::on(token, cache_url, support::config()).await
     }
 
     /// The same in an environment.
     pub async fn of(token: &str, environment: Environment) -> Self {
+        Self::on(token, Some(&support::redis_url()), RuntimeConfig { environment, ..support::config() }).await
+    }
+
+    async fn on(token: &str, cache_url: Option<&str>, mut config: RuntimeConfig) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let mut config = support::config();
-        config.environment = environment;
+        // Debug builds on a busy machine; the deadline itself has its own tests.
         config.fraud.deadline_ms = 5_000;
         config.fraud.url = format!("http://{}", listener.local_addr().unwrap());
-        let test = TestApp::on(&support::migrated_database().await, Some(&support::redis_url()), config);
-        tokio::spawn(fraud::serve_on(test.app.clone(), listener));
+        let test = TestApp::on(&support::migrated_database().await, cache_url, config);
+        tokio::spawn(fraud::serve_on(test.app.clone(), listener, support::FRAUD_LIMITS));
         Self::furnish(test, token).await
     }
 

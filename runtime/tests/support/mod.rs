@@ -14,6 +14,7 @@ use std::time::Duration;
 use chrono::Utc;
 use runtime::app::App;
 use runtime::config::Secrets;
+use runtime::fraud;
 use runtime::migrate::{self, Patience};
 use runtime_contract::{Environment, FraudConfig, Limits, OnDeadline, RuntimeConfig};
 use secrecy::SecretString;
@@ -29,6 +30,9 @@ pub const OWNER: &str = "tests/payments";
 pub const RELEASE: &str = "0.1.0";
 /// What a test is ready to wait for a database and its lock.
 pub const PATIENCE: Patience = Patience { connect: Duration::from_secs(10), lock: Duration::from_secs(30) };
+/// What a fraud check may wait for in a test that is not about its limits: a busy machine takes longer than those of a payment.
+pub const FRAUD_LIMITS: fraud::Limits =
+    fraud::Limits { redis: Duration::from_secs(5), database: Duration::from_secs(5) };
 
 static POSTGRES: OnceLock<Server> = OnceLock::new();
 static REDIS: OnceLock<Server> = OnceLock::new();
