@@ -120,7 +120,7 @@ test: lint build
 	$(call api_server)
 	cargo test --workspace --locked --test platform -- --test-threads=1 --show-output
 
-# The same tests as above, and those that are ignored there for the time that they take.
+# The end-to-end tests above, and those that are ignored there for the time that they take.
 e2e: build
 	$(E2E) test-servers
 	$(E2E) cluster up --defer-metrics

@@ -43,7 +43,7 @@ pub struct PaymentProviderSpec {
     /// Base URL of the provider's API.
     #[schemars(length(max = 512))]
     #[x_kube(validation = Rule::new("self.matches('^https?://[-.a-zA-Z0-9]+(:[0-9]{1,5})?(/[-._~%/a-zA-Z0-9]*)?$')")
-        .message("apiEndpoint must be a URL of scheme, host, optional port and optional path, such as https://api.example.com/v1"))]
+        .message("apiEndpoint must be a URL of scheme, host, optional port and optional path, such as https://api.example.com"))]
     pub api_endpoint: String,
     /// Secret key with the credential. A new credential must be one of the same account: a payment whose outcome is open
     /// is asked about with it, and another account knows nothing of that payment. For another account, make another

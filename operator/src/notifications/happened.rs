@@ -55,7 +55,9 @@ fn by_breach(new: &ReleaseStatus) -> Option<Happened> {
 }
 
 fn succeeded(old: &ReleaseStatus, new: &ReleaseStatus) -> Option<Happened> {
-    let record = new_record(old, new).filter(|record| record.result == ReleaseResult::Succeeded)?;
+    let is_success =
+        |record: &&ReleaseRecord| matches!(record.result, ReleaseResult::Succeeded | ReleaseResult::Verified);
+    let record = new_record(old, new).filter(is_success)?;
     let succeeded = plain(NotificationEvent::Succeeded, record.version.clone(), record.message.clone());
     Some(with_record(succeeded, new))
 }
