@@ -69,11 +69,11 @@ pub fn job(cluster: &Validated, work: Work, known: &AnalyticsStatus, inputs: &st
     job::build(cluster, command)
 }
 
-/// The URL of the analytics database for a Job that replaces the database of payments, which analytics has to let go of first.
+/// The URL of the analytics database for a Job that replaces the database of payments, which analytics has to let go of first:
+/// where something flows to, whatever is wanted by now.
 #[must_use]
-pub fn secret_to_let_go(cluster: &Validated) -> Option<Value> {
-    let analytics = cluster.spec.analytics.as_ref()?;
-    Some(pod::secret(&analytics.url_secret_ref, paths::ANALYTICS_URL, true))
+pub fn secret_to_let_go(known: &AnalyticsStatus) -> Value {
+    pod::secret(&known.url_secret_ref, paths::ANALYTICS_URL, true)
 }
 
 /// The Secrets that it cannot do without, with the field that names each.

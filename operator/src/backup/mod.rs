@@ -1,7 +1,7 @@
 //! Backups of the database, rehearsals on them, and the way back to one: Jobs of the runtime's image. ★ Pure.
 
 use crds::SecretKey;
-use crds::payment_cluster::{Backup, S3Store};
+use crds::payment_cluster::{AnalyticsStatus, Backup, S3Store};
 use runtime_contract::{commands, paths};
 use serde_json::{Value, json};
 
@@ -32,8 +32,8 @@ pub enum Work<'a> {
     CreateRestorePoint,
     /// Tries the migrations of the release on a copy out of this backup.
     DryRun(&'a str),
-    /// Puts this backup into the place of the database.
-    Restore(&'a str),
+    /// Puts this backup into the place of the database, which what flows to analytics has to let go of.
+    Restore(&'a str, Option<&'a AnalyticsStatus>),
 }
 
 impl<'a> Work<'a> {
@@ -44,7 +44,7 @@ impl<'a> Work<'a> {
             Self::Create => BACKUP,
             Self::CreateRestorePoint => RESTORE_POINT,
             Self::DryRun(_) => DRY_RUN,
-            Self::Restore(_) => RESTORE,
+            Self::Restore(..) => RESTORE,
         }
     }
 
@@ -60,7 +60,7 @@ impl<'a> Work<'a> {
             Self::DryRun(id) => {
                 [commands::MIGRATE, commands::MIGRATE_DRY_RUN, commands::BACKUP_FLAG, id].map(str::to_owned).to_vec()
             }
-            Self::Restore(id) => [commands::BACKUP, commands::BACKUP_RESTORE, id, commands::INTO_CURRENT_FLAG]
+            Self::Restore(id, _) => [commands::BACKUP, commands::BACKUP_RESTORE, id, commands::INTO_CURRENT_FLAG]
                 .map(str::to_owned)
                 .to_vec(),
         }
@@ -77,8 +77,8 @@ pub fn job(cluster: &Validated, backup: &Backup, work: Work<'_>, inputs: &str, a
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let component = work.component();
     let mut secrets = secret_files(backup);
-    if matches!(work, Work::Restore(_)) {
-        secrets.extend(analytics::secret_to_let_go(cluster));
+    if let Work::Restore(_, Some(known)) = work {
+        secrets.push(analytics::secret_to_let_go(known));
     }
     let command = Command {
         component,
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(container["args"], json!(expected.split(' ').collect::<Vec<_>>()));
         assert!(made.body.to_string().contains(r#""claimName":"backups""#));
 
-        let restored = job(&cluster, &on_s3(), Work::Restore("b1"), "inputs", 2).body.to_string();
+        let restored = job(&cluster, &on_s3(), Work::Restore("b1", None), "inputs", 2).body.to_string();
         assert!(restored.contains(r#"["backup","restore","b1","--into-current","--store""#), "{restored}");
         for path in ["backup-store/access-key-id", "backup-store/secret-access-key", "backup-key"] {
             assert!(restored.contains(path), "{path}");

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::cluster::fixtures::{self, World};
 use crate::cluster::plan::Plan;
+use crate::migration;
 use crate::secrets::SecretState;
 
 fn analytics(spec: &mut Value) {
@@ -274,9 +275,13 @@ fn a_release_before_leaves_what_the_newer_one_has_published() {
 
 /// The way of a release whose migrations are offline.
 fn offline() -> World {
+    offline_with(analytics)
+}
+
+fn offline_with(change: impl FnOnce(&mut Value)) -> World {
     let mut world = wanted(true);
     want(&mut world, "0.2.0", |spec| {
-        analytics(spec);
+        change(spec);
         spec["backup"] = json!({ "volumeClaim": { "name": "backups" } });
     });
     world.planned = MigrationPlan { from: 3, to: 4, pending: 1, offline: 1 };
@@ -302,6 +307,21 @@ fn a_database_that_goes_back_is_let_go_first_and_replicated_anew_after() {
     };
     world.run_until(|plan| plan.stage == Stage::RolledBack && is_anew(plan.release.analytics.as_ref().unwrap()));
     assert_eq!(jobs(&world, "-cdc-0-1-0"), 1);
+}
+
+#[test]
+fn what_flows_lets_go_of_a_database_that_goes_back_even_when_nobody_wants_it_any_more() {
+    let mut world = offline_with(|_| {});
+    world.reports = |component, succeeded| match component {
+        migration::COMPONENT => JobReport::new(Outcome::Failed, Reason::MigrationFailed, "it does not go"),
+        _ => succeeded,
+    };
+    world.run_until(|plan| plan.stage == Stage::Restoring);
+    world.pass();
+    let restore = world.live_mut(Kind::Job, "payments-restore-0-2-0-1").body.to_string();
+    assert!(restore.contains("analytics-url") && restore.contains(r#""secretName":"analytics""#), "{restore}");
+    world.reports = |_, succeeded| succeeded;
+    world.run_until(|plan| plan.stage == Stage::RolledBack && plan.release.analytics.is_none());
 }
 
 fn fixtures_of(world: &World) -> Validated {

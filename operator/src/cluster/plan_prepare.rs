@@ -12,7 +12,7 @@ use runtime_contract::{JobReport, MigrationPlan};
 
 use super::configuration::of_serving;
 use super::observed::Observed;
-use super::plan::settings_before;
+use super::plan::{settings_before, stage_before};
 use super::plan_configure;
 use super::plan_history::text;
 use super::plan_job::{self, JobPart, Standing, Task};
@@ -39,16 +39,17 @@ pub fn plan(
     serving: &Release,
     now: Timestamp,
 ) -> (Stage, Migration) {
+    if is_early(cluster, observed, before)
+        && let Some(problem) =
+            plan_configure::missing_secret(observed).or_else(|| plan_replica::missing_secret(observed))
+    {
+        return (Stage::PlanningMigrations, corrected(cluster, observed, before, problem, now));
+    }
     if plan_migration::is_there(before, &cluster.release) {
         return (Stage::Migrating, plan_migration::plan(cluster, observed, before, now));
     }
     let preparation = before.preparation.clone().unwrap_or_default();
     let Some(planned) = &preparation.plan else {
-        // Writes are not refused for a release that would then have to wait for a Secret.
-        let missing = plan_configure::missing_secret(observed).or_else(|| plan_replica::missing_secret(observed));
-        if let Some(problem) = missing {
-            return (Stage::PlanningMigrations, corrected(cluster, observed, before, problem, now));
-        }
         let inputs = migration::inputs_since(cluster, begun(before));
         let job = |number| migration::plan_job(cluster, &inputs, number);
         let part = run(cluster, observed, migration::PLAN, &inputs, &job, is_planned, now);
@@ -70,6 +71,14 @@ pub fn plan(
     };
     part.keep.extend(plan_job::newest(observed, &COMPONENTS, &cluster.release));
     (stage, part)
+}
+
+/// Whether nothing was done for the release yet. Nothing is, and writes are not refused for it, while it would then have to wait
+/// for a Secret.
+fn is_early(cluster: &Validated, observed: &Observed, before: &ReleaseStatus) -> bool {
+    let stage = stage_before(observed);
+    let has_begun = !stage.is_before_start() && stage != Stage::PlanningMigrations;
+    before.current.as_ref() != Some(&cluster.release.name) && !has_begun
 }
 
 fn with_backup(

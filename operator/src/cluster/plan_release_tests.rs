@@ -1,5 +1,7 @@
 //! A new release on its way, with its figures: forward, held, and back.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use crds::annotations::{ABANDONED, APPROVED, PAUSED, REJECTED, RETRY};
 use crds::payment_cluster::WhyAbandoned;
 use kube::ResourceExt;
@@ -217,6 +219,29 @@ fn what_is_not_kept_any_longer_cannot_come_back() {
     world.figures = failing;
     let plan = world.pass();
     assert_eq!((plan.stage, world.release().current.as_deref()), (Stage::Finished, Some("0.2.0")));
+}
+
+#[test]
+fn another_try_is_not_judged_by_the_figures_of_the_one_before() {
+    /// The second since when the release does well.
+    static WELL_SINCE: AtomicI64 = AtomicI64::new(i64::MAX);
+    let mut world = wanted(canary);
+    run_to(&mut world, Stage::Shifting);
+    world.figures = |second| {
+        let (mut before, mut after) = (figures(second, 50, 50, 20)?, figures(second, 50, 0, 20)?);
+        let since = WELL_SINCE.load(Ordering::Relaxed);
+        for (before, after) in before.releases.iter_mut().zip(&mut after.releases) {
+            before.slices.retain(|slice| slice.second < since);
+            after.slices.retain(|slice| slice.second >= since);
+            before.slices.append(&mut after.slices);
+        }
+        Some(before)
+    };
+    run_to(&mut world, Stage::RolledBack);
+    WELL_SINCE.store(world.now.as_second() + 1, Ordering::Relaxed);
+    annotate(&mut world, RETRY, "1");
+    let seen = run_to(&mut world, Stage::Finished);
+    assert!(!seen.iter().any(|(stage, ..)| *stage == Stage::RollingBack), "{seen:?}");
 }
 
 #[test]

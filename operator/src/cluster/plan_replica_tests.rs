@@ -207,6 +207,25 @@ fn a_missing_secret_is_told_before_anything_is_begun() {
 }
 
 #[test]
+fn another_configuration_waits_for_its_secret_as_another_version_does() {
+    let mut world = World::finished();
+    want(&mut world, "0.1.0", with_replica);
+    world.reports = |component, succeeded| said(component, succeeded, Outcome::Succeeded, Reason::ReplicaReady, "all");
+    world.observed.replica_secrets[0].2 = SecretState::Missing;
+    for _ in 0..5 {
+        world.pass();
+        world.jobs_go();
+    }
+    let plan = world.pass();
+    assert_eq!((plan.stage, jobs(&world)), (Stage::PlanningMigrations, 0));
+    assert!(plan.stalled.unwrap().1.ends_with("which spec.database.readUrlSecretRef names"));
+    world.observed.replica_secrets[0].2 = fixtures::present("1");
+    let plans = world.run_until(at_rest);
+    stages(&plans);
+    assert_eq!(world.release().current.as_deref(), Some("0.1.0-r2"));
+}
+
+#[test]
 fn a_rotated_secret_reaches_the_pods_without_a_release_and_another_limit_is_one() {
     let mut world = wanted();
     world.run_until(at_rest);

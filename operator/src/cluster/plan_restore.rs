@@ -95,7 +95,8 @@ fn restore(
     let Some(place) = &cluster.spec.backup else { return placeless(release) };
     let since = release.abandoned.as_ref().map(|abandoned| abandoned.at.as_str());
     let inputs = backup::inputs(cluster, place, since.unwrap_or_default());
-    let job = |number| backup::job(cluster, place, Work::Restore(point), &inputs, number);
+    let analytics = release.analytics.clone();
+    let job = |number| backup::job(cluster, place, Work::Restore(point, analytics.as_ref()), &inputs, number);
     let task = Task {
         component: backup::RESTORE,
         release: &cluster.release,

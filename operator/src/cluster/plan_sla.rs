@@ -1,13 +1,17 @@
 //! What is thought of the release that takes payments. ★ Pure.
 
+use std::borrow::Cow;
+
 use crds::Stage;
 use crds::conditions::cluster::SLA_MET;
 use crds::payment_cluster::ReleaseStatus;
 use jiff::Timestamp;
+use runtime_contract::{Figures, Slice};
 
 use super::observed::Observed;
 use super::plan::stage_before;
 use super::plan_checks::is_staging;
+use super::plan_history;
 use super::plan_maintenance;
 use super::plan_shift;
 use super::step::Verdict;
@@ -31,14 +35,34 @@ pub fn judge(
     let before = release.current.as_deref().filter(|current| stage == Stage::Shifting && *current != version);
     // How many payments there are in staging is what its load test asks for, which says so itself.
     let has_all = !is_staging(cluster) && (stage != Stage::Shifting || plan_shift::weight(stage, release) == 100);
-    sla::judge(&cluster.sla, observed.figures.as_ref(), version, before, has_all, now.as_second())
+    let figures = observed.figures.as_ref().map(|figures| of_this_try(figures, version, stage, release));
+    sla::judge(&cluster.sla, figures.as_deref(), version, before, has_all, now.as_second())
+}
+
+/// Without what a release did that was tried before, and given up, by the name that it has now as well.
+fn of_this_try<'a>(figures: &'a Figures, version: &str, stage: Stage, release: &ReleaseStatus) -> Cow<'a, Figures> {
+    let begun = release.started_at.as_deref().filter(|_| is_on_its_way(stage)).and_then(plan_history::parse);
+    let Some(begun) = begun.map(Timestamp::as_second) else { return Cow::Borrowed(figures) };
+    let is_earlier = |slice: &Slice| slice.second <= begun;
+    let mut of_this_try = Cow::Borrowed(figures);
+    if sla::of_release(Some(figures), version).is_some_and(|found| found.slices.iter().any(is_earlier)) {
+        let releases = &mut of_this_try.to_mut().releases;
+        releases
+            .iter_mut()
+            .filter(|found| found.release == version)
+            .for_each(|found| found.slices.retain(|slice| !is_earlier(slice)));
+    }
+    of_this_try
 }
 
 /// The release that is judged.
 #[must_use]
 pub fn judged(stage: Stage, release: &ReleaseStatus) -> Option<&str> {
-    let on_its_way = matches!(stage, Stage::Shifting | Stage::Monitoring | Stage::Testing);
-    if on_its_way { release.target.as_deref() } else { release.current.as_deref() }
+    if is_on_its_way(stage) { release.target.as_deref() } else { release.current.as_deref() }
+}
+
+const fn is_on_its_way(stage: Stage) -> bool {
+    matches!(stage, Stage::Shifting | Stage::Monitoring | Stage::Testing)
 }
 
 /// In the pass that gives a release up, the judgement is still about the one that was looked at before.

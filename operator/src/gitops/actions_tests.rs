@@ -6,12 +6,14 @@ use crds::annotations::{self, PAUSED, RETRY};
 use crds::payment_cluster::WhyAbandoned;
 use crds::{PaymentCluster, Stage};
 use kube::ResourceExt;
+use runtime_contract::MigrationPlan;
 use serde_json::{Value, json};
 
 use super::argo;
 use super::files::{expect, of_kind, text, yaml};
 use super::scenes::{self, annotate, awaiting, passes, shown, slow, until_stage, wanted};
 use crate::cluster::fixtures::World;
+use crate::cluster::plan_maintenance;
 use crate::cluster::step::WaitingOn;
 use crate::plugin;
 
@@ -103,9 +105,27 @@ fn at_every_step_of_every_way_the_same_is_offered_as_by_the_command_line() {
     for scene in scenes::of_clusters() {
         compare(&scene.resource);
     }
+    compare_for(&mut offline(), 60);
     for stage in [Stage::Deploying, Stage::Shifting, Stage::Monitoring, Stage::Finished, Stage::RollingBack] {
         assert!(seen.contains(&stage), "{stage:?} was not seen: {seen:?}");
     }
+}
+
+/// With a migration that writes are refused for.
+fn offline() -> World {
+    let mut world = wanted(|spec| spec["backup"] = json!({ "volumeClaim": { "name": "backups" } }));
+    world.planned = MigrationPlan { from: 3, to: 4, pending: 1, offline: 1 };
+    world
+}
+
+#[test]
+fn nobody_gives_up_what_changed_the_schema_offline_and_has_the_traffic() {
+    let mut world = offline();
+    until_stage(&mut world, Stage::Monitoring);
+    passes(&mut world, |world, _| plan_maintenance::is_past_return(&world.release()));
+    let shown = shown(&world.observed.cluster);
+    assert!(!discover(&shown)["abort"]);
+    assert!(act("abort", &shown).unwrap_err().contains("no way back"));
 }
 
 #[test]

@@ -95,6 +95,12 @@ fn a_release_that_goes_well_is_told_at_its_begin_and_at_its_end_and_then_nothing
 }
 
 #[test]
+fn a_release_that_is_verified_in_staging_is_told_as_a_success() {
+    let mut world = wanted(json!([webhook("ops")]), |spec| spec["environment"] = json!("Staging"));
+    assert_eq!(told_until(&mut world, Stage::Verified), both(&[Event::Started, Event::Succeeded]));
+}
+
+#[test]
 fn a_release_that_breaks_its_sla_is_told_when_it_does_and_when_the_other_one_serves() {
     let mut world = wanted(json!([webhook("ops")]), |spec| {
         spec["sla"] = json!({ "window": "10s", "p95Latency": "200ms" });

@@ -13,6 +13,10 @@ end
 if release.target ~= version or obj.status.stage == "Finished" or obj.status.stage == "Verified" then
   error("nothing is on its way that could be given up", 0)
 end
+local maintenance = (release.preparation or {}).maintenance or {}
+if maintenance.isMigrating and maintenance.restoredAt == nil and maintenance["until"] ~= nil then
+  error("the schema was changed offline, and payments were accepted since: there is no way back", 0)
+end
 
 if obj.metadata.annotations == nil then
   obj.metadata.annotations = {}
