@@ -140,6 +140,30 @@ fn a_release_that_breaks_its_sla_at_any_step_goes_back_by_itself_and_is_not_trie
 }
 
 #[test]
+fn live_settings_that_failed_after_a_way_back_are_tried_again_within_seconds() {
+    let mut world = wanted(canary);
+    run_to(&mut world, Stage::Shifting);
+    world.figures = failing;
+    run_to(&mut world, Stage::RolledBack);
+    world.figures = all_well;
+    world.observed.providers[0].provider.spec.active = false;
+    world.pass();
+    world.jobs_end(&report(Outcome::Retry, Reason::DatabaseUnreachable));
+    let again = "payments-settings-2-2";
+    for _ in 0..5 {
+        let plan = world.pass();
+        assert!(!plan.is_at_rest(&world.observed), "the next attempt has its time");
+        assert_eq!(plan.stage, Stage::RolledBack);
+    }
+    assert!(world.names(Kind::Job).contains(&again), "{:?}", world.names(Kind::Job));
+    world.jobs_end(&report(Outcome::Succeeded, Reason::SettingsApplied));
+    for _ in 0..3 {
+        world.pass();
+    }
+    assert!(world.plan().is_at_rest(&world.observed));
+}
+
+#[test]
 fn a_gradual_way_back_takes_the_steps_of_the_way_there_and_an_emergency_takes_none() {
     for (figures, expected) in [
         (slow as fn(i64) -> _, vec![Traffic::Split, Traffic::Split, to("0.1.0")]),
