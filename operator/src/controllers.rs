@@ -257,8 +257,10 @@ fn shared<K: Watched>(scope: &Scope, hear: impl Fn(&Event<Seen<K>>) + Send + 'st
 /// What PaymentClusters refer to has changed.
 fn stir(rest: &Rest, clusters: &[ObjectRef<Seen<PaymentCluster>>]) {
     let mut memory = rest.memory();
+    let now = rest.now();
     for cluster in clusters {
-        memory.stir(&Place { namespace: cluster.namespace.clone().unwrap_or_default(), name: cluster.name.clone() });
+        let place = Place { namespace: cluster.namespace.clone().unwrap_or_default(), name: cluster.name.clone() };
+        memory.stir(&place, now);
     }
 }
 

@@ -13,7 +13,7 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, ResourceExt};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::tenure::Tenure;
+use crate::tenure::{Moment, Tenure};
 
 /// Name of the lease.
 const NAME: &str = "purser-operator";
@@ -66,12 +66,12 @@ impl Lease {
     pub async fn acquire(&self) -> Instant {
         let mut sighting = None;
         loop {
-            let began = Instant::now();
+            let began = Moment::now();
             match timeout(REQUEST_TIMEOUT, self.try_acquire(&mut sighting)).await {
                 Ok(Ok(Some(token))) => {
                     tracing::info!(identity = self.identity, token, "holds the lease");
                     self.tenure.renew(began, token);
-                    return began;
+                    return began.steady;
                 }
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) => tracing::warn!(%error, "cannot take the lease"),
@@ -106,10 +106,10 @@ impl Lease {
     pub async fn lost(&self, mut renewed: Instant) {
         loop {
             sleep(RENEW_INTERVAL).await;
-            let began = Instant::now();
+            let began = Moment::now();
             match timeout(REQUEST_TIMEOUT, self.renew()).await {
                 Ok(Ok(Some(token))) => {
-                    renewed = began;
+                    renewed = began.steady;
                     self.tenure.renew(began, token);
                 }
                 Ok(Ok(None)) => return,

@@ -7,8 +7,8 @@ use serde_json::json;
 use crate::backup;
 use crate::cluster::validate::Validated;
 use crate::jobs::job::{self, Command};
-use crate::owned::{Desired, hash_of};
-use crate::workloads::{pod, resources};
+use crate::owned::Desired;
+use crate::workloads::resources;
 
 /// Label of the Jobs.
 pub const COMPONENT: &str = "archive";
@@ -49,19 +49,14 @@ pub fn job(cluster: &Validated, archive: &Archive, backup: &Backup, attempt: u32
 /// Hash of all that decides whether the same Job may end differently.
 #[must_use]
 pub fn inputs(cluster: &Validated, archive: &Archive, backup: &Backup) -> String {
-    hash_of(&json!([
-        archive,
+    let own = [
+        json!(archive),
         // How many backups are kept is nothing to an archive.
-        backup::store(backup),
-        backup.volume_claim,
-        backup.encryption_key_secret_ref,
-        pod::image(cluster),
-        cluster.spec.image.pull_policy.as_str(),
-        cluster.spec.image.pull_secrets,
-        cluster.secret_revisions.database,
-        cluster.secret_revisions.backup,
-        cluster.retry,
-    ]))
+        json!(backup::store(backup)),
+        json!(backup.volume_claim),
+        json!(backup.encryption_key_secret_ref),
+    ];
+    job::inputs(cluster, &own, &[json!(cluster.secret_revisions.backup)])
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::analytics;
 use crate::cluster::validate::Validated;
 use crate::jobs::job::{self, Command};
-use crate::owned::{Desired, hash_of};
+use crate::owned::Desired;
 use crate::workloads::{pod, resources};
 
 /// Label of the Jobs that back the database up before anything is changed.
@@ -99,16 +99,7 @@ pub fn job(cluster: &Validated, backup: &Backup, work: Work<'_>, inputs: &str, a
 /// Hash of all that decides whether one of these may end differently. `since` tells one try of a release from the next.
 #[must_use]
 pub fn inputs(cluster: &Validated, backup: &Backup, since: &str) -> String {
-    hash_of(&json!([
-        since,
-        backup,
-        pod::image(cluster),
-        cluster.spec.image.pull_policy.as_str(),
-        cluster.spec.image.pull_secrets,
-        cluster.secret_revisions.database,
-        cluster.secret_revisions.backup,
-        cluster.retry,
-    ]))
+    job::inputs(cluster, &[json!(since), json!(backup)], &[json!(cluster.secret_revisions.backup)])
 }
 
 /// Where the place is a folder: where it is to be found.

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::cluster::validate::Validated;
 use crate::jobs::job::{self, Command};
-use crate::owned::{Desired, hash_of};
+use crate::owned::Desired;
 use crate::workloads::{pod, resources};
 
 /// A check that has hung for so long will not end.
@@ -88,15 +88,7 @@ pub fn job(cluster: &Validated, check: Check, attempt: u32) -> Desired {
 /// Hash of all that decides whether the same check may end differently.
 #[must_use]
 pub fn inputs(cluster: &Validated, check: Check) -> String {
-    hash_of(&json!([
-        pod::image(cluster),
-        cluster.spec.image.pull_policy.as_str(),
-        cluster.spec.image.pull_secrets,
-        cluster.secret_revisions.database,
-        cluster.secret_revisions.cache,
-        arguments(cluster, check),
-        cluster.retry,
-    ]))
+    job::inputs(cluster, &[], &[json!(cluster.secret_revisions.cache), json!(arguments(cluster, check))])
 }
 
 fn arguments(cluster: &Validated, check: Check) -> Vec<String> {

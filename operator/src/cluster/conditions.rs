@@ -219,11 +219,11 @@ fn held_up(observed: &Observed, plan: &Plan, target: &str) -> Option<(String, St
             );
         (!usual).then(|| (verdict.reason.clone(), verdict.message.clone()))
     };
+    let of_pods = |role| trouble(observed, role, target).map(|trouble| (trouble.reason.to_owned(), trouble.message));
     match plan.waiting_on.as_ref()? {
         // The pods of a release on its way show nowhere else while another one serves.
-        WaitingOn::Workload(role) => {
-            trouble(observed, *role, target).map(|trouble| (trouble.reason.to_owned(), trouble.message))
-        }
+        WaitingOn::Workload(role) => of_pods(*role),
+        WaitingOn::Paused if plan.stage == Stage::Deploying => Role::ALL.into_iter().find_map(of_pods),
         WaitingOn::Job(_) | WaitingOn::Again(_) | WaitingOn::Change(_) if plan.stage == Stage::Configuring => {
             plan_replica::held_up(observed, plan).or_else(|| unless_usual(&plan.analytics_verdict))
         }
@@ -370,8 +370,12 @@ mod tests {
             }] },
         });
         world.observed.pods.push(serde_json::from_value(pod).unwrap());
-        let reconciling = one(&world.observed, "Reconciling");
-        assert!(reconciling.message.contains("\"purser:9.9.9\" cannot be pulled"), "{reconciling:?}");
+        for is_held in [true, false] {
+            let annotations = world.observed.cluster.metadata.annotations.get_or_insert_default();
+            annotations.insert(crds::annotations::PAUSED.into(), is_held.to_string());
+            let reconciling = one(&world.observed, "Reconciling");
+            assert!(reconciling.message.contains("\"purser:9.9.9\" cannot be pulled"), "{reconciling:?}");
+        }
         assert!(one(&world.observed, "Ready").is_true());
         assert_eq!(one(&world.observed, "GatewayAvailable").reason, "Available");
     }

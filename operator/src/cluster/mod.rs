@@ -74,15 +74,17 @@ pub async fn reconcile(context: &Context, namespace: &str, name: &str) -> Result
 /// Whether what is not watched is as it was when the PaymentCluster was found at rest.
 async fn is_unchanged(context: &Context, place: &Place, period: Duration) -> Result<bool, Error> {
     let Place { namespace, name } = place;
+    let began = context.rest.now();
     let observed = observe::observe(context, namespace, name, Extent::Referred).await?;
     let Some(observed) = observed else { return Ok(false) };
     let referred = print::of_referred(&observed, observed.at);
-    Ok(context.rest.memory().is_unchanged(place, referred, context.rest.now(), period))
+    Ok(context.rest.memory().is_unchanged(place, referred, began, context.rest.now(), period))
 }
 
 /// Observe → validate → plan → apply → report.
 async fn look(context: &Context, place: &Place, period: Duration, whole: Duration) -> Result<Action, Error> {
     let Place { namespace, name } = place;
+    let began = context.rest.now();
     let Some(observed) = observe::observe(context, namespace, name, Extent::Whole).await? else {
         return Ok(Action::await_change());
     };
@@ -98,7 +100,7 @@ async fn look(context: &Context, place: &Place, period: Duration, whole: Duratio
     let owes = status.notifications.as_ref().is_some_and(|notifications| !notifications.owed.is_empty());
     if plan.is_at_rest(&observed) && !owes && observed.cluster.status == Some(status) {
         let rest = Rest { watched: print::of_watched(&observed), referred: print::of_referred(&observed, now) };
-        context.rest.memory().settled(place, rest, context.rest.now(), period, whole);
+        context.rest.memory().settled(place, rest, began, context.rest.now(), period, whole);
     }
     let next_look = paced(plan.next_look, context.rest.resources());
     Ok(Action::requeue(if owes { next_look.min(plan::NEXT_LOOK_MOVING) } else { next_look }))

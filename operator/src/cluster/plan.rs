@@ -117,6 +117,7 @@ fn decide(validated: Result<&Validated, &Problem>, observed: &Observed, now: Tim
     }
     let of_target = of_target(cluster, &before);
     let cluster = &of_target;
+    let before = plan_abandon::resumed(cluster, observed, stage, before, now);
     let judgement = plan_sla::judge(cluster, observed, stage, &before, now);
     if plan_abandon::is_abandoned(observed, &before) || (in_maintenance && before.abandoned.is_some()) {
         return plan_back::plan(cluster, observed, before, judgement, now);

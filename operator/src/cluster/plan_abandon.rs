@@ -17,6 +17,7 @@ use super::plan_maintenance;
 use super::plan_migration;
 use super::plan_replica;
 use super::plan_shift;
+use super::step::WaitingOn;
 use super::validate::Validated;
 use crate::replica;
 use crate::sla::{Breach, Judgement, Severity};
@@ -38,6 +39,24 @@ pub fn is_retried(observed: &Observed, release: &ReleaseStatus) -> bool {
 
 fn retry(observed: &Observed) -> Option<&str> {
     observed.cluster.annotations().get(annotations::RETRY).map(String::as_str)
+}
+
+/// A release that somebody has held has all of its time anew from when it is let go, unless writes are refused for it.
+#[must_use]
+pub fn resumed(
+    cluster: &Validated,
+    observed: &Observed,
+    stage: Stage,
+    release: ReleaseStatus,
+    now: Timestamp,
+) -> ReleaseStatus {
+    let told = observed.cluster.status.as_ref().and_then(|status| status.waiting_on.as_ref());
+    let is_let_go = !cluster.is_paused && told == Some(&WaitingOn::Paused.to_string());
+    let is_timed = matches!(stage, Stage::Configuring | Stage::Deploying) && !plan_maintenance::is_on(&release);
+    match is_let_go && is_timed {
+        true => ReleaseStatus { stage_since: Some(plan_history::text(now)), ..release },
+        false => release,
+    }
 }
 
 /// Why a release is to be given up.
@@ -153,20 +172,11 @@ fn by_deadline(
     release: &ReleaseStatus,
     now: Timestamp,
 ) -> Option<Reason> {
+    let (why, what) = late(cluster, stage, release)?;
     let serves = release.current.as_ref() == Some(&cluster.release.name);
-    let (why, what) = match stage {
-        Stage::Deploying => (WhyAbandoned::NotReady, "its pods were not ready"),
-        // Merchants must not wait for ever for a schema that nobody can touch.
-        Stage::EnteringMaintenance => (WhyAbandoned::NotDrained, "accepted work was not done and backed up"),
-        Stage::Configuring if plan_replica::is_due(cluster, release) => {
-            (WhyAbandoned::NotConfigured, "the read replica was not checked")
-        }
-        Stage::Configuring => (WhyAbandoned::NotConfigured, "what analytics may know did not flow"),
-        Stage::WarmingCache => (WhyAbandoned::NotReady, "its cache was not warm"),
-        Stage::CheckingHealth => (WhyAbandoned::NotReady, "its health check was not over"),
-        _ => return None,
-    };
-    if serves || release.current.is_none() {
+    // Merchants do not wait for whoever holds it.
+    let is_held = cluster.is_paused && !plan_maintenance::is_on(release);
+    if serves || is_held || release.current.is_none() {
         return None;
     }
     let deadline = &cluster.spec.rollout.progress_deadline;
@@ -183,6 +193,22 @@ fn by_deadline(
         };
         Reason { why, message, at_once: true }
     })
+}
+
+/// What is not done in time in a stage that has a deadline.
+fn late(cluster: &Validated, stage: Stage, release: &ReleaseStatus) -> Option<(WhyAbandoned, &'static str)> {
+    match stage {
+        Stage::Deploying => Some((WhyAbandoned::NotReady, "its pods were not ready")),
+        // Merchants must not wait for ever for a schema that nobody can touch.
+        Stage::EnteringMaintenance => Some((WhyAbandoned::NotDrained, "accepted work was not done and backed up")),
+        Stage::Configuring if plan_replica::is_due(cluster, release) => {
+            Some((WhyAbandoned::NotConfigured, "the read replica was not checked"))
+        }
+        Stage::Configuring => Some((WhyAbandoned::NotConfigured, "what analytics may know did not flow")),
+        Stage::WarmingCache => Some((WhyAbandoned::NotReady, "its cache was not warm")),
+        Stage::CheckingHealth => Some((WhyAbandoned::NotReady, "its health check was not over")),
+        _ => None,
+    }
 }
 
 /// A migration that fails while writes are refused is not waited for: the database goes back, and writes are accepted again.

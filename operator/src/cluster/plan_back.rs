@@ -73,6 +73,8 @@ pub fn plan(
     steps.extend(database.steps);
     let abandoned = release.abandoned.as_ref();
     let is_quiet = stage == Stage::RolledBack && steps.is_empty();
+    // Without a release that serves, nobody applies the live settings.
+    let is_settled = analytics.is_done && (settings_verdict.is_true() || release.current.is_none());
     Plan {
         stage,
         waiting_on: database.waiting_on.or((stage == Stage::RollingBack).then_some(WaitingOn::TrafficBack)),
@@ -93,9 +95,9 @@ pub fn plan(
         archive: ArchivePart::default(),
         analytics_verdict: analytics.verdict,
         judgement,
-        next_look: match (is_quiet, analytics.is_done) {
+        next_look: match (is_quiet, is_settled) {
             (true, true) => NEXT_LOOK_AT_REST,
-            // A Job may take its time, and one that failed waits for somebody.
+            // A Job may take its time, and one that failed waits for its next attempt or for somebody.
             (true, false) => NEXT_LOOK_MOVING,
             (false, _) => NEXT_LOOK_WATCHING,
         },

@@ -332,6 +332,30 @@ fn a_held_release_stays_where_it_is_before_and_while_writes_are_refused() {
 }
 
 #[test]
+fn merchants_do_not_wait_for_whoever_holds_a_release_while_writes_are_refused() {
+    for (job, why) in
+        [("payments-drain-0-2-0-1", WhyAbandoned::NotDrained), ("payments-migrate-0-2-0-1", WhyAbandoned::NotReady)]
+    {
+        let mut world = wanted(1);
+        run_to_running(&mut world, job);
+        if why == WhyAbandoned::NotReady {
+            let succeeded = world.succeeded();
+            world.jobs_end(&succeeded);
+            assert_eq!(world.pass().stage, Stage::Deploying);
+        }
+        for pass in 0..700 {
+            // Now and then it is let go for a moment.
+            annotate(&mut world, PAUSED, if pass % 100 == 99 { "false" } else { "true" });
+            world.pass();
+            if world.release().abandoned.is_some() {
+                break;
+            }
+        }
+        assert_eq!(world.release().abandoned.unwrap().why, why);
+    }
+}
+
+#[test]
 fn an_operator_that_dies_after_any_write_of_an_offline_release_or_its_restore_comes_to_the_same_end() {
     for is_bad in [false, true] {
         let go = |world: &mut World, crash_after: usize| {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::tests::{report, to};
 use super::*;
 use crate::cluster::fixtures::{self, World, all_well};
+use crate::replica;
 
 /// Figures of both releases, `slow_ms` of the new one.
 fn figures(second: i64, payments: u64, failed: u64, slow_ms: u64) -> Option<Figures> {
@@ -139,6 +140,30 @@ fn a_release_that_breaks_its_sla_at_any_step_goes_back_by_itself_and_is_not_trie
         let truths = ["Ready", "Reconciling", "Stalled"].map(|name| world.condition(name).status);
         assert_eq!(truths, ["True", "False", "True"]);
     }
+}
+
+#[test]
+fn live_settings_that_failed_after_a_way_back_are_tried_again_within_seconds() {
+    let mut world = wanted(canary);
+    run_to(&mut world, Stage::Shifting);
+    world.figures = failing;
+    run_to(&mut world, Stage::RolledBack);
+    world.figures = all_well;
+    world.observed.providers[0].provider.spec.active = false;
+    world.pass();
+    world.jobs_end(&report(Outcome::Retry, Reason::DatabaseUnreachable));
+    let again = "payments-settings-2-2";
+    for _ in 0..5 {
+        let plan = world.pass();
+        assert!(!plan.is_at_rest(&world.observed), "the next attempt has its time");
+        assert_eq!(plan.stage, Stage::RolledBack);
+    }
+    assert!(world.names(Kind::Job).contains(&again), "{:?}", world.names(Kind::Job));
+    world.jobs_end(&report(Outcome::Succeeded, Reason::SettingsApplied));
+    for _ in 0..3 {
+        world.pass();
+    }
+    assert!(world.plan().is_at_rest(&world.observed));
 }
 
 #[test]
@@ -283,6 +308,71 @@ fn a_person_can_hold_a_release_at_every_stage_and_let_it_go() {
         world.observed.cluster.annotations_mut().clear();
         run_to(&mut world, Stage::Finished);
     }
+}
+
+/// Holds a release for longer than its deadline, whether its pods start or not.
+fn hold(world: &mut World, pods_start: bool) {
+    annotate(world, PAUSED, "true");
+    for _ in 0..60 {
+        let plan = world.pass();
+        assert!(!matches!(plan.stage, Stage::RollingBack | Stage::RolledBack), "{:?}", world.release().abandoned);
+        if pods_start {
+            world.pods_start();
+        }
+    }
+    assert_eq!(world.plan().waiting_on, Some(WaitingOn::Paused));
+    world.observed.cluster.annotations_mut().clear();
+}
+
+fn with_replica(spec: &mut Value) {
+    spec["database"]["readUrlSecretRef"] = json!({ "name": "replica", "key": "url" });
+}
+
+#[test]
+fn a_release_that_is_held_for_longer_than_its_deadline_has_all_of_its_time_once_it_is_let_go() {
+    for stage in [Stage::Configuring, Stage::Deploying, Stage::WarmingCache, Stage::CheckingHealth] {
+        let mut world = wanted(|spec| {
+            spec["rollout"] = json!({ "progressDeadline": "30s" });
+            if stage == Stage::Configuring {
+                with_replica(spec);
+            }
+        });
+        let named = replica::secrets(&world.observed.cluster.spec.database);
+        world.observed.replica_secrets =
+            named.into_iter().map(|(field, key)| (field, key, fixtures::present("1"))).collect();
+        world.reports = |component, succeeded| match component {
+            replica::COMPONENT => report(Outcome::Succeeded, Reason::ReplicaReady),
+            _ => succeeded,
+        };
+        world.run_until(|plan| plan.stage == stage);
+        hold(&mut world, true);
+        world.run_until(|plan| plan.stage == Stage::Finished);
+    }
+    let mut unready = wanted(|spec| spec["rollout"] = json!({ "progressDeadline": "30s" }));
+    run_to(&mut unready, Stage::Deploying);
+    hold(&mut unready, false);
+    let told: Vec<_> = (0..20).map(|_| unready.pass().stage).collect();
+    assert_eq!(told, [Stage::Deploying; 20]);
+    unready.run_until(|plan| plan.stage == Stage::Finished);
+}
+
+#[test]
+fn holding_a_release_writes_once_and_its_deadline_holds_after() {
+    let mut world = wanted(|spec| spec["rollout"] = json!({ "progressDeadline": "30s" }));
+    run_to(&mut world, Stage::Deploying);
+    annotate(&mut world, PAUSED, "true");
+    world.pass();
+    let told = world.observed.cluster.status.clone();
+    for _ in 0..60 {
+        world.pass();
+        assert_eq!(world.observed.cluster.status, told);
+    }
+    world.observed.cluster.annotations_mut().clear();
+    for _ in 0..40 {
+        world.pass();
+    }
+    assert_eq!(world.plan().stage, Stage::RolledBack);
+    assert_eq!(world.release().abandoned.unwrap().why, WhyAbandoned::NotReady);
 }
 
 #[test]

@@ -143,15 +143,16 @@ pub fn course(
             Some((stage, waiting_on)) => Course { stage: *stage, waiting_on: Some(waiting_on.clone()), release },
             None => finished(cluster, observed, release, weather.now),
         },
+        // Also while its pods are not ready: who holds it is told, so that its time begins anew once it is let go.
+        _ if weather.is_paused && release.current.is_some() => {
+            Course { stage: Stage::Deploying, waiting_on: Some(WaitingOn::Paused), release }
+        }
         (_, Some(unready)) => Course { stage: Stage::Deploying, waiting_on: Some(unready), release },
         // Nobody could be asked to take the payments of the first release, so nothing is gained by watching it.
         (_, None) if release.current.is_none() && !is_staging(cluster) => {
             finished(cluster, observed, release, weather.now)
         }
         (_, None) if release.current.is_none() => to_tests(release),
-        (_, None) if weather.is_paused => {
-            Course { stage: Stage::Deploying, waiting_on: Some(WaitingOn::Paused), release }
-        }
         (_, None) if let Some((stage, waiting_on)) = &weather.checks.open => {
             Course { stage: *stage, waiting_on: Some(waiting_on.clone()), release }
         }

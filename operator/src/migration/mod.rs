@@ -6,7 +6,6 @@ use serde_json::json;
 use crate::cluster::validate::Validated;
 use crate::jobs::job::{self, Command};
 use crate::owned::{Desired, hash_of};
-use crate::workloads::pod;
 
 /// Label of migration Jobs.
 pub const COMPONENT: &str = "migrate";
@@ -41,11 +40,5 @@ pub fn inputs_since(cluster: &Validated, since: &str) -> String {
 /// Hash of all that decides whether the same migration may end differently.
 #[must_use]
 pub fn inputs(cluster: &Validated) -> String {
-    hash_of(&json!([
-        pod::image(cluster),
-        cluster.spec.image.pull_policy.as_str(),
-        cluster.spec.image.pull_secrets,
-        cluster.secret_revisions.database,
-        cluster.retry,
-    ]))
+    job::inputs(cluster, &[], &[])
 }

@@ -98,6 +98,16 @@ struct State {
     /// When to look at what is not watched, and when at all there is.
     referred_at: Elapsed,
     whole_at: Elapsed,
+    /// When something that it refers to changed last.
+    stirred_at: Option<Elapsed>,
+}
+
+impl State {
+    /// What is not watched was looked at from `began` on. A change since then may have come after it was read.
+    fn looked(&mut self, began: Elapsed, next: Elapsed) {
+        let is_stirred = self.stirred_at.is_some_and(|stirred| stirred >= began);
+        self.referred_at = if is_stirred { Duration::ZERO } else { next };
+    }
 }
 
 impl Memory {
@@ -208,14 +218,23 @@ impl Memory {
         }
     }
 
-    /// It was looked at and is at rest. Nothing is known of what no watch has seen.
-    pub fn settled(&mut self, place: &Place, rest: Rest, now: Elapsed, next: Duration, whole: Duration) {
+    /// It was looked at, from `began` on, and is at rest. Nothing is known of what no watch has seen.
+    pub fn settled(
+        &mut self,
+        place: &Place,
+        rest: Rest,
+        began: Elapsed,
+        now: Elapsed,
+        next: Duration,
+        whole: Duration,
+    ) {
         if let Some(state) = self.places.get_mut(place) {
             if state.rest != Some(rest) {
                 state.changed_at = now;
             }
             state.rest = Some(rest);
-            (state.referred_at, state.whole_at) = (now + next, now + whole);
+            state.whole_at = now + whole;
+            state.looked(began, now + next);
         }
     }
 
@@ -228,20 +247,27 @@ impl Memory {
         }
     }
 
-    /// What is not watched was looked at, and is as it was. `false` when it is not.
-    pub fn is_unchanged(&mut self, place: &Place, referred: Print, now: Elapsed, next: Duration) -> bool {
+    /// What is not watched was looked at, from `began` on, and is as it was. `false` when it is not.
+    pub fn is_unchanged(
+        &mut self,
+        place: &Place,
+        referred: Print,
+        began: Elapsed,
+        now: Elapsed,
+        next: Duration,
+    ) -> bool {
         let Some(state) = self.places.get_mut(place) else { return false };
         let is_same = state.rest.is_some_and(|rest| rest.referred == referred);
         if is_same {
-            state.referred_at = now + next;
+            state.looked(began, now + next);
         }
         is_same
     }
 
     /// Something that it refers to has changed.
-    pub fn stir(&mut self, place: &Place) {
+    pub fn stir(&mut self, place: &Place, now: Elapsed) {
         if let Some(state) = self.places.get_mut(place) {
-            state.referred_at = Duration::ZERO;
+            (state.referred_at, state.stirred_at) = (Duration::ZERO, Some(now));
         }
     }
 

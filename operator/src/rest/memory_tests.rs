@@ -44,7 +44,7 @@ fn depth(memory: &mut Memory, seconds: u64) -> Depth {
 fn resting(program: Print) -> Memory {
     let mut memory = memory(program);
     assert_eq!(depth(&mut memory, 1), Depth::Whole);
-    memory.settled(&place("a"), Rest { watched: 15, referred: 7 }, at(1), MINUTE, HOUR);
+    memory.settled(&place("a"), Rest { watched: 15, referred: 7 }, at(0), at(1), MINUTE, HOUR);
     memory
 }
 
@@ -53,12 +53,26 @@ fn what_is_at_rest_is_looked_at_when_something_moves_and_in_its_time() {
     let mut memory = resting(1);
     assert_eq!(depth(&mut memory, 2), Depth::Later(at(59)));
     assert_eq!(depth(&mut memory, 61), Depth::Referred);
-    assert!(memory.is_unchanged(&place("a"), 7, at(61), MINUTE));
+    assert!(memory.is_unchanged(&place("a"), 7, at(60), at(61), MINUTE));
     assert_eq!(depth(&mut memory, 62), Depth::Later(at(59)));
-    memory.stir(&place("a"));
+    memory.stir(&place("a"), at(62));
     assert_eq!(depth(&mut memory, 62), Depth::Referred);
-    assert!(!memory.is_unchanged(&place("a"), 8, at(62), MINUTE), "a Secret was rotated");
+    assert!(!memory.is_unchanged(&place("a"), 8, at(62), at(62), MINUTE), "a Secret was rotated");
     assert_eq!(depth(&mut memory, 3_601), Depth::Whole, "a watch may be blind");
+}
+
+#[test]
+fn what_changes_during_a_look_is_looked_at_right_after_it() {
+    let rest = Rest { watched: 15, referred: 7 };
+    let mut memory = memory(1);
+    memory.stir(&place("a"), at(2));
+    memory.settled(&place("a"), rest, at(1), at(3), MINUTE, HOUR);
+    assert_eq!(depth(&mut memory, 3), Depth::Referred, "the look may have read it before");
+    memory.stir(&place("a"), at(5));
+    assert!(memory.is_unchanged(&place("a"), 7, at(4), at(6), MINUTE));
+    assert_eq!(depth(&mut memory, 6), Depth::Referred);
+    assert!(memory.is_unchanged(&place("a"), 7, at(7), at(8), MINUTE));
+    assert_eq!(depth(&mut memory, 8), Depth::Later(MINUTE), "this one has seen it");
 }
 
 #[test]
@@ -83,7 +97,7 @@ fn a_change_a_deletion_and_a_newcomer_are_told_once_and_end_the_rest() {
 fn the_watch_may_see_later_what_the_look_has_seen_already() {
     let mut memory = memory(1);
     // The look saw version 6 of the Service, of which the watch has told 5.
-    memory.settled(&place("a"), Rest { watched: 16, referred: 7 }, at(1), MINUTE, HOUR);
+    memory.settled(&place("a"), Rest { watched: 16, referred: 7 }, at(0), at(1), MINUTE, HOUR);
     assert_eq!(depth(&mut memory, 1), Depth::Whole);
     memory.changed(SERVICES, seen("s", "a", 6), at(2));
     assert!(matches!(depth(&mut memory, 2), Depth::Later(_)));
@@ -108,7 +122,7 @@ fn what_came_and_went_while_a_watch_was_blind_shows_in_the_next_list() {
 fn while_a_source_has_not_told_all_it_has_every_look_is_a_whole_one() {
     let mut memory = Memory::new(1);
     memory.changed(Source::Cluster, seen("c", "a", 10), at(0));
-    memory.settled(&place("a"), Rest { watched: 10, referred: 7 }, at(1), MINUTE, HOUR);
+    memory.settled(&place("a"), Rest { watched: 10, referred: 7 }, at(0), at(1), MINUTE, HOUR);
     assert_eq!(depth(&mut memory, 1), Depth::Whole);
 }
 
@@ -126,7 +140,10 @@ fn the_next_process_need_not_look_where_everything_is_as_it_was() {
     let mut next = memory(1);
     next.believe(proofs());
     assert_eq!(depth(&mut next, 1), Depth::Later(MINUTE));
-    assert!(next.is_unchanged(&place("a"), 7, at(61), MINUTE), "it knows what the first one saw of the Secrets");
+    assert!(
+        next.is_unchanged(&place("a"), 7, at(60), at(61), MINUTE),
+        "it knows what the first one saw of the Secrets"
+    );
 }
 
 #[test]
@@ -154,7 +171,7 @@ fn nothing_is_written_down_of_what_moves_or_waits_to_be_looked_at() {
     moved.changed(SERVICES, seen("s", "a", 6), at(30));
     assert!(moved.proofs(at(100)).is_empty());
     let mut stirred = resting(1);
-    stirred.stir(&place("a"));
+    stirred.stir(&place("a"), at(30));
     assert!(stirred.proofs(at(100)).is_empty());
     let mut of_the_neighbourhood = resting(1);
     of_the_neighbourhood.changed(Source::Provider, seen("q", "", 1), at(90));

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cluster::observed::{Observed, Upstream};
 use crate::cluster::plan::stage_before;
-use crate::cluster::{plan_sla, validate};
+use crate::cluster::{diagnosis, plan_sla, validate};
 use crate::owned::Kind;
 use crate::sla::Judgement;
 
@@ -127,6 +127,9 @@ pub fn of_referred(observed: &Observed, now: Timestamp) -> Print {
         let (uid, version) = (seen.provider.uid(), seen.provider.resource_version());
         let _ = write!(text, "{uid:?} {version:?} {:?} {:?} ", seen.taken_by, seen.credentials);
     }
+    // A pod that cannot be started falls into trouble by time alone, without another version.
+    let stuck = observed.pods.iter().filter(|pod| diagnosis::of_start(pod, now).is_some()).count();
+    let _ = write!(text, "{stuck} ");
     text.push_str(thought(observed, now));
     of(&text)
 }
@@ -207,6 +210,23 @@ mod tests {
             assert_ne!(referred(&other), before, "change {number}");
         }
         assert_eq!(referred(&world), all);
+    }
+
+    #[test]
+    fn a_pod_that_does_not_start_changes_it_once_when_its_time_is_over() {
+        let mut world = World::finished();
+        world.observed.figures = None;
+        let pod = serde_json::json!({
+            "metadata": { "name": "p", "uid": "p", "resourceVersion": "1" },
+            "status": { "conditions": [{
+                "type": "PodReadyToStartContainers", "status": "False", "lastTransitionTime": at(1_000).to_string(),
+            }] },
+        });
+        world.observed.pods.push(serde_json::from_value(pod).unwrap());
+        let of = |second| of_referred(&world.observed, at(second));
+        assert_eq!(of(1_001), of(1_005));
+        assert_ne!(of(1_005), of(1_011));
+        assert_eq!(of(1_011), of(1_020));
     }
 
     #[test]

@@ -99,12 +99,5 @@ pub fn job(cluster: &Validated, revision: i64, attempt: u32) -> Desired {
 /// Hash of all that decides whether the same Job may end differently.
 #[must_use]
 pub fn inputs(cluster: &Validated, revision: i64) -> String {
-    hash_of(&json!([
-        revision,
-        pod::image(cluster),
-        cluster.spec.image.pull_policy.as_str(),
-        cluster.spec.image.pull_secrets,
-        cluster.secret_revisions.database,
-        cluster.retry,
-    ]))
+    job::inputs(cluster, &[json!(revision)], &[])
 }
