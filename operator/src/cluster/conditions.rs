@@ -243,6 +243,7 @@ fn held_up(observed: &Observed, plan: &Plan, target: &str) -> Option<(String, St
         | WaitingOn::Staging(_)
         | WaitingOn::Check(_)
         | WaitingOn::Traffic
+        | WaitingOn::TrafficAtOnce
         | WaitingOn::Step { .. }
         | WaitingOn::Watch { .. }
         | WaitingOn::TrafficBack

@@ -89,7 +89,7 @@ pub fn plan(
 /// The spec with as many gateway pods as the release's share of the traffic takes. An autoscaler would undo the share, and begins
 /// when all of the traffic is there.
 fn at_weight(cluster: &Validated, observed: &Observed, stage: Stage, release: &ReleaseStatus) -> Validated {
-    let weight = plan_shift::weight_of_pods(cluster, stage, release);
+    let weight = plan_shift::weight_of_pods(cluster, observed, stage, release);
     let mut at_weight = cluster.clone();
     if weight < 100 {
         at_weight.spec.gateway.replicas = pods_at(weight, whole(cluster, observed)).0;
@@ -136,7 +136,8 @@ fn traffic_to(
     let (old, new) = (Traffic::To(serving.name.clone()), Traffic::To(cluster.release.name.clone()));
     let has_all = traffic(observed).as_ref() == Some(&new);
     let weight = plan_shift::weight(course.stage, &course.release);
-    let is_split = cluster.spec.rollout.strategy == Strategy::Canary && weight > 0;
+    let is_canary = cluster.spec.rollout.strategy == Strategy::Canary;
+    let is_split = is_canary && weight > 0 && !plan_shift::is_at_once(cluster, observed, &course.release);
     match (course.stage, weight) {
         (Stage::Monitoring | Stage::Testing | Stage::Finished | Stage::Verified, _) => new,
         (Stage::Shifting, 100) if has_all || (is_complete && pods_are_whole(cluster, observed)) => new,

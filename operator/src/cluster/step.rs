@@ -71,6 +71,8 @@ pub enum WaitingOn {
     Workload(Role),
     /// The gateway's traffic moves.
     Traffic,
+    /// The gateway's traffic moves at once, though the release is a canary.
+    TrafficAtOnce,
     /// A step of a canary lasts.
     Step {
         /// Its number, from 1.
@@ -116,6 +118,9 @@ impl fmt::Display for WaitingOn {
             Self::Settings => f.write_str("the live settings are being put into the database"),
             Self::Workload(role) => write!(f, "the {role} pods of the release start"),
             Self::Traffic => f.write_str("the gateway's traffic moves to the release"),
+            Self::TrafficAtOnce => f.write_str(
+                "the gateway's traffic moves to the release at once, without steps: of it and the one before only one speaks TLS",
+            ),
             Self::Step { number, of, weight, lasts } => {
                 write!(f, "step {number} of {of}, {weight} % of the traffic, lasts {lasts}")
             }
