@@ -224,6 +224,10 @@ fn held_up(observed: &Observed, plan: &Plan, target: &str) -> Option<(String, St
         WaitingOn::Workload(role) => {
             trouble(observed, *role, target).map(|trouble| (trouble.reason.to_owned(), trouble.message))
         }
+        WaitingOn::Handover => {
+            let serving = plan.release.current.as_deref().unwrap_or_default();
+            trouble(observed, Role::Gateway, serving).map(|trouble| (trouble.reason.to_owned(), trouble.message))
+        }
         WaitingOn::Job(_) | WaitingOn::Again(_) | WaitingOn::Change(_) if plan.stage == Stage::Configuring => {
             plan_replica::held_up(observed, plan).or_else(|| unless_usual(&plan.analytics_verdict))
         }

@@ -15,7 +15,7 @@ use super::plan_objects::{differences, gateway_pods, replicas_of, rollout_of, tr
 use super::plan_shift::{self, Course, WaitingOnRole, Weather, is_at_rest, pods_at};
 use super::step::Step;
 use super::validate::Validated;
-use super::{plan_checks, plan_configure, plan_maintenance, plan_settings, prune};
+use super::{plan_checks, plan_configure, plan_handover, plan_maintenance, plan_settings, prune};
 use crate::names::Release;
 use crate::owned::Kind;
 use crate::sla::Judgement;
@@ -152,13 +152,14 @@ fn pods_are_whole(cluster: &Validated, observed: &Observed) -> bool {
     rollout_of(observed, &name, cluster.replicas(Role::Gateway)).complete
 }
 
-/// The gateway pods of the release before, where its share is less than a half; whole again as soon as it stands by. None goes
-/// before those of the new release are there.
+/// The gateway pods of the release before, where its share is less than a half; whole again as soon as it stands by, and as long as
+/// it has all of the traffic. None goes before those of the new release are there.
 fn scale_before(cluster: &Validated, observed: &Observed, course: &Course, serving: &Release) -> Option<Step> {
-    let is_watched = matches!(course.stage, Stage::Shifting | Stage::Monitoring | Stage::Testing);
-    if !is_watched || cluster.replicas(Role::Gateway).fixed().is_none() {
-        return None;
+    if !matches!(course.stage, Stage::Shifting | Stage::Monitoring | Stage::Testing) {
+        let is_beside = *serving != cluster.release;
+        return is_beside.then(|| plan_handover::scale_up(cluster, observed, serving)).flatten();
     }
+    cluster.replicas(Role::Gateway).fixed()?;
     let weight = plan_shift::weight(course.stage, &course.release);
     let deployment = cluster.identity.deployment(Role::Gateway, serving);
     let replicas = pods_at(weight, whole(cluster, observed)).1;

@@ -12,7 +12,7 @@ use super::plan_maintenance;
 use super::plan_shift;
 use super::step::Verdict;
 use super::validate::Validated;
-use crate::sla::{self, Breach, Judgement};
+use crate::sla::{self, Breach, Judgement, Severity};
 
 /// Judges the release that has traffic: the one on its way as soon as it has some, or else the one that serves.
 #[must_use]
@@ -32,6 +32,13 @@ pub fn judge(
     // How many payments there are in staging is what its load test asks for, which says so itself.
     let has_all = !is_staging(cluster) && (stage != Stage::Shifting || plan_shift::weight(stage, release) == 100);
     sla::judge(&cluster.sla, observed.figures.as_ref(), version, before, has_all, now.as_second())
+}
+
+/// Whether so many payments of a release fail that it must not be left with any.
+#[must_use]
+pub fn is_emergency(cluster: &Validated, observed: &Observed, release: &str, now: Timestamp) -> bool {
+    let judgement = sla::judge(&cluster.sla, observed.figures.as_ref(), release, None, false, now.as_second());
+    matches!(judgement, Judgement::Breached(Breach { severity: Severity::Emergency, .. }))
 }
 
 /// The release that is judged.

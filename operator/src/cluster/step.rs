@@ -93,6 +93,8 @@ pub enum WaitingOn {
     Judgement,
     /// The traffic goes back to the release before.
     TrafficBack,
+    /// The traffic goes back from a release that another one was wanted instead of, once there are pods for it.
+    Handover,
     /// A person holds the release.
     Paused,
 }
@@ -127,6 +129,9 @@ impl fmt::Display for WaitingOn {
             Self::Watch { lasts } => write!(f, "the release is watched with all of the traffic for {lasts}"),
             Self::Judgement => f.write_str("the release cannot be judged yet: see the condition SLAMet"),
             Self::TrafficBack => f.write_str("the traffic goes back to the release before"),
+            Self::Handover => f.write_str(
+                "the traffic goes back to the release that serves as soon as its gateway pods for all of it are there",
+            ),
             Self::Paused => write!(f, "somebody holds the release: `kubectl purser resume`, or remove {PAUSED}"),
         }
     }
