@@ -219,11 +219,16 @@ fn held_up(observed: &Observed, plan: &Plan, target: &str) -> Option<(String, St
             );
         (!usual).then(|| (verdict.reason.clone(), verdict.message.clone()))
     };
-    let of_pods = |role| trouble(observed, role, target).map(|trouble| (trouble.reason.to_owned(), trouble.message));
+    let of_pods = |role, version: &str| {
+        trouble(observed, role, version).map(|trouble| (trouble.reason.to_owned(), trouble.message))
+    };
     match plan.waiting_on.as_ref()? {
         // The pods of a release on its way show nowhere else while another one serves.
-        WaitingOn::Workload(role) => of_pods(*role),
-        WaitingOn::Paused if plan.stage == Stage::Deploying => Role::ALL.into_iter().find_map(of_pods),
+        WaitingOn::Workload(role) => of_pods(*role, target),
+        WaitingOn::Paused if plan.stage == Stage::Deploying => {
+            Role::ALL.into_iter().find_map(|role| of_pods(role, target))
+        }
+        WaitingOn::Handover => of_pods(Role::Gateway, plan.release.current.as_deref().unwrap_or_default()),
         WaitingOn::Job(_) | WaitingOn::Again(_) | WaitingOn::Change(_) if plan.stage == Stage::Configuring => {
             plan_replica::held_up(observed, plan).or_else(|| unless_usual(&plan.analytics_verdict))
         }
@@ -243,6 +248,7 @@ fn held_up(observed: &Observed, plan: &Plan, target: &str) -> Option<(String, St
         | WaitingOn::Staging(_)
         | WaitingOn::Check(_)
         | WaitingOn::Traffic
+        | WaitingOn::TrafficAtOnce
         | WaitingOn::Step { .. }
         | WaitingOn::Watch { .. }
         | WaitingOn::TrafficBack

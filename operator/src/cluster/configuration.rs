@@ -140,6 +140,14 @@ pub fn stored(observed: &Observed, release: &Release) -> Option<Configuration> {
     serde_json::from_str(config_map.body["data"][CONFIGURATION].as_str()?).ok()
 }
 
+/// Whether merchants reach another release as they reach the wanted one: both with TLS, or both without. One of which nobody can
+/// tell is taken to be alike.
+#[must_use]
+pub fn is_reached_like(cluster: &Validated, observed: &Observed, other: &str) -> bool {
+    let other = stored(observed, &Release { name: other.to_owned() });
+    other.is_none_or(|other| other.gateway.tls.is_some() == cluster.spec.gateway.tls.is_some())
+}
+
 fn millis(text: &DurationText) -> Option<u32> {
     text.as_millis().and_then(|millis| u32::try_from(millis).ok())
 }

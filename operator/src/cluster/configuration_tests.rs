@@ -1,12 +1,16 @@
 //! The configuration of a release goes forward with its version, and back with it.
 
-use crds::Stage;
 use crds::annotations::ABANDONED;
+use crds::payment_cluster::Strategy;
+use crds::{PaymentClusterSpec, Stage};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cluster::fixtures::{self, World};
+use crate::cluster::fixtures::{self, World, is_over};
+use crate::cluster::plan_objects::{replicas_of, traffic};
+use crate::cluster::step::WaitingOn;
+use crate::workloads::Traffic;
 
 #[test]
 fn a_configuration_takes_the_place_of_another_and_leaves_the_rest() {
@@ -112,4 +116,86 @@ fn a_release_whose_configuration_is_lost_takes_that_of_the_spec() {
     let told = serving(&world);
     let (_, gateway) = told.iter().find(|(name, _)| name == "payments-gateway-0-1-0").unwrap();
     assert!(gateway.to_string().contains("750m"));
+}
+
+const GATEWAY: &str = "payments-gateway-0-1-0-r2";
+
+fn certificate(spec: &mut PaymentClusterSpec, name: Option<&str>) {
+    spec.gateway.tls = name.map(|name| serde_json::from_value(json!({ "secretName": name })).unwrap());
+}
+
+/// A platform at rest of which a canary with another certificate, or none, is wanted.
+fn reached_otherwise(before: Option<&str>, after: Option<&str>) -> World {
+    let mut world = World::new(fixtures::observed(|observed| {
+        let spec = &mut observed.cluster.spec;
+        certificate(spec, before);
+        spec.gateway.replicas = 9;
+        spec.rollout.strategy = Strategy::Canary;
+    }));
+    world.run_until(is_over);
+    certificate(&mut world.observed.cluster.spec, after);
+    world
+}
+
+/// Where the traffic went in each pass until a stage, with what was waited for.
+fn ways(world: &mut World, stage: Stage) -> Vec<(Option<Traffic>, Option<WaitingOn>)> {
+    let mut ways = Vec::new();
+    for _ in 0..40 {
+        let plan = world.pass();
+        ways.push((traffic(&world.observed), plan.waiting_on));
+        if plan.stage == stage {
+            return ways;
+        }
+        world.pods_start();
+        world.jobs_go();
+    }
+    panic!("not {stage:?}: {ways:#?}");
+}
+
+fn port(world: &World) -> Value {
+    let service = world.observed.find(Kind::Service, "payments-gateway").unwrap();
+    service.body["spec"]["ports"][0]["port"].clone()
+}
+
+#[test]
+fn a_canary_that_turns_tls_on_or_off_gets_all_of_the_traffic_at_once_and_gives_all_of_it_back_at_once() {
+    for (before, after, ports) in [(None, Some("tls"), [80, 443]), (Some("tls"), None, [443, 80])] {
+        let mut world = reached_otherwise(before, after);
+        assert_eq!(port(&world), ports[0]);
+        let there = ways(&mut world, Stage::Monitoring);
+        assert!(there.iter().all(|(traffic, _)| *traffic != Some(Traffic::Split)), "{there:#?}");
+        assert!(there.iter().any(|(_, waiting_on)| *waiting_on == Some(WaitingOn::TrafficAtOnce)), "{there:#?}");
+        assert_eq!((traffic(&world.observed), port(&world)), (Some(Traffic::To("0.1.0-r2".into())), ports[1].into()));
+        assert_eq!(replicas_of(world.observed.find(Kind::Deployment, GATEWAY).unwrap()), Some(9));
+        world.observed.cluster.annotations_mut().insert(ABANDONED.into(), "0.1.0-r2".into());
+        let back = ways(&mut world, Stage::RolledBack);
+        assert!(back.iter().all(|(traffic, _)| *traffic == Some(Traffic::To("0.1.0".into()))), "{back:#?}");
+        assert_eq!((port(&world), pods(&world)), (ports[0].into(), json!(9)));
+    }
+}
+
+#[test]
+fn a_canary_with_another_certificate_goes_step_by_step() {
+    let mut world = reached_otherwise(Some("tls"), Some("other"));
+    let there = ways(&mut world, Stage::Shifting);
+    assert_eq!(there.last().unwrap().0, Some(Traffic::Split));
+}
+
+#[test]
+fn traffic_that_could_not_be_moved_at_once_is_not_split_when_a_pod_is_lost_meanwhile() {
+    let mut world = reached_otherwise(None, Some("tls"));
+    while world.plan().stage != Stage::Shifting {
+        world.pass();
+        world.pods_start();
+        world.jobs_go();
+    }
+    let service = world.observed.find(Kind::Service, "payments-gateway").unwrap().clone();
+    world.pass();
+    *world.live_mut(Kind::Service, "payments-gateway") = service;
+    world.live_mut(Kind::Deployment, GATEWAY).body["status"]["availableReplicas"] = 8.into();
+    let plan = world.pass();
+    assert_eq!((plan.stage, traffic(&world.observed)), (Stage::Shifting, Some(Traffic::To("0.1.0".into()))));
+    world.pods_start();
+    world.pass();
+    assert_eq!(traffic(&world.observed), Some(Traffic::To("0.1.0-r2".into())));
 }

@@ -20,6 +20,7 @@ pub mod plan_back;
 pub mod plan_checks;
 pub mod plan_configure;
 pub mod plan_deploy;
+pub mod plan_handover;
 pub mod plan_history;
 pub mod plan_job;
 pub mod plan_maintenance;

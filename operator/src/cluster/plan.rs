@@ -24,8 +24,8 @@ use super::plan_promotion::{self, Promotion};
 use super::step::{Step, Verdict, WaitingOn};
 use super::validate::{Problem, Validated};
 use super::{
-    plan_abandon, plan_back, plan_configure, plan_deploy, plan_maintenance, plan_prepare, plan_replica, plan_settings,
-    plan_sla, prune, record, revision,
+    plan_abandon, plan_back, plan_configure, plan_deploy, plan_handover, plan_maintenance, plan_prepare, plan_replica,
+    plan_settings, plan_sla, prune, record, revision,
 };
 use crate::names::Release;
 use crate::owned::Kind;
@@ -124,7 +124,8 @@ fn decide(validated: Result<&Validated, &Problem>, observed: &Observed, now: Tim
     }
     let superseded = is_other.then(plan_abandon::superseded);
     let reason = superseded.or_else(|| plan_abandon::reason(cluster, observed, stage, &before, &judgement, now));
-    if let Some(reason) = reason {
+    // Nothing is begun for the release yet, but the traffic of the one before it is still on its way back.
+    if let Some(reason) = reason.filter(|_| plan_handover::of(cluster, observed, &before, now).is_none()) {
         let given_up = plan_abandon::abandon(cluster, observed, stage, before, &reason, now);
         return plan_back::plan(cluster, observed, given_up, judgement, now);
     }
@@ -157,6 +158,9 @@ fn forward(
     let stage = stage_before(observed);
     if cluster.is_paused && stage.is_before_pods() && before.current != before.target {
         return closed(stage, &before, WaitingOn::Paused);
+    }
+    if plan_handover::of(cluster, observed, &before, now).is_some() {
+        return closed(stage, &before, WaitingOn::Handover);
     }
     let (stage, migration) = plan_prepare::plan(cluster, observed, &before, &serving, now);
     if !migration.is_done {
@@ -310,16 +314,18 @@ fn before_deploying(
     let Migration { steps, mut keep, verdict, waiting_on, mut stalled, mut release, is_done: _ } = migration;
     let of_serving = of_serving(cluster, observed, serving);
     let serves = release.current.is_some();
-    let to_serving = Traffic::To(serving.name.clone());
+    let handover = plan_handover::of(cluster, observed, &release, now);
+    let addresses = plan_handover::addresses(cluster, observed, handover.as_ref(), serving);
     let is_held =
         matches!(stage, Stage::AwaitingStaging | Stage::AwaitingApproval) || waiting_on == Some(WaitingOn::Paused);
     let wanted = match (is_held, serves) {
         // That may take days, in which the release that serves is looked after as at rest.
-        (true, true) => [workloads::shared(&of_serving, &to_serving), workloads::of_release(&of_serving)].concat(),
+        (true, true) => [addresses, workloads::of_release(&of_serving)].concat(),
         (true, false) => Vec::new(),
-        (false, _) => workloads::shared(&of_serving, &to_serving),
+        (false, _) => addresses,
     };
     let mut all = differences(&of_serving, observed, &wanted);
+    all.extend(plan_handover::scale_up(cluster, observed, serving).filter(|_| !is_held));
     all.extend(steps);
     let before = settings_before(observed);
     let mut settings_verdict = plan_settings::verdict_at_rest(before.as_ref());
@@ -344,7 +350,8 @@ fn before_deploying(
     let told = release_before(observed);
     let has_news = release.preparation != told.preparation || release.analytics != told.analytics;
     let kept = kept(&release);
-    let kept_releases = [Some(serving.name.as_str()), Some(cluster.release.name.as_str()), kept.as_deref()];
+    let mut kept_releases = vec![Some(serving.name.as_str()), Some(cluster.release.name.as_str()), kept.as_deref()];
+    kept_releases.extend(handover.iter().flat_map(|handover| &handover.releases).map(|name| Some(name.as_str())));
     all.extend(prune::steps(observed, &wanted, &keep, &kept_releases, None, serves));
     Plan {
         stage,
@@ -362,6 +369,9 @@ fn before_deploying(
     }
 }
 
+#[cfg(test)]
+#[path = "plan_handover_tests.rs"]
+mod handover_tests;
 #[cfg(test)]
 #[path = "plan_meanwhile_tests.rs"]
 mod meanwhile_tests;

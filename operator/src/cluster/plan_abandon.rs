@@ -246,7 +246,8 @@ pub fn abandon(
     let to = release.current.as_deref().map(|current| format!("; {current} serves")).unwrap_or_default();
     let message = format!("release {version} was given up ({}): {message}{to}", why.as_str());
     plan_history::record(&mut release, observed, version, ReleaseResult::RolledBack, message.clone(), now);
-    let back = if *at_once { 0 } else { plan_shift::step_back(cluster, weight) };
+    let is_at_once = *at_once || plan_shift::is_at_once(cluster, observed, &release);
+    let back = if is_at_once { 0 } else { plan_shift::step_back(cluster, weight) };
     release.shift = (back > 0).then_some(ShiftStatus { step: 0, weight: back, since: Some(plan_history::text(now)) });
     release.approval = None;
     release.promotion = None;

@@ -15,7 +15,7 @@ use super::plan_objects::{differences, gateway_pods, replicas_of, rollout_of, tr
 use super::plan_shift::{self, Course, WaitingOnRole, Weather, is_at_rest, pods_at};
 use super::step::Step;
 use super::validate::Validated;
-use super::{plan_checks, plan_configure, plan_maintenance, plan_settings, prune};
+use super::{plan_checks, plan_configure, plan_handover, plan_maintenance, plan_settings, prune};
 use crate::names::Release;
 use crate::owned::Kind;
 use crate::sla::Judgement;
@@ -89,7 +89,7 @@ pub fn plan(
 /// The spec with as many gateway pods as the release's share of the traffic takes. An autoscaler would undo the share, and begins
 /// when all of the traffic is there.
 fn at_weight(cluster: &Validated, observed: &Observed, stage: Stage, release: &ReleaseStatus) -> Validated {
-    let weight = plan_shift::weight_of_pods(cluster, stage, release);
+    let weight = plan_shift::weight_of_pods(cluster, observed, stage, release);
     let mut at_weight = cluster.clone();
     if weight < 100 {
         at_weight.spec.gateway.replicas = pods_at(weight, whole(cluster, observed)).0;
@@ -136,7 +136,8 @@ fn traffic_to(
     let (old, new) = (Traffic::To(serving.name.clone()), Traffic::To(cluster.release.name.clone()));
     let has_all = traffic(observed).as_ref() == Some(&new);
     let weight = plan_shift::weight(course.stage, &course.release);
-    let is_split = cluster.spec.rollout.strategy == Strategy::Canary && weight > 0;
+    let is_canary = cluster.spec.rollout.strategy == Strategy::Canary;
+    let is_split = is_canary && weight > 0 && !plan_shift::is_at_once(cluster, observed, &course.release);
     match (course.stage, weight) {
         (Stage::Monitoring | Stage::Testing | Stage::Finished | Stage::Verified, _) => new,
         (Stage::Shifting, 100) if has_all || (is_complete && pods_are_whole(cluster, observed)) => new,
@@ -151,13 +152,14 @@ fn pods_are_whole(cluster: &Validated, observed: &Observed) -> bool {
     rollout_of(observed, &name, cluster.replicas(Role::Gateway)).complete
 }
 
-/// The gateway pods of the release before, where its share is less than a half; whole again as soon as it stands by. None goes
-/// before those of the new release are there.
+/// The gateway pods of the release before, where its share is less than a half; whole again as soon as it stands by, and as long as
+/// it has all of the traffic. None goes before those of the new release are there.
 fn scale_before(cluster: &Validated, observed: &Observed, course: &Course, serving: &Release) -> Option<Step> {
-    let is_watched = matches!(course.stage, Stage::Shifting | Stage::Monitoring | Stage::Testing);
-    if !is_watched || cluster.replicas(Role::Gateway).fixed().is_none() {
-        return None;
+    if !matches!(course.stage, Stage::Shifting | Stage::Monitoring | Stage::Testing) {
+        let is_beside = *serving != cluster.release;
+        return is_beside.then(|| plan_handover::scale_up(cluster, observed, serving)).flatten();
     }
+    cluster.replicas(Role::Gateway).fixed()?;
     let weight = plan_shift::weight(course.stage, &course.release);
     let deployment = cluster.identity.deployment(Role::Gateway, serving);
     let replicas = pods_at(weight, whole(cluster, observed)).1;

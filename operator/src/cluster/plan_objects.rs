@@ -56,10 +56,15 @@ pub fn differences(cluster: &Validated, observed: &Observed, wanted: &[Desired])
 /// How many gateway pods serve by now: a new release takes over what the autoscaler has found to be needed.
 #[must_use]
 pub fn gateway_pods(observed: &Observed) -> Option<i32> {
-    let gateways = observed.live.iter().filter(|live| {
-        live.kind == Kind::Deployment && plan_migration::component(live) == Some(Role::Gateway.as_str())
-    });
-    gateways.filter_map(replicas_of).max()
+    gateways(observed).filter_map(replicas_of).max()
+}
+
+/// The gateways of all releases.
+pub fn gateways(observed: &Observed) -> impl Iterator<Item = &Live> {
+    observed
+        .live
+        .iter()
+        .filter(|live| live.kind == Kind::Deployment && plan_migration::component(live) == Some(Role::Gateway.as_str()))
 }
 
 /// The number of pods that a Deployment is to have.

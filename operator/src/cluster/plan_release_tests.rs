@@ -31,12 +31,12 @@ fn slow(second: i64) -> Option<Figures> {
     figures(second, 50, 0, 320)
 }
 
-fn failing(second: i64) -> Option<Figures> {
+pub(super) fn failing(second: i64) -> Option<Figures> {
     figures(second, 50, 50, 20)
 }
 
 /// A platform at rest of which release 0.2.0 is wanted.
-fn wanted(change: impl FnOnce(&mut Value)) -> World {
+pub(super) fn wanted(change: impl FnOnce(&mut Value)) -> World {
     let mut cluster = fixtures::cluster(|spec| {
         spec["version"] = json!("0.2.0");
         change(spec);
@@ -49,7 +49,7 @@ fn wanted(change: impl FnOnce(&mut Value)) -> World {
     world
 }
 
-fn canary(spec: &mut Value) {
+pub(super) fn canary(spec: &mut Value) {
     spec["gateway"] = json!({ "replicas": 9 });
     spec["rollout"] = json!({
         "strategy": "Canary",
@@ -61,7 +61,7 @@ fn canary(spec: &mut Value) {
     spec["sla"] = json!({ "window": "10s", "successRate": "97", "p95Latency": "200ms" });
 }
 
-fn annotate(world: &mut World, name: &str, value: &str) {
+pub(super) fn annotate(world: &mut World, name: &str, value: &str) {
     world.observed.cluster.annotations_mut().insert(name.into(), value.into());
 }
 

@@ -7,6 +7,7 @@ use crds::payment_cluster::{
 use jiff::{SignedDuration, Timestamp};
 use runtime_contract::Role;
 
+use super::configuration::is_reached_like;
 use super::observed::Observed;
 use super::plan_checks::{Checks, is_staging};
 use super::plan_history::{self, has_passed, text};
@@ -96,6 +97,18 @@ fn step(cluster: &Validated, number: i32) -> (i32, u64) {
     steps(cluster).nth(index).unwrap_or((WHOLE, 0))
 }
 
+/// Whether the release gets all of its traffic in one step, and gives it back in one, whatever the strategy: no two releases work
+/// on a schema that writes had to be refused for, and merchants could not reach one that speaks TLS and one that does not at the
+/// port of one Service.
+#[must_use]
+pub fn is_at_once(cluster: &Validated, observed: &Observed, release: &ReleaseStatus) -> bool {
+    plan_maintenance::is_on(release) || !is_reached_like_current(cluster, observed, release)
+}
+
+fn is_reached_like_current(cluster: &Validated, observed: &Observed, release: &ReleaseStatus) -> bool {
+    release.current.as_deref().is_none_or(|current| is_reached_like(cluster, observed, current))
+}
+
 /// Gateway pods of the new release and of the one before, out of `whole` that take all of the traffic: there are never fewer than
 /// these, and each release has at least one.
 #[must_use]
@@ -110,11 +123,11 @@ pub fn pods_at(weight: i32, whole: i32) -> (i32, i32) {
 
 /// The weight for which the pods of the new release are made: those of the first step while it starts.
 #[must_use]
-pub fn weight_of_pods(cluster: &Validated, stage: Stage, release: &ReleaseStatus) -> i32 {
-    match stage {
-        Stage::Shifting => release.shift.as_ref().map_or_else(|| step(cluster, 1).0, |shift| shift.weight),
-        Stage::Monitoring | Stage::Testing | Stage::Finished | Stage::Verified => WHOLE,
-        _ if plan_maintenance::is_on(release) => WHOLE,
+pub fn weight_of_pods(cluster: &Validated, observed: &Observed, stage: Stage, release: &ReleaseStatus) -> i32 {
+    match (stage, &release.shift) {
+        (Stage::Shifting, Some(shift)) => shift.weight,
+        (Stage::Monitoring | Stage::Testing | Stage::Finished | Stage::Verified, _) => WHOLE,
+        _ if is_at_once(cluster, observed, release) => WHOLE,
         _ if release.current.is_none() || release.current == release.target => WHOLE,
         _ => step(cluster, 1).0,
     }
@@ -156,7 +169,7 @@ pub fn course(
         (_, None) if let Some((stage, waiting_on)) = &weather.checks.open => {
             Course { stage: *stage, waiting_on: Some(waiting_on.clone()), release }
         }
-        (_, None) => to_step(cluster, release, 1),
+        (_, None) => to_step(cluster, observed, release, 1),
     }
 }
 
@@ -189,15 +202,23 @@ fn to_tests(release: ReleaseStatus) -> Course {
     Course { stage: Stage::Testing, waiting_on: Some(WaitingOn::Check("the smoke test begins".into())), release }
 }
 
-fn to_step(cluster: &Validated, mut release: ReleaseStatus, number: i32) -> Course {
-    // No two releases work on a schema that writes had to be refused for.
-    let (weight, _) = if plan_maintenance::is_on(&release) { (WHOLE, 0) } else { step(cluster, number) };
+fn to_step(cluster: &Validated, observed: &Observed, mut release: ReleaseStatus, number: i32) -> Course {
+    let (weight, _) = if is_at_once(cluster, observed, &release) { (WHOLE, 0) } else { step(cluster, number) };
     release.shift = Some(ShiftStatus { step: number, weight, since: None });
-    Course { stage: Stage::Shifting, waiting_on: Some(WaitingOn::Traffic), release }
+    Course { stage: Stage::Shifting, waiting_on: Some(moving(cluster, observed, &release)), release }
+}
+
+/// Why the steps of a canary are passed over is told where they are looked for.
+fn moving(cluster: &Validated, observed: &Observed, release: &ReleaseStatus) -> WaitingOn {
+    let has_steps = steps(cluster).next().is_some();
+    match has_steps && !is_reached_like_current(cluster, observed, release) {
+        true => WaitingOn::TrafficAtOnce,
+        false => WaitingOn::Traffic,
+    }
 }
 
 fn shifting(cluster: &Validated, observed: &Observed, release: ReleaseStatus, weather: &Weather<'_>) -> Course {
-    let Some(shift) = release.shift.clone() else { return to_step(cluster, release, 1) };
+    let Some(shift) = release.shift.clone() else { return to_step(cluster, observed, release, 1) };
     let stay = |waiting_on, release| Course { stage: Stage::Shifting, waiting_on: Some(waiting_on), release };
     let (_, millis) = step(cluster, shift.step);
     if shift.weight >= WHOLE {
@@ -210,7 +231,8 @@ fn shifting(cluster: &Validated, observed: &Observed, release: ReleaseStatus, we
             let waiting_on = Some(watching(cluster));
             Course { stage: Stage::Monitoring, waiting_on, release }
         } else {
-            stay(weather.unready.map_or(WaitingOn::Traffic, WaitingOn::from), release)
+            let waiting_on = weather.unready.map(WaitingOn::from);
+            stay(waiting_on.unwrap_or_else(|| moving(cluster, observed, &release)), release)
         };
     }
     if shift.since.is_none() {
@@ -225,7 +247,7 @@ fn shifting(cluster: &Validated, observed: &Observed, release: ReleaseStatus, we
         return stay(WaitingOn::Paused, release);
     }
     match has_passed(shift.since.as_ref(), millis, weather.now) {
-        true if may_go_on(cluster, weather.judgement) => to_step(cluster, release, shift.step + 1),
+        true if may_go_on(cluster, weather.judgement) => to_step(cluster, observed, release, shift.step + 1),
         true => stay(WaitingOn::Judgement, release),
         false => stay(on_step(cluster, &shift), release),
     }

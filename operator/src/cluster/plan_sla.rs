@@ -16,7 +16,7 @@ use super::plan_maintenance;
 use super::plan_shift;
 use super::step::Verdict;
 use super::validate::Validated;
-use crate::sla::{self, Breach, Judgement};
+use crate::sla::{self, Breach, Judgement, Severity};
 
 /// Judges the release that has traffic: the one on its way as soon as it has some, or else the one that serves.
 #[must_use]
@@ -53,6 +53,13 @@ fn of_this_try<'a>(figures: &'a Figures, version: &str, stage: Stage, release: &
             .for_each(|found| found.slices.retain(|slice| !is_earlier(slice)));
     }
     of_this_try
+}
+
+/// Whether so many payments of a release fail that it must not be left with any.
+#[must_use]
+pub fn is_emergency(cluster: &Validated, observed: &Observed, release: &str, now: Timestamp) -> bool {
+    let judgement = sla::judge(&cluster.sla, observed.figures.as_ref(), release, None, false, now.as_second());
+    matches!(judgement, Judgement::Breached(Breach { severity: Severity::Emergency, .. }))
 }
 
 /// The release that is judged.

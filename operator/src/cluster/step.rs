@@ -71,6 +71,8 @@ pub enum WaitingOn {
     Workload(Role),
     /// The gateway's traffic moves.
     Traffic,
+    /// The gateway's traffic moves at once, though the release is a canary.
+    TrafficAtOnce,
     /// A step of a canary lasts.
     Step {
         /// Its number, from 1.
@@ -91,6 +93,8 @@ pub enum WaitingOn {
     Judgement,
     /// The traffic goes back to the release before.
     TrafficBack,
+    /// The traffic goes back from a release that another one was wanted instead of, once there are pods for it.
+    Handover,
     /// A person holds the release.
     Paused,
 }
@@ -116,12 +120,18 @@ impl fmt::Display for WaitingOn {
             Self::Settings => f.write_str("the live settings are being put into the database"),
             Self::Workload(role) => write!(f, "the {role} pods of the release start"),
             Self::Traffic => f.write_str("the gateway's traffic moves to the release"),
+            Self::TrafficAtOnce => f.write_str(
+                "the gateway's traffic moves to the release at once, without steps: of it and the one before only one speaks TLS",
+            ),
             Self::Step { number, of, weight, lasts } => {
                 write!(f, "step {number} of {of}, {weight} % of the traffic, lasts {lasts}")
             }
             Self::Watch { lasts } => write!(f, "the release is watched with all of the traffic for {lasts}"),
             Self::Judgement => f.write_str("the release cannot be judged yet: see the condition SLAMet"),
             Self::TrafficBack => f.write_str("the traffic goes back to the release before"),
+            Self::Handover => f.write_str(
+                "the traffic goes back to the release that serves as soon as its gateway pods for all of it are there",
+            ),
             Self::Paused => write!(f, "somebody holds the release: `kubectl purser resume`, or remove {PAUSED}"),
         }
     }
