@@ -13,7 +13,6 @@ use super::error::ArchiveError;
 use super::id::ArchiveId;
 use super::manifest::Manifest;
 use super::parquet_file::Row;
-use super::run::put_back_all;
 use super::store::Store;
 use super::{Archives, look, moves, read, refuse_in_maintenance};
 use crate::database::{DatabaseError, Doing};
@@ -37,8 +36,8 @@ impl Archives {
         let connection = &mut session.connection;
         // Nobody changes the schema meanwhile.
         migrate::take_lock(connection, patience.lock).await?;
-        put_back_all(connection).await?;
         refuse_in_maintenance(connection).await?;
+        moves::put_back_all(connection).await?;
         if look::place(connection, id).await?.is_some() {
             return Err(ArchiveError::Refused(format!("{id} is in the database")));
         }
