@@ -8,6 +8,7 @@ mod column;
 mod dropping;
 mod error;
 mod id;
+mod join;
 mod look;
 mod manifest;
 mod moves;
