@@ -68,6 +68,17 @@ impl DatabaseError {
             Self::Statement { cause, .. } => reason_of(cause),
         }
     }
+
+    /// Whether the same may work later by itself: the database is away, or a lock was not to be had in time.
+    #[must_use]
+    pub fn will_pass(&self) -> bool {
+        match (self, self.reason()) {
+            (_, Reason::DatabaseUnreachable) => true,
+            // A right that is missing, or a whole database, is given by a person.
+            (Self::Statement { cause, .. }, Reason::Internal) => is_outage(cause),
+            _ => false,
+        }
+    }
 }
 
 /// Names what was attempted when a statement fails.

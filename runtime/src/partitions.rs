@@ -76,6 +76,12 @@ pub(crate) fn attach(table: &str, name: &str, month: NaiveDate) -> String {
     )
 }
 
+/// What is so of every row of a month. PostgreSQL believes a table with this check, where it would read all of it while it is attached.
+pub(crate) fn month_check(month: NaiveDate) -> String {
+    let next = following(month);
+    format!("created_at is not null and created_at >= '{month} 00:00:00+00' and created_at < '{next} 00:00:00+00'")
+}
+
 /// Takes rights away that nobody has on the whole table either.
 pub(crate) fn protect(table: &str, name: &str) -> String {
     if table == LEDGER {

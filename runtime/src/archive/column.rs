@@ -89,6 +89,32 @@ pub(super) fn select(columns: &[Column], table: &str) -> String {
     format!("select {} from only {table} t", values.join(", "))
 }
 
+/// Reads some rows of a table in the order of these columns, each of them as text behind the values; from the beginning, or from
+/// behind the row that has the parameters in them.
+pub(super) fn page(columns: &[Column], keys: &[Column], table: &str, is_first: bool, rows: usize) -> String {
+    let values = columns.iter().enumerate().map(|(n, c)| format!("{} as v{n}", c.canonical()));
+    let texts = keys.iter().enumerate().map(|(n, key)| format!("t.{}::text as k{n}", key.quoted()));
+    let values: Vec<String> = values.chain(texts).collect();
+    let order = keys.iter().map(|key| format!("t.{}", key.quoted())).collect::<Vec<_>>().join(", ");
+    let after: Vec<String> = keys.iter().enumerate().map(|(n, key)| format!("${}::{}", n + 1, key.type_name)).collect();
+    let behind = if is_first { String::new() } else { format!("where ({order}) > ({})", after.join(", ")) };
+    format!("select {} from only {table} t {behind} order by {order} limit {rows}", values.join(", "))
+}
+
+/// The columns of the primary key of a table, in order.
+pub(super) async fn keys(connection: &mut PgConnection, table: &str) -> Result<Vec<Column>, DatabaseError> {
+    sqlx::query_as(
+        "select attname::text as name, format_type(atttypid, atttypmod) as type
+         from pg_index cross join unnest(indkey::int2[]) with ordinality as key (number, place)
+         join pg_attribute on attrelid = indrelid and attnum = key.number
+         where indrelid = $1::regclass and indisprimary order by key.place",
+    )
+    .bind(table)
+    .fetch_all(connection)
+    .await
+    .doing("could not read the primary key of a table")
+}
+
 /// The names, as SQL takes them.
 pub(super) fn names(columns: &[Column]) -> String {
     columns.iter().map(Column::quoted).collect::<Vec<_>>().join(", ")

@@ -61,6 +61,22 @@ pub enum ArchiveError {
         /// What PostgreSQL said.
         message: String,
     },
+    /// A partition was taken out of its table, and did not go back.
+    #[error("{id} was taken out of its table and is not back in it; the next run puts it back: {message}")]
+    LeftOut {
+        /// The partition.
+        id: ArchiveId,
+        /// Why it is not back.
+        message: String,
+        /// Whether it may go back later by itself.
+        outcome: Outcome,
+    },
+    /// The same, and it must stay out for now.
+    #[error(
+        "{0} was taken out of its table by an archive run that was interrupted, and nothing is put back in maintenance: \
+         its table must not be changed before; end the maintenance and try again"
+    )]
+    LeftOutInMaintenance(ArchiveId),
     /// It would replace something, or the table is not what it was.
     #[error("nothing was brought back: {0}")]
     Refused(String),
@@ -84,6 +100,8 @@ impl ArchiveError {
             | Self::NotFound(_)
             | Self::Unwritable { .. }
             | Self::InUse { .. }
+            | Self::LeftOut { .. }
+            | Self::LeftOutInMaintenance(_)
             | Self::Refused(_)
             | Self::Interrupted => Reason::ArchiveFailed,
         }
@@ -93,10 +111,11 @@ impl ArchiveError {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
+            Self::Database(error) if error.will_pass() => Outcome::Retry,
+            Self::LeftOut { outcome, .. } => *outcome,
             Self::Migrate(error) => error.outcome(),
             Self::Storage(error) => error.outcome(),
             Self::Locked { .. } | Self::Maintenance | Self::InUse { .. } | Self::Interrupted => Outcome::Retry,
-            _ if self.reason() == Reason::DatabaseUnreachable => Outcome::Retry,
             _ => Outcome::Failed,
         }
     }

@@ -5,8 +5,10 @@
 //! Whatever dies wherever: the rows are in the database, or in an archive that was proved. What is found detached is put back first.
 
 mod column;
+mod dropping;
 mod error;
 mod id;
+mod join;
 mod look;
 mod manifest;
 mod moves;
@@ -29,6 +31,7 @@ pub use column::Column;
 pub use error::ArchiveError;
 pub use id::ArchiveId;
 pub use manifest::{File, Manifest};
+pub(crate) use moves::put_back_left_out;
 pub use run::{Archived, Run, Step};
 
 use crate::backup;

@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use super::error::ArchiveError;
 use super::id::ArchiveId;
 use super::look::{self, Place};
+use super::refuse_in_maintenance;
 use crate::database::{self, DatabaseError, Doing};
 use crate::partitions;
 
@@ -16,6 +17,8 @@ const LOCK_WAIT: &str = "set lock_timeout = '900ms'";
 /// What is between two tries.
 const PAUSE: Duration = Duration::from_millis(500);
 const TRIES: u32 = 30;
+/// How often to look whether those who use a table are gone: five seconds.
+const LOOKS: u32 = 10;
 
 /// Limits waiting for locks in this session.
 pub(super) async fn settle(connection: &mut PgConnection) -> Result<(), DatabaseError> {
@@ -25,6 +28,7 @@ pub(super) async fn settle(connection: &mut PgConnection) -> Result<(), Database
 
 /// Takes a partition out of its table. Readers and writers of the table go on.
 pub(super) async fn detach(connection: &mut PgConnection, id: ArchiveId) -> Result<(), ArchiveError> {
+    wait_for_users(connection, id).await?;
     for tries in 1.. {
         let table = id.table();
         let statement = match look::place(connection, id).await? {
@@ -37,8 +41,77 @@ pub(super) async fn detach(connection: &mut PgConnection, id: ArchiveId) -> Resu
     Ok(())
 }
 
+/// A partition stays half detached, where nobody sees its rows, until every transaction is over that uses the table now. One that
+/// lasts is told of before anything is moved.
+async fn wait_for_users(connection: &mut PgConnection, id: ArchiveId) -> Result<(), ArchiveError> {
+    let mut using = users(connection, id.table()).await?;
+    for _ in 0..LOOKS {
+        if using.is_empty() {
+            return Ok(());
+        }
+        tokio::time::sleep(PAUSE).await;
+        let now = users(connection, id.table()).await?;
+        using.retain(|user| now.contains(user));
+    }
+    let message = format!("transactions have used {} for {} s", id.table(), (PAUSE * LOOKS).as_secs());
+    if using.is_empty() { Ok(()) } else { Err(ArchiveError::InUse { id, message }) }
+}
+
+/// Transactions that have a lock on a table. When one began is not for everybody to know.
+async fn users(connection: &mut PgConnection, table: &str) -> Result<Vec<String>, DatabaseError> {
+    sqlx::query_scalar(
+        "select virtualtransaction from pg_locks where locktype = 'relation' and relation = $1::regclass and granted
+             and database = (select oid from pg_database where datname = current_database())
+             and pid is distinct from pg_backend_pid()",
+    )
+    .bind(table)
+    .fetch_all(connection)
+    .await
+    .doing("could not ask who uses a table")
+}
+
+/// What an interrupted run took out of its table.
+pub(super) async fn left_out(connection: &mut PgConnection) -> Result<Vec<ArchiveId>, DatabaseError> {
+    let all = look::partitions(connection).await?;
+    Ok(all.into_iter().filter(|(_, place)| *place != Place::Attached).map(|(id, _)| id).collect())
+}
+
+/// Puts that back. To be called under the lock of migrations: the columns of a table must be those of its partitions.
+pub(super) async fn put_back_all(connection: &mut PgConnection) -> Result<(), ArchiveError> {
+    for id in left_out(connection).await? {
+        tracing::info!(%id, "putting back what an interrupted run took out");
+        put_back(connection, id).await?;
+    }
+    Ok(())
+}
+
+/// The same for whoever is about to change the schema, or to look at the whole database.
+///
+/// # Errors
+/// When something is out of its table and does not go back, or the platform is in maintenance.
+pub(crate) async fn put_back_left_out(connection: &mut PgConnection) -> Result<(), ArchiveError> {
+    let Some(id) = left_out(connection).await?.first().copied() else { return Ok(()) };
+    match refuse_in_maintenance(connection).await {
+        Err(ArchiveError::Maintenance) => return Err(ArchiveError::LeftOutInMaintenance(id)),
+        refused => refused?,
+    }
+    settle(connection).await?;
+    put_back_all(connection).await
+}
+
 /// Makes a table a partition again that was one.
 pub(super) async fn put_back(connection: &mut PgConnection, id: ArchiveId) -> Result<(), ArchiveError> {
+    attach_again(connection, id).await.map_err(|error| ArchiveError::LeftOut {
+        id,
+        outcome: error.outcome(),
+        message: match error {
+            ArchiveError::InUse { message, .. } => message,
+            error => error.to_string(),
+        },
+    })
+}
+
+async fn attach_again(connection: &mut PgConnection, id: ArchiveId) -> Result<(), ArchiveError> {
     for tries in 1.. {
         let statement = match look::place(connection, id).await? {
             Some(Place::Detaching) => format!("alter table {} detach partition {id} finalize", id.table()),

@@ -6,19 +6,17 @@ use std::ops::DerefMut;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use sqlx::postgres::PgCopyIn;
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use sqlx::{Connection, PgConnection};
 
 use super::column::{self, Column, Kind};
 use super::error::ArchiveError;
 use super::id::ArchiveId;
 use super::manifest::Manifest;
 use super::parquet_file::Row;
-use super::run::put_back_all;
 use super::store::Store;
-use super::{Archives, look, moves, read, refuse_in_maintenance};
-use crate::database::{DatabaseError, Doing};
+use super::{Archives, join, look, moves, read, refuse_in_maintenance};
+use crate::database::Doing;
 use crate::migrate::{self, Patience};
-use crate::partitions;
 
 impl Archives {
     /// Brings a month back. The archive stays.
@@ -37,18 +35,19 @@ impl Archives {
         let connection = &mut session.connection;
         // Nobody changes the schema meanwhile.
         migrate::take_lock(connection, patience.lock).await?;
-        put_back_all(connection).await?;
         refuse_in_maintenance(connection).await?;
+        moves::put_back_all(connection).await?;
         if look::place(connection, id).await?.is_some() {
             return Err(ArchiveError::Refused(format!("{id} is in the database")));
         }
         let store = self.of(&session.owner);
         let manifest = store.find(id).await?.ok_or(ArchiveError::NotFound(id))?;
+        refuse_other_rows(connection, &manifest, &session.owner).await?;
         refuse_other_columns(connection, &manifest).await?;
         tracing::info!(%id, rows = manifest.rows, "bringing back");
         self.load(connection, &store, &manifest).await?;
-        constrain(connection, id).await?;
-        attach(connection, id, now).await?;
+        join::prepare(connection, id).await?;
+        join::attach(connection, id, now).await?;
         session.connection.close().await.doing("could not end the connection")?;
         Ok(manifest)
     }
@@ -61,13 +60,9 @@ impl Archives {
         manifest: &Manifest,
     ) -> Result<(), ArchiveError> {
         let id = manifest.id;
-        let table = loading(id);
+        let table = join::loading(id);
         let mut transaction = connection.begin().await.doing("could not begin to bring a month back")?;
-        let make = format!(
-            "drop table if exists {table}; create table {table} (like {} including defaults including constraints)",
-            id.table()
-        );
-        execute(&mut transaction, &make).await?;
+        join::make(&mut transaction, id).await?;
         self.copy(&mut transaction, store, manifest).await?;
         let (rows, checksum) = column::sum(&mut transaction, &manifest.columns, &table).await?;
         if (rows, &checksum) != (manifest.rows, &manifest.checksum) {
@@ -83,7 +78,8 @@ impl Archives {
         store: &Store<'_>,
         manifest: &Manifest,
     ) -> Result<(), ArchiveError> {
-        let statement = format!("copy {} ({}) from stdin", loading(manifest.id), column::names(&manifest.columns));
+        let statement =
+            format!("copy {} ({}) from stdin", join::loading(manifest.id), column::names(&manifest.columns));
         let copying = connection.copy_in_raw(&statement).await.doing("could not begin to load a month")?;
         let mut loader = Loader { copying, manifest };
         let read = read::read(store, manifest, &self.stop, &mut loader).await;
@@ -98,16 +94,35 @@ impl Archives {
     }
 }
 
-/// What a month is called while it is loaded.
-fn loading(id: ArchiveId) -> String {
-    format!("restoring_{id}")
-}
-
-async fn execute(connection: &mut PgConnection, statements: &str) -> Result<(), DatabaseError> {
-    // Names come from ours and from the catalogue, quoted.
-    let statements = AssertSqlSafe(statements.to_owned());
-    sqlx::raw_sql(statements).execute(connection).await.doing("could not bring a month back")?;
-    Ok(())
+/// What this database wrote down when it dropped the month must be what the archive has. A database that was restored from a backup
+/// of before has not written it down; then it is to be its own archive at least.
+async fn refuse_other_rows(
+    connection: &mut PgConnection,
+    manifest: &Manifest,
+    owner: &str,
+) -> Result<(), ArchiveError> {
+    let Manifest { id, rows, checksum, .. } = manifest;
+    let noted: Option<(i64, String)> =
+        sqlx::query_as("select archived_rows, checksum from archived_partitions where partition = $1")
+            .bind(id.to_string())
+            .fetch_optional(connection)
+            .await
+            .doing("could not look at what was archived")?;
+    let refused = match noted {
+        Some((ours, sum)) if (u64::try_from(ours).ok(), &sum) != (Some(*rows), checksum) => format!(
+            "the archive {id} has {rows} rows with the sum {checksum}, and this database archived {ours} with {sum}; \
+             that archive may have been put aside, into the folder superseded"
+        ),
+        None if manifest.owner != owner => {
+            format!("this database has never archived {id}, and the archive is of the database of {}", manifest.owner)
+        }
+        None => {
+            tracing::warn!(%id, "this database has not written down that it archived this month; it is taken for its own");
+            return Ok(());
+        }
+        Some(_) => return Ok(()),
+    };
+    Err(ArchiveError::Refused(refused))
 }
 
 /// Columns that the table has by now besides get what they get in a new row.
@@ -124,46 +139,6 @@ async fn refuse_other_columns(connection: &mut PgConnection, manifest: &Manifest
     }
     let (table, lost) = (&manifest.table, lost.join(", "));
     Err(ArchiveError::Refused(format!("the table {table} has changed since and has no column {lost} any more")))
-}
-
-/// Has the rows looked at before they are attached: attaching must not take long.
-async fn constrain(connection: &mut PgConnection, id: ArchiveId) -> Result<(), ArchiveError> {
-    let keys: Vec<(String, String)> = sqlx::query_as(
-        "select quote_ident(conname), pg_get_constraintdef(oid) from pg_constraint where conrelid = $1::regclass and contype = 'f'",
-    )
-    .bind(id.table())
-    .fetch_all(&mut *connection)
-    .await
-    .doing("could not read the foreign keys of a table")?;
-    let table = loading(id);
-    for (name, definition) in keys {
-        let add = format!("alter table {table} add constraint {name} {definition} not valid");
-        in_short(connection, id, &add).await?;
-        execute(connection, &format!("alter table {table} validate constraint {name}")).await?;
-    }
-    Ok(())
-}
-
-async fn in_short(connection: &mut PgConnection, id: ArchiveId, statements: &str) -> Result<(), ArchiveError> {
-    let mut transaction = connection.begin().await.doing("could not begin to bring a month back")?;
-    moves::within(&mut transaction, id, statements).await?;
-    Ok(transaction.commit().await.doing("could not bring a month back")?)
-}
-
-async fn attach(connection: &mut PgConnection, id: ArchiveId, now: DateTime<Utc>) -> Result<(), ArchiveError> {
-    let mut transaction = connection.begin().await.doing("could not begin to bring a month back")?;
-    execute(&mut transaction, &format!("alter table {} rename to {id}", loading(id))).await?;
-    sqlx::query("update archived_partitions set restored_at = $2 where partition = $1")
-        .bind(id.to_string())
-        .bind(now)
-        .execute(&mut *transaction)
-        .await
-        .doing("could not write down what was brought back")?;
-    let name = id.to_string();
-    let statements = [partitions::protect(id.table(), &name), partitions::attach(id.table(), &name, id.month())];
-    let statements: Vec<String> = statements.into_iter().filter(|statement| !statement.is_empty()).collect();
-    moves::within(&mut transaction, id, &statements.join("; ")).await?;
-    Ok(transaction.commit().await.doing("could not bring a month back")?)
 }
 
 /// Gives PostgreSQL the rows as it takes them.

@@ -8,13 +8,14 @@ use serde::Serialize;
 use sqlx::{Connection, PgConnection};
 
 use super::column::{self, Column};
+use super::dropping::drop_or_put_back;
 use super::error::ArchiveError;
 use super::id::ArchiveId;
-use super::look::{self, Place};
+use super::look;
 use super::manifest::{FORMAT, Manifest};
 use super::store::Store;
 use super::{Archives, Session, moves, plan, read, refuse_in_maintenance, write};
-use crate::database::Doing;
+use crate::database::{DatabaseError, Doing};
 use crate::migrate::{self, Patience};
 
 /// What is archived, and for whom.
@@ -76,29 +77,30 @@ impl Archives {
     /// the database.
     pub async fn run(&self, run: Run<'_>, now: DateTime<Utc>) -> Result<Archived, ArchiveError> {
         let mut session = self.session(run.url, run.owner, run.patience).await?;
-        put_back_all(&mut session.connection).await?;
         refuse_in_maintenance(&mut session.connection).await?;
-        let (mut archived, mut changed, mut tried) = (Vec::new(), Vec::new(), BTreeSet::new());
+        put_back(&mut session.connection, run.patience).await?;
+        if let Err(error) = self.of(&session.owner).sweep().await {
+            tracing::warn!("what killed runs have left in the store stays there: {error}");
+        }
+        let (mut archived, mut stayed, mut tried) = (Vec::new(), Vec::new(), BTreeSet::new());
         // Each month is looked through once more before it is dropped.
         let (mut seen, summed_up) = look::look(&mut session.connection, run.keep_months, now).await?;
         let plan = loop {
             // Anew each time: what is said of payments goes once they are gone.
             let plan = plan::plan(&seen, summed_up, run.keep_months, now);
             let Some(id) = plan.go.iter().copied().find(|id| tried.insert(*id)) else { break plan };
-            if self.stop.is_cancelled() {
-                return Err(ArchiveError::Interrupted);
-            }
+            self.go_on()?;
             match self.archive(&mut session, id, &run, now).await? {
-                Some(manifest) => {
+                Ended::Archived(manifest) => {
                     seen.retain(|seen| seen.id != id);
-                    archived.push(manifest);
+                    archived.push(*manifest);
                 }
-                None => changed.push(Stayed { id, why: "it was changed while it was archived".to_owned() }),
+                Ended::Stays(why) => stayed.push(Stayed { id, why }),
             }
         };
         session.connection.close().await.doing("could not end the connection")?;
         let stay = plan.stay.into_iter().map(|(id, why)| Stayed { id, why: why.to_string() });
-        Ok(Archived { archived, stayed: stay.chain(changed).collect() })
+        Ok(Archived { archived, stayed: stay.chain(stayed).collect() })
     }
 
     async fn archive(
@@ -107,50 +109,90 @@ impl Archives {
         id: ArchiveId,
         run: &Run<'_>,
         now: DateTime<Utc>,
+    ) -> Result<Ended, ArchiveError> {
+        let told = |step| (run.told)(id, step);
+        let Some(manifest) = self.proved(session, id, &told, now).await? else { return Ok(Ended::Stays(changed())) };
+        let connection = &mut session.connection;
+        // Whoever is told to stop has little time, and what follows must not be interrupted. Nobody changes the schema from here on.
+        self.go_on()?;
+        migrate::take_lock(connection, run.patience.lock).await?;
+        self.go_on()?;
+        // Hours may have gone by.
+        let open = look::open(connection, id, now).await?;
+        let ended = if !open.is_empty() {
+            Ended::Stays(plan::Why::Open(open).to_string())
+        } else if drop_or_put_back(connection, &manifest, &told, now).await? {
+            Ended::Archived(manifest.into())
+        } else {
+            Ended::Stays(changed())
+        };
+        migrate::release_lock(connection).await?;
+        Ok(ended)
+    }
+
+    fn go_on(&self) -> Result<(), ArchiveError> {
+        if self.stop.is_cancelled() { Err(ArchiveError::Interrupted) } else { Ok(()) }
+    }
+
+    /// An archive of the partition as it is: that of an earlier run if it is the same, or else one that is written now and read back.
+    /// None if the partition was changed meanwhile. Nothing is locked and no snapshot is held for as long as that takes: what was
+    /// read back must have the sum that PostgreSQL counted before, and the partition must have it again before it is dropped.
+    async fn proved(
+        &self,
+        session: &mut Session,
+        id: ArchiveId,
+        told: &(dyn Fn(Step) + Sync),
+        now: DateTime<Utc>,
     ) -> Result<Option<Manifest>, ArchiveError> {
         let Session { connection, owner, schema_version } = session;
         let store = self.of(owner);
-        let told = |step| (run.told)(id, step);
         let columns = column::of(connection, &id.to_string()).await?;
-        sqlx::raw_sql("begin isolation level repeatable read read only")
-            .execute(&mut *connection)
-            .await
-            .doing("could not begin to read a partition")?;
         let sum = column::sum(connection, &columns, &id.to_string()).await?;
         told(Step::Counted);
+        if let Some(found) = self.found(&store, id, &columns, &sum).await? {
+            [Step::Written, Step::ReadBack, Step::Described].into_iter().for_each(told);
+            return Ok(Some(found));
+        }
+        store.put_aside(id, &[]).await?;
         let manifest = self.written(connection, &store, (id, *schema_version), columns, sum, now).await?;
-        sqlx::raw_sql("commit").execute(&mut *connection).await.doing("could not end reading a partition")?;
         told(Step::Written);
         if let Err(error) = read::verify(&store, &manifest, &self.stop).await {
-            if matches!(error, ArchiveError::Corrupt { .. }) {
-                // The next run writes it anew.
-                store.clear(id).await?;
+            if !matches!(error, ArchiveError::Corrupt { .. }) {
+                return Err(error);
             }
-            return Err(error);
+            // The next run writes it anew.
+            store.discard(&manifest).await?;
+            return if is_same(connection, &manifest).await? { Err(error) } else { Ok(None) };
         }
         told(Step::ReadBack);
-        store.write(&manifest).await?;
-        if store.find(id).await?.as_ref() != Some(&manifest) {
-            return Err(ArchiveError::Corrupt {
-                id,
-                message: "its manifest is not read back as it was written".to_owned(),
-            });
-        }
+        describe(&store, &manifest).await?;
         told(Step::Described);
-        // Nobody changes the schema from here on.
-        migrate::take_lock(connection, run.patience.lock).await?;
-        let dropped = detach_and_drop(connection, &manifest, &told, now).await;
-        if !matches!(dropped, Ok(true)) {
-            // The next run tries again if this does not succeed.
-            if let Err(error) = moves::put_back(connection, id).await {
-                tracing::warn!(%id, "could not put a partition back: {error}");
-            }
-        }
-        migrate::release_lock(connection).await?;
-        Ok(dropped?.then_some(manifest))
+        Ok(Some(manifest))
     }
 
-    /// What stands in the store for a partition: of an earlier run if that is the same, or else written now.
+    /// What an earlier run left in the store, if it is what PostgreSQL counts now.
+    async fn found(
+        &self,
+        store: &Store<'_>,
+        id: ArchiveId,
+        columns: &[Column],
+        (rows, checksum): &(u64, String),
+    ) -> Result<Option<Manifest>, ArchiveError> {
+        let found = match store.find(id).await {
+            Ok(found) => found,
+            Err(ArchiveError::Corrupt { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let is_same = |found: &Manifest| (&*found.columns, found.rows, &found.checksum) == (columns, *rows, checksum);
+        let Some(found) = found.filter(is_same) else { return Ok(None) };
+        match read::verify(store, &found, &self.stop).await {
+            Ok(()) => Ok(Some(found)),
+            // It says what it should, and cannot be read: by nobody, or not with the key of now.
+            Err(ArchiveError::Corrupt { .. } | ArchiveError::KeyWrong(_) | ArchiveError::KeyMissing(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn written(
         &self,
         connection: &mut PgConnection,
@@ -160,19 +202,6 @@ impl Archives {
         (rows, checksum): (u64, String),
         now: DateTime<Utc>,
     ) -> Result<Manifest, ArchiveError> {
-        match store.find(id).await {
-            Ok(Some(found)) if (&found.columns, found.rows, &found.checksum) == (&columns, rows, &checksum) => {
-                match read::verify(store, &found, &self.stop).await {
-                    Ok(()) => return Ok(found),
-                    // It says what it should, and cannot be read: by nobody, or not with the key of now.
-                    Err(ArchiveError::Corrupt { .. } | ArchiveError::KeyWrong(_) | ArchiveError::KeyMissing(_)) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(_) | Err(ArchiveError::Corrupt { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        store.clear(id).await?;
         tracing::info!(%id, rows, "archiving");
         let files = write::write(connection, store, id, &columns, &self.stop).await?;
         let (from, to) = id.range();
@@ -195,65 +224,43 @@ impl Archives {
     }
 }
 
-/// Puts back what a run that was killed took out of its table.
-pub(super) async fn put_back_all(connection: &mut PgConnection) -> Result<(), ArchiveError> {
-    for (id, place) in look::partitions(connection).await? {
-        if place != Place::Attached {
-            tracing::info!(%id, "putting back what an interrupted run took out");
-            moves::put_back(connection, id).await?;
-        }
-    }
-    Ok(())
+/// What became of a month.
+enum Ended {
+    Archived(Box<Manifest>),
+    /// It stays, and why.
+    Stays(String),
 }
 
-/// Says whether the partition is gone. If it is not what was archived, it is detached and whole.
-async fn detach_and_drop(
-    connection: &mut PgConnection,
-    manifest: &Manifest,
-    told: &(dyn Fn(Step) + Sync),
-    now: DateTime<Utc>,
-) -> Result<bool, ArchiveError> {
+fn changed() -> String {
+    "it was changed while it was archived".to_owned()
+}
+
+/// Puts back what an interrupted run took out of its table, while nobody changes the schema.
+async fn put_back(connection: &mut PgConnection, patience: Patience) -> Result<(), ArchiveError> {
+    if moves::left_out(connection).await?.is_empty() {
+        return Ok(());
+    }
+    migrate::take_lock(connection, patience.lock).await?;
+    moves::put_back_all(connection).await?;
+    Ok(migrate::release_lock(connection).await?)
+}
+
+/// Whether the partition is what was counted.
+pub(super) async fn is_same(connection: &mut PgConnection, manifest: &Manifest) -> Result<bool, DatabaseError> {
+    let Manifest { id, columns, rows, checksum, .. } = manifest;
+    let partition = id.to_string();
+    Ok(column::of(connection, &partition).await? == *columns
+        && column::sum(connection, columns, &partition).await? == (*rows, checksum.clone()))
+}
+
+/// Writes the manifest: from here on there is an archive.
+async fn describe(store: &Store<'_>, manifest: &Manifest) -> Result<(), ArchiveError> {
     let id = manifest.id;
-    moves::detach(connection, id).await?;
-    told(Step::Detached);
-    let mut transaction = connection.begin().await.doing("could not begin to drop a partition")?;
-    // Changes nothing and locks the table. `lock table` would need rights that nobody has on the ledger.
-    moves::within(&mut transaction, id, &format!("alter table {id} set logged")).await?;
-    let is_same = column::of(&mut transaction, &id.to_string()).await? == manifest.columns
-        && column::sum(&mut transaction, &manifest.columns, &id.to_string()).await?
-            == (manifest.rows, manifest.checksum.clone())
-        && look::open(&mut transaction, id, now).await?.is_empty();
-    refuse_in_maintenance(&mut transaction).await?;
-    if !is_same {
-        transaction.rollback().await.doing("could not let a partition go")?;
-        return Ok(false);
+    // Another database of this name may have archived its month meanwhile.
+    store.put_aside(id, &manifest.files).await?;
+    store.write(manifest).await?;
+    if store.find(id).await?.as_ref() == Some(manifest) {
+        return Ok(());
     }
-    told(Step::Compared);
-    record(&mut transaction, manifest, now).await?;
-    moves::within(&mut transaction, id, &format!("drop table {id}")).await?;
-    transaction.commit().await.doing("could not drop a partition")?;
-    told(Step::Dropped);
-    tracing::info!(%id, rows = manifest.rows, bytes = manifest.bytes(), "archived");
-    Ok(true)
-}
-
-async fn record(connection: &mut PgConnection, manifest: &Manifest, now: DateTime<Utc>) -> Result<(), ArchiveError> {
-    sqlx::query(
-        "insert into archived_partitions
-             (partition, table_name, month_start, month_end, archived_rows, checksum, totals, archived_at)
-         values ($1, $2, $3, $4, $5, $6, case when $2 = 'ledger_entries' then ledger_totals_mark($3, $4) end, $7)
-         on conflict (partition) do update set archived_rows = excluded.archived_rows, checksum = excluded.checksum,
-             totals = excluded.totals, archived_at = excluded.archived_at, restored_at = null",
-    )
-    .bind(manifest.id.to_string())
-    .bind(&manifest.table)
-    .bind(manifest.from)
-    .bind(manifest.to)
-    .bind(i64::try_from(manifest.rows).unwrap_or(i64::MAX))
-    .bind(&manifest.checksum)
-    .bind(now)
-    .execute(connection)
-    .await
-    .doing("could not write down what was archived")?;
-    Ok(())
+    Err(ArchiveError::Corrupt { id, message: "its manifest is not read back as it was written".to_owned() })
 }

@@ -1,11 +1,12 @@
 //! Writing a partition into files, each of them whole in memory, so that no disk is needed beside the store.
 
 use std::io;
+use std::ops::Range;
 
-use futures::TryStreamExt;
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, Decode, PgConnection, Postgres, Row as _, Type};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::column::{self, Column};
 use super::error::ArchiveError;
@@ -18,8 +19,11 @@ use crate::database::Doing;
 /// A file is ended when it has so many bytes; encrypted and on its way, it is held a few times over.
 const FILE_BYTES: usize = 32 << 20;
 const FILE_ROWS: u64 = 1_000_000;
+/// So many rows are read at once.
+const PAGE_ROWS: usize = 2_000;
 
-/// Writes all rows of a partition, as the transaction of this session sees them.
+/// Writes all rows of a partition, as they are when each is read: nothing waits for the store within a transaction, which would
+/// hold migrations up, and keep the database from clearing away what is old.
 pub(super) async fn write(
     connection: &mut PgConnection,
     store: &Store<'_>,
@@ -28,31 +32,68 @@ pub(super) async fn write(
     stop: &CancellationToken,
 ) -> Result<Vec<File>, ArchiveError> {
     let unwritable = |error: io::Error| ArchiveError::Unwritable { id, message: error.to_string() };
-    // Names come from the catalogue, quoted.
-    let statement = AssertSqlSafe(column::select(columns, &id.to_string()));
-    let mut rows = sqlx::query(statement).fetch(connection);
+    let run = Uuid::now_v7().simple();
+    let name = |number: usize| format!("{run}-{:05}", number + 1);
+    let mut pages = Pages::of(connection, id, columns).await?;
     let mut files = Vec::new();
     let mut writer = Writer::new(columns).map_err(unwritable)?;
-    while let Some(row) = rows.try_next().await.doing("could not read a partition")? {
-        writer.add(values(&row, columns.len()).doing("could not read a partition")?).map_err(unwritable)?;
-        let (held, bytes) = writer.size();
-        if bytes < FILE_BYTES && held < FILE_ROWS {
-            continue;
-        }
+    loop {
         if stop.is_cancelled() {
             return Err(ArchiveError::Interrupted);
         }
-        let full = std::mem::replace(&mut writer, Writer::new(columns).map_err(unwritable)?);
-        files.push(store.write_file(id, files.len() + 1, held, full.finish().map_err(unwritable)?).await?);
-        tracing::info!(%id, files = files.len(), "writing");
+        let page = pages.next(connection).await.doing("could not read a partition")?;
+        let is_last = page.len() < PAGE_ROWS;
+        for row in page {
+            writer.add(row).map_err(unwritable)?;
+        }
+        let (held, bytes) = writer.size();
+        if held > 0 && (is_last || bytes >= FILE_BYTES || held >= FILE_ROWS) {
+            let full = std::mem::replace(&mut writer, Writer::new(columns).map_err(unwritable)?);
+            let plain = full.finish().map_err(unwritable)?;
+            files.push(store.write_file(id, &name(files.len()), held, plain).await?);
+            tracing::info!(%id, files = files.len(), "writing");
+        }
+        if is_last {
+            return Ok(files);
+        }
     }
-    let (held, _) = writer.size();
-    if held > 0 {
-        files.push(store.write_file(id, files.len() + 1, held, writer.finish().map_err(unwritable)?).await?);
-    }
-    Ok(files)
 }
 
-fn values(row: &PgRow, columns: usize) -> Result<Row, sqlx::Error> {
-    (0..columns).map(|n| row.try_get(n)).collect()
+/// Reads a partition in the order of its primary key.
+struct Pages<'a> {
+    id: ArchiveId,
+    columns: &'a [Column],
+    keys: Vec<Column>,
+    /// The key of the last row that was read; nothing at the beginning.
+    last: Vec<String>,
+}
+
+impl<'a> Pages<'a> {
+    async fn of(connection: &mut PgConnection, id: ArchiveId, columns: &'a [Column]) -> Result<Self, ArchiveError> {
+        let keys = column::keys(connection, &id.to_string()).await?;
+        if keys.is_empty() {
+            return Err(ArchiveError::Unwritable { id, message: "it has no primary key".to_owned() });
+        }
+        Ok(Self { id, columns, keys, last: Vec::new() })
+    }
+
+    async fn next(&mut self, connection: &mut PgConnection) -> Result<Vec<Row>, sqlx::Error> {
+        let table = self.id.to_string();
+        // Names come from the catalogue, quoted.
+        let statement = column::page(self.columns, &self.keys, &table, self.last.is_empty(), PAGE_ROWS);
+        let query = self.last.iter().fold(sqlx::query(AssertSqlSafe(statement)), |query, value| query.bind(value));
+        let rows = query.fetch_all(connection).await?;
+        let end = self.columns.len();
+        if let Some(row) = rows.last() {
+            self.last = values(row, end..end + self.keys.len())?;
+        }
+        rows.iter().map(|row| values(row, 0..end)).collect()
+    }
+}
+
+fn values<T>(row: &PgRow, places: Range<usize>) -> Result<Vec<T>, sqlx::Error>
+where
+    T: for<'r> Decode<'r, Postgres> + Type<Postgres>,
+{
+    places.map(|n| row.try_get(n)).collect()
 }

@@ -16,6 +16,7 @@ use super::error::BackupError;
 use super::manifest::{FORMAT, Manifest, Table};
 use super::programs::{self, Program};
 use super::{Backups, sums};
+use crate::archive;
 use crate::database::{self, Doing};
 use crate::ids::BackupId;
 use crate::migrate::{self, MigrateError, Patience};
@@ -61,6 +62,7 @@ impl Backups {
         let mut connection = database::connect(url, "purser backup", patience.connect).await?;
         // Nobody changes the schema meanwhile, and nobody else makes a backup of this database.
         migrate::take_lock(&mut connection, patience.lock).await?;
+        put_back_left_out(&mut connection, owner).await?;
         let snapshot = snapshot(&mut connection, owner).await?;
         let program = programs::find("pg_dump", snapshot.server_version / 10_000).await?;
         self.store.sweep(&snapshot.owner).await?;
@@ -183,6 +185,19 @@ async fn pump(from: &mut (impl AsyncRead + Unpin), to: &mut (impl AsyncWrite + U
             tracing::info!(bytes, "dumping");
         }
     }
+}
+
+/// What archiving took out of its table and did not put back would count as lost to whoever compares this backup with the database.
+/// It is in the backup all the same, so that nothing here is a reason to make none.
+async fn put_back_left_out(connection: &mut PgConnection, owner: Option<&str>) -> Result<(), BackupError> {
+    let theirs = migrate::owner_if_any(connection).await?;
+    // Another's database is refused below, and left alone.
+    if owner.is_none_or(|owner| theirs.as_deref() == Some(owner))
+        && let Err(error) = archive::put_back_left_out(connection).await
+    {
+        tracing::warn!("backed up as it is: {error}");
+    }
+    Ok(())
 }
 
 /// Begins a transaction that sees the database as it is now, and that others can look through.

@@ -46,13 +46,15 @@ impl SlotGauges {
     fn show(&self, name: &str, slot: Option<&source::SlotRow>) {
         let number = |vec: &IntGaugeVec, value| vec.with_label_values(&[name]).set(value);
         number(&self.active, slot.map_or(0, |slot| i64::from(slot.active && slot.is_here)));
-        if let Some(slot) = slot {
-            number(&self.lag_bytes, slot.lag_bytes);
-            number(&self.retained_bytes, slot.retained_bytes);
-            self.wal_status.reset();
-            let status = slot.wal_status.as_deref().unwrap_or("unknown");
-            self.wal_status.with_label_values(&[name, status]).set(1);
-        }
+        self.wal_status.reset();
+        let Some(slot) = slot else {
+            // What was kept for it went with it.
+            return [&self.lag_bytes, &self.retained_bytes].into_iter().for_each(IntGaugeVec::reset);
+        };
+        number(&self.lag_bytes, slot.lag_bytes);
+        number(&self.retained_bytes, slot.retained_bytes);
+        let status = slot.wal_status.as_deref().unwrap_or("unknown");
+        self.wal_status.with_label_values(&[name, status]).set(1);
     }
 
     fn hide(&self) {
@@ -85,4 +87,30 @@ async fn measure(app: &App) -> Result<(), DatabaseError> {
     let slot = source::slot(session, &name).await?;
     app.metrics.cdc.show(&name, slot.as_ref());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cdc::source::SlotRow;
+    use crate::metrics::Metrics;
+
+    #[test]
+    fn of_a_slot_that_is_gone_nothing_is_told_but_that_it_is_not_active() {
+        let metrics = Metrics::new("r").unwrap();
+        let text = || String::from_utf8(metrics.render().unwrap()).unwrap();
+        let slot = SlotRow {
+            active: true,
+            is_here: true,
+            lag_bytes: 7,
+            retained_bytes: 8,
+            wal_status: Some("reserved".to_owned()),
+        };
+        metrics.cdc.show("s", Some(&slot));
+        assert!(text().contains("purser_cdc_lag_bytes{release=\"r\",slot=\"s\"} 7"), "{}", text());
+        metrics.cdc.show("s", None);
+        assert!(text().contains("purser_cdc_slot_active{release=\"r\",slot=\"s\"} 0"), "{}", text());
+        for gone in ["purser_cdc_lag_bytes{", "purser_cdc_retained_bytes{", "purser_cdc_wal_status{"] {
+            assert!(!text().contains(gone), "{}", text());
+        }
+    }
 }

@@ -3,6 +3,7 @@
 use runtime_contract::{Outcome, Reason};
 
 use super::plan::Mismatch;
+use crate::archive::ArchiveError;
 use crate::database::{self, DatabaseError};
 
 /// Why a migration did not come to its end.
@@ -42,6 +43,9 @@ pub enum MigrateError {
     /// The history cannot be read.
     #[error("cannot read the history of migrations: {}", said(.0))]
     History(sqlx::migrate::MigrateError),
+    /// A partition is out of its table, which must not change before it is back.
+    #[error(transparent)]
+    LeftOut(Box<ArchiveError>),
     /// A file failed; the database is as before it.
     #[error("migration {version} ({description}) failed: {}", said(cause))]
     File {
@@ -65,6 +69,10 @@ impl MigrateError {
             Self::Superseded { .. } => Reason::OperatorSuperseded,
             Self::OwnedByNobody | Self::Mismatch(_) => Reason::SchemaMismatch,
             Self::History(error) => cause(error).map_or(Reason::Internal, database::reason_of),
+            Self::LeftOut(error) => match error.reason() {
+                Reason::DatabaseUnreachable => Reason::DatabaseUnreachable,
+                _ => Reason::MigrationFailed,
+            },
             // A connection lost half-way is no fault of the file.
             Self::File { cause: error, .. } => match cause(error).map(database::reason_of) {
                 Some(Reason::DatabaseUnreachable) => Reason::DatabaseUnreachable,
@@ -76,8 +84,11 @@ impl MigrateError {
     /// Whether the same command may work later by itself.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
-        let lock_not_had =
-            matches!(self, Self::File { cause: error, .. } if cause(error).is_some_and(database::is_outage));
+        let lock_not_had = match self {
+            Self::File { cause: error, .. } => cause(error).is_some_and(database::is_outage),
+            Self::LeftOut(error) => error.outcome() == Outcome::Retry,
+            _ => false,
+        };
         match self.reason() {
             // The operator that has taken over does it by itself.
             Reason::DatabaseUnreachable | Reason::MigrationLocked | Reason::OperatorSuperseded => Outcome::Retry,

@@ -1,7 +1,7 @@
 //! `purser migrate`: brings the schema to the version of this program, for one owner.
 //!
-//! Lock, look whose database it is, pass the fence, compare histories, apply, claim, make partitions: nothing is changed before the
-//! first four have passed.
+//! Lock, look whose database it is, pass the fence, compare histories, put back what archiving left out, apply, claim, make partitions:
+//! nothing is changed before the first four have passed.
 
 mod error;
 mod fence;
@@ -29,7 +29,7 @@ pub(crate) use status::owner as owner_if_any;
 pub use status::{AppliedFile, State, Status, status};
 
 use crate::database::{self, Doing};
-use crate::partitions;
+use crate::{archive, partitions};
 
 /// Where sqlx keeps the history.
 const HISTORY: &str = "_sqlx_migrations";
@@ -233,6 +233,10 @@ async fn apply(connection: &mut PgConnection, files: &[Migration], took: &mut Ve
     connection.ensure_migrations_table(HISTORY).await.map_err(MigrateError::History)?;
     let applied = history(connection).await?;
     let pending = plan::pending(files, &applied)?;
+    if !pending.is_empty() {
+        // A table that was changed meanwhile would never take its partition back.
+        archive::put_back_left_out(connection).await.map_err(|error| MigrateError::LeftOut(Box::new(error)))?;
+    }
     // In maintenance the database refuses what others write, and nothing of this.
     let settings = "set lock_timeout = '3s'; set purser.migrates = 'on'";
     sqlx::raw_sql(settings).execute(&mut *connection).await.doing("could not limit waiting")?;

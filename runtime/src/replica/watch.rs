@@ -21,12 +21,14 @@ struct Watch {
     to_primary: Link,
     to_replica: Link,
     figures: ReadFigures,
+    /// A replica that was never seen is as late as that.
+    since: Instant,
 }
 
 /// Looks until `stop`.
 pub(super) async fn watch(replica: Arc<Replica>, primary: Pool, figures: ReadFigures, stop: CancellationToken) {
     let to_replica = Link::new(replica.pool.clone());
-    let mut watch = Watch { replica, to_primary: Link::new(primary), to_replica, figures };
+    let mut watch = Watch { replica, to_primary: Link::new(primary), to_replica, figures, since: Instant::now() };
     // A replica that lags by nothing seems as old as the last look: a part of what is allowed.
     let mut ticks = tokio::time::interval((watch.replica.lag_max / 4).clamp(EVERY.0, EVERY.1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -59,9 +61,9 @@ impl Watch {
         let fitness = judged.map(|_| ());
         tell(thought.fitness, fitness);
         thought.fitness = fitness;
-        let lag = thought.shows_until.map(|until| now.saturating_duration_since(until).as_secs_f64());
+        let lag = now.saturating_duration_since(thought.shows_until.unwrap_or(self.since));
         drop(thought);
-        self.figures.lag_seconds.set(lag.unwrap_or_default());
+        self.figures.lag_seconds.set(lag.as_secs_f64());
         self.figures.used.set(i64::from(fitness.is_ok()));
         // The same name may lead to another server next time, or to another database.
         if matches!(fitness, Err(unfit) if !matches!(unfit, Unfit::Behind(_) | Unfit::NoPosition)) {
@@ -110,5 +112,25 @@ fn told<T>(answer: Result<Result<T, sqlx::Error>, tokio::time::error::Elapsed>) 
             None
         }
         Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database;
+    use crate::metrics::Metrics;
+
+    #[tokio::test]
+    async fn a_replica_that_was_never_seen_is_as_late_as_the_watch_is_long() {
+        let nowhere = "postgres://purser:secret@127.0.0.1:1/purser";
+        let replica = Arc::new(Replica::new(nowhere.parse().unwrap(), Duration::from_secs(1)));
+        let primary = database::pool(&nowhere.into(), "tests", 1).unwrap();
+        let figures = Metrics::new("r").unwrap().reads;
+        let since = Instant::now().checked_sub(Duration::from_secs(5)).unwrap();
+        let to_replica = Link::new(replica.pool.clone());
+        let mut watch = Watch { replica, to_primary: Link::new(primary), to_replica, figures, since };
+        watch.look().await;
+        assert!(watch.figures.lag_seconds.get() >= 5.0);
     }
 }

@@ -11,6 +11,7 @@ mod stage;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod back;
 mod commands;
 mod crashes;
 mod ground;

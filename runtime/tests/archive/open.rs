@@ -127,3 +127,45 @@ async fn nothing_is_archived_in_maintenance() {
     assert!(refused(&ground.shop.get("/v1/payments/pay_nothing").await).0 == 404);
     assert_eq!(why(&ground, "transactions").await, None);
 }
+
+#[tokio::test]
+async fn what_is_opened_while_a_month_is_written_keeps_it_in_its_table() {
+    let ground = Ground::new().await;
+    let id = ground.id("transactions");
+    let url = ground.shop.stage.test.database_url.clone();
+    let told = move |of, step| {
+        assert!(of != id || step != Step::Detached, "it is open, and its payments are not to be found");
+        if of == id && step == Step::Described {
+            execute_now(&url, "update payment_attempts set state = 'UNKNOWN'");
+        }
+    };
+    let archived = ground.run_at(&ground.archives(), ground.later(), &told).await.unwrap();
+    let stayed = archived.stayed.iter().find(|stayed| stayed.id == id).unwrap();
+    assert!(stayed.why.contains("attempts whose outcome nobody knows"), "{stayed:?}");
+    assert!(ground.is_attached(id).await);
+}
+
+#[tokio::test]
+async fn while_a_month_is_written_its_table_may_change() {
+    let ground = Ground::new().await;
+    let id = ground.id("transactions");
+    let url = ground.shop.stage.test.database_url.clone();
+    let told = move |of, step| {
+        if of == id && step == Step::Counted {
+            execute_now(
+                &url,
+                "do $$ begin
+                     if exists (select from pg_stat_activity where datname = current_database()
+                         and application_name = 'purser archive' and xact_start is not null) then
+                         raise exception 'a snapshot is held';
+                     end if;
+                 end $$;
+                 update transactions set description = 'changed'",
+            );
+        }
+    };
+    let archived = ground.run_at(&ground.archives(), ground.later(), &told).await.unwrap();
+    let stayed = archived.stayed.iter().find(|stayed| stayed.id == id).unwrap();
+    assert_eq!(stayed.why, "it was changed while it was archived");
+    assert_eq!(why(&ground, "transactions").await, None);
+}

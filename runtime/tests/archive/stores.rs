@@ -88,7 +88,8 @@ async fn another_key_is_no_reason_to_keep_a_month() {
 async fn an_archive_that_another_database_of_this_name_has_left_is_put_aside() {
     let (ground, other) = (Ground::new().await, Ground::new().await);
     other.run().await.unwrap();
-    let left = fs::read(other.file(other.id("events"))).unwrap();
+    let file = other.file(other.id("events"));
+    let left = fs::read(&file).unwrap();
     let archives = ground.archives_at(&other.store());
     let before = ground.contents().await;
     ground.run_at(&archives, ground.later(), &|_, _| ()).await.unwrap();
@@ -97,12 +98,61 @@ async fn an_archive_that_another_database_of_this_name_has_left_is_put_aside() {
     let folders: Vec<_> = fs::read_dir(aside).unwrap().map(|entry| entry.unwrap().path()).collect();
     let of_events = |folder: &&PathBuf| folder.to_string_lossy().contains("events_p");
     let kept = folders.iter().find(of_events).unwrap();
-    assert_eq!(fs::read(kept.join("00001.parquet")).unwrap(), left);
+    assert_eq!(fs::read(kept.join(file.file_name().unwrap())).unwrap(), left);
     assert!(kept.join("manifest.json").exists());
     for table in TABLES {
         archives.restore(ground.id(table), &ground.url(), Some(OWNER), PATIENCE, ground.later()).await.unwrap();
     }
     assert_eq!(ground.contents().await, before);
+}
+
+#[tokio::test]
+async fn two_databases_of_one_name_do_not_write_over_each_other() {
+    let (ground, other) = (Ground::new().await, Ground::new().await);
+    let id = ground.id("events");
+    let place = ground.folder.path().join("archives").join(OWNER).join(id.to_string());
+    other.run().await.unwrap();
+    let theirs = other.file(id).parent().unwrap().to_owned();
+    let told = |of, step| {
+        if of == id && step == Step::ReadBack {
+            for file in fs::read_dir(&theirs).unwrap() {
+                let file = file.unwrap().path();
+                fs::copy(&file, place.join(file.file_name().unwrap())).unwrap();
+            }
+        }
+    };
+    let before = ground.contents().await;
+    ground.run_at(&ground.archives(), ground.later(), &told).await.unwrap();
+    let aside = fs::read_dir(place.parent().unwrap().join("superseded")).unwrap().next().unwrap().unwrap().path();
+    for file in fs::read_dir(&theirs).unwrap() {
+        let file = file.unwrap().path();
+        assert_eq!(fs::read(aside.join(file.file_name().unwrap())).unwrap(), fs::read(&file).unwrap());
+    }
+    ground.restore(id).await.unwrap();
+    assert_eq!(ground.contents().await["events"], before["events"]);
+}
+
+#[tokio::test]
+async fn what_a_killed_run_has_left_is_removed_once_nobody_may_be_writing_it_any_more() {
+    let ground = Ground::new().await;
+    let place = |table| ground.folder.path().join("archives").join(OWNER).join(ground.id(table).to_string());
+    let files = [("events", "a-00001.parquet"), ("events", "b-00001.parquet"), ("transactions", "a-00001.parquet")]
+        .map(|(table, name)| place(table).join(name));
+    for (file, is_old) in files.iter().zip([true, false, true]) {
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, "left").unwrap();
+        let age = std::time::Duration::from_secs(if is_old { 2 * 86_400 } else { 0 });
+        fs::File::options().write(true).open(file).unwrap().set_modified(std::time::SystemTime::now() - age).unwrap();
+    }
+    ground.run().await.unwrap();
+    assert_eq!(files.map(|file| file.exists()), [false, true, false]);
+    // It is beside an archive now.
+    let young = place("events").join("b-00001.parquet");
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 86_400);
+    fs::File::options().write(true).open(&young).unwrap().set_modified(long_ago).unwrap();
+    ground.run().await.unwrap();
+    assert!(!young.exists());
+    ground.restore(ground.id("events")).await.unwrap();
 }
 
 #[tokio::test]
@@ -115,7 +165,9 @@ async fn archives_go_to_s3_and_come_back() {
     let archived = ground.run_at(&archives, ground.later(), &|_, _| ()).await.unwrap();
     assert_eq!(archives.list(OWNER).await.unwrap().len(), archived.archived.len());
     let place = folder.path().join(BUCKET).join("some/prefix/archives").join(OWNER);
-    assert!(place.join(ground.id("events").to_string()).join("00001.parquet").exists());
+    let manifest = archives.verify(ground.id("events"), OWNER).await.unwrap();
+    assert!(manifest.files[0].name.ends_with("-00001.parquet"), "{manifest:?}");
+    assert!(place.join(ground.id("events").to_string()).join(&manifest.files[0].name).exists());
     for table in TABLES {
         archives.restore(ground.id(table), &ground.url(), Some(OWNER), PATIENCE, ground.later()).await.unwrap();
     }

@@ -47,6 +47,11 @@ pub fn postgres_port() -> u16 {
     POSTGRES.get_or_init(server::postgres).port()
 }
 
+/// What the test process' own PostgreSQL has logged.
+pub fn postgres_log() -> String {
+    POSTGRES.get().map(Server::log).unwrap_or_default()
+}
+
 /// The test process' own Redis, shared by its tests: keys carry ids, which are never the same twice.
 pub fn redis_url() -> String {
     let _one_at_a_time = STARTING.lock().unwrap();

@@ -159,6 +159,26 @@ async fn what_an_endpoint_missed_for_three_days_is_given_up_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_whose_month_is_away_for_a_while_is_told_when_it_is_back() {
+    let (ground, receiver) = (Ground::new().await, Receiver::good().await);
+    ground.endpoint(&receiver.url()).await;
+    ground.payments(1).await;
+    sqlx::raw_sql("create table away as select * from events; delete from events")
+        .execute(ground.pool())
+        .await
+        .unwrap();
+    ground.dispatcher();
+    let tries = async || -> i32 {
+        sqlx::query_scalar("select attempts from webhook_deliveries").fetch_one(ground.pool()).await.unwrap()
+    };
+    until("it was tried", async || tries().await > 0).await;
+    assert_eq!((receiver.count(), ground.open().await), (0, 1));
+    sqlx::raw_sql("insert into events select * from away").execute(ground.pool()).await.unwrap();
+    ground.all_delivered().await;
+    assert_eq!(receiver.count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_for_nobody_goes_away() {
     let ground = Ground::new().await;
     let (removed, _) = ground.endpoint("http://127.0.0.1:1/a").await;

@@ -118,6 +118,11 @@ impl Owned {
         back
     }
 
+    /// There was nothing to post: what was taken has its place no longer.
+    pub(super) fn not_posted(&mut self) {
+        self.posting = self.posting.saturating_sub(1);
+    }
+
     /// A post failed.
     pub(super) fn failed(&mut self, reason: &str, now: Instant, time: DateTime<Utc>, chance: f64) {
         self.posting = self.posting.saturating_sub(1);

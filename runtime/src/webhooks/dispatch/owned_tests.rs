@@ -113,3 +113,15 @@ fn an_endpoint_is_idle_when_nothing_is_held_and_it_does_not_fail() {
     assert!(!quiet.is_idle(now + minute, minute));
     assert!(!owned(9, None, now).is_idle(now + minute, minute));
 }
+
+#[test]
+fn a_delivery_without_its_event_gives_its_place_free_and_is_no_failure_of_the_endpoint() {
+    let now = Instant::now();
+    let mut owned = owned(0, None, now);
+    owned.stock((0..9).map(|n| due(n, false)).collect(), 9);
+    for _ in 0..9 {
+        assert!(owned.take(now, LIMIT).is_some());
+        owned.not_posted();
+    }
+    assert_eq!((owned.figures().failures, owned.posting, owned.window), (0, 0, WINDOW_FIRST));
+}

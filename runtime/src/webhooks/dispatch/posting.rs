@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tokio::task::{Id, JoinError};
 use uuid::Uuid;
 
@@ -93,9 +93,10 @@ impl Dispatcher {
         let ticket =
             Ticket { endpoint: due.endpoint_id, delivery: due.id, attempts: due.attempts, created_at: due.created_at };
         let Some((headers, body)) = owned.target.message(&mut due, &self.headers, time) else {
-            // Its event went with its month: there is nothing left to tell.
-            owned.failed("the event is not kept any more", now, time, 0.0);
-            return self.give_up(ticket, now);
+            // Its month may be out of its table for a while, and come back. The endpoint did nothing wrong.
+            owned.not_posted();
+            self.app.metrics.webhooks.deliveries.with_label_values(&["failed"]).inc();
+            return self.put_off(ticket, "the event is not in the database at present", now, time, rand::random());
         };
         if due.attempts == 0 {
             let waited = (time - due.created_at).to_std().unwrap_or_default();
@@ -165,6 +166,11 @@ impl Dispatcher {
         if let Some(owned) = self.owned.get_mut(&ticket.endpoint) {
             owned.failed(reason, now, time, chance);
         }
+        self.put_off(ticket, reason, now, time, chance);
+    }
+
+    /// Tries again later, if its time is not over.
+    fn put_off(&mut self, ticket: Ticket, reason: &str, now: Instant, time: DateTime<Utc>, chance: f64) {
         let tries = u32::try_from(ticket.attempts).unwrap_or(0).saturating_add(1);
         match schedule::next(tries, ticket.created_at, time, chance) {
             Next::After(wait) => {
