@@ -55,9 +55,12 @@ fn gateway_releases(world: &World) -> Vec<String> {
     gateways(&world.observed).filter_map(|gateway| gateway.release.clone()).collect()
 }
 
+/// What makes another release wanted.
+type Want = fn(&mut PaymentClusterSpec);
+
 #[test]
 fn at_no_pass_has_the_service_fewer_ready_pods_than_its_traffic_takes() {
-    let ways: [(fn(&mut PaymentClusterSpec), &str); 4] = [
+    let ways: [(Want, &str); 4] = [
         (|spec| spec.version = "0.3.0".into(), "0.3.0"),
         (|spec| spec.fraud.deadline = "80ms".into(), "0.2.0-r2"),
         (|spec| spec.version = "0.1.0".into(), "0.1.0"),
