@@ -319,7 +319,7 @@ fn what_flows_lets_go_of_a_database_that_goes_back_even_when_nobody_wants_it_any
     world.run_until(|plan| plan.stage == Stage::Restoring);
     world.pass();
     let restore = world.live_mut(Kind::Job, "payments-restore-0-2-0-1").body.to_string();
-    assert!(restore.contains("analytics-url") && restore.contains(r#""secretName":"analytics""#), "{restore}");
+    assert!(restore.contains(r#""path":"analytics-url"}],"name":"analytics""#), "{restore}");
     world.reports = |_, succeeded| succeeded;
     world.run_until(|plan| plan.stage == Stage::RolledBack && plan.release.analytics.is_none());
 }

@@ -37,6 +37,7 @@ if serves then
   -- What serves is still watched beside the release before it, or it only follows a change of its settings.
   may_abort = may_abort and stage == "Monitoring" and is_kept
 end
+
 -- The schema was changed offline, and payments were accepted since: there is no way back.
 local maintenance = (release.preparation or {}).maintenance or {}
 if maintenance.isMigrating and maintenance.restoredAt == nil and maintenance["until"] ~= nil then
