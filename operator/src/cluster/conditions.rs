@@ -139,8 +139,12 @@ fn secrets(observed: &Observed) -> Verdict {
         (&observed.database_secret, &spec.database.url_secret_ref),
         (&observed.cache_secret, &spec.cache.url_secret_ref),
     ];
-    let problem = looked_at.iter().find_map(|(state, key)| state.problem(key, &observed.identity.namespace));
-    match problem {
+    let namespace = &observed.identity.namespace;
+    let of_serving = || {
+        let problem = observed.serving_secrets.iter().find_map(|(key, state)| state.problem(key, namespace));
+        problem.map(|(reason, message)| (reason, format!("{message}, with which a release that runs was started")))
+    };
+    match looked_at.iter().find_map(|(state, key)| state.problem(key, namespace)).or_else(of_serving) {
         Some((reason, message)) => Verdict::no(reason, message),
         None => Verdict::yes("SecretsAvailable", "the database's and the cache's Secrets are there"),
     }

@@ -3,17 +3,20 @@
 //! It goes forward as a release and back as one. As long as another release is wanted, waits for leave, or was given up, the
 //! spec tells how *that* one is to be; the release that serves is kept as it was started, by what stands beside its own
 //! configuration in its ConfigMap. What is about the load of the moment (numbers of pods, limits) is not part of it, and
-//! neither are the versions of Secrets: a changed password reaches whoever serves.
+//! neither are the versions of Secrets: a changed password reaches whoever serves, in the Secrets that its own configuration names.
 
 use crds::payment_cluster::{Database, Environment, GatewayTls, Image, OnDeadline, Webhooks};
 use crds::quantity::Resources;
-use crds::{DurationText, PaymentClusterSpec, SecretKey};
+use crds::{DurationText, PaymentCluster, PaymentClusterSpec, SecretKey};
+use runtime_contract::Role;
 use serde::{Deserialize, Serialize};
 
 use super::observed::Observed;
 use super::validate::Validated;
 use crate::names::Release;
-use crate::owned::Kind;
+use crate::owned::{Kind, Live};
+use crate::secrets::SecretState;
+use crate::workloads;
 use crate::workloads::config_map::CONFIGURATION;
 
 /// What the pods of a release start with.
@@ -97,6 +100,12 @@ impl Configuration {
         }
     }
 
+    /// The Secret of the replica that lists are read from, if there is one.
+    #[must_use]
+    pub fn replica_secret(&self) -> Option<&SecretKey> {
+        self.replica.as_ref().map(|replica| &replica.url_secret_ref)
+    }
+
     /// The spec with this configuration instead of its own.
     fn put_into(self, spec: &mut PaymentClusterSpec) {
         spec.image = self.image;
@@ -129,14 +138,69 @@ pub fn of_serving(cluster: &Validated, observed: &Observed, serving: &Release) -
         of_serving.fraud_deadline_ms = deadline_ms.unwrap_or(of_serving.fraud_deadline_ms);
         let lag_max_ms = millis(&of_serving.spec.database.read_lag_max);
         of_serving.read_lag_max_ms = lag_max_ms.unwrap_or(of_serving.read_lag_max_ms);
+        put_revisions(&mut of_serving, observed);
     }
     of_serving
+}
+
+/// The versions of the Secrets that the release itself names, instead of those that the wanted one does.
+fn put_revisions(of_serving: &mut Validated, observed: &Observed) {
+    let (cache, replica) = (&of_serving.spec.cache.url_secret_ref, &of_serving.spec.database.read_url_secret_ref);
+    let revision = |key: &SecretKey| observed.secret(key).map_or("", SecretState::revision).to_owned();
+    let revisions = &mut of_serving.secret_revisions;
+    revisions.cache = revision(cache);
+    revisions.replica = replica.iter().map(revision).collect();
+    // No pod starts without it, so those that run are left as they are until it is back. A replica is not needed to start.
+    if !matches!(observed.secret(cache), Some(SecretState::Present { .. })) {
+        revisions.held = started_with(observed, &of_serving.release);
+    }
+}
+
+/// What the pods of each role of a release carry of their Secrets' versions.
+fn started_with(observed: &Observed, release: &Release) -> Vec<(Role, String)> {
+    let carried = |role| {
+        let deployment = observed.find(Kind::Deployment, &observed.identity.deployment(role, release))?;
+        Some((role, workloads::secrets_revision(deployment)?.to_owned()))
+    };
+    Role::ALL.into_iter().filter_map(carried).collect()
+}
+
+/// The releases besides the wanted one that are looked after, or may be at any time: the one that serves, and the one that it goes
+/// back to.
+#[must_use]
+pub fn besides(cluster: &PaymentCluster) -> Vec<Release> {
+    let release = cluster.status.as_ref().and_then(|status| status.release.as_ref());
+    let named = release.into_iter().flat_map(|release| {
+        let kept = release.kept.as_ref().map(|kept| &kept.version);
+        release.current.iter().chain(kept).filter(move |name| release.target.as_ref() != Some(*name))
+    });
+    named.map(|name| Release { name: name.clone() }).collect()
+}
+
+/// The Secrets of cache and replica in these configurations that a spec does not name.
+#[must_use]
+pub fn secrets_besides(spec: &PaymentClusterSpec, configurations: &[Configuration]) -> Vec<SecretKey> {
+    let of_spec = [Some(&spec.cache.url_secret_ref), spec.database.read_url_secret_ref.as_ref()];
+    let mut keys = Vec::new();
+    for configuration in configurations {
+        for key in [Some(&configuration.cache_url_secret_ref), configuration.replica_secret()].into_iter().flatten() {
+            if !of_spec.contains(&Some(key)) && !keys.contains(key) {
+                keys.push(key.clone());
+            }
+        }
+    }
+    keys
 }
 
 /// What a release was started with.
 #[must_use]
 pub fn stored(observed: &Observed, release: &Release) -> Option<Configuration> {
-    let config_map = observed.find(Kind::ConfigMap, &observed.identity.config(release))?;
+    read(observed.find(Kind::ConfigMap, &observed.identity.config(release))?)
+}
+
+/// What stands in the ConfigMap of a release.
+#[must_use]
+pub fn read(config_map: &Live) -> Option<Configuration> {
     serde_json::from_str(config_map.body["data"][CONFIGURATION].as_str()?).ok()
 }
 

@@ -1,15 +1,17 @@
 //! The configuration of a release goes forward with its version, and back with it.
 
-use crds::annotations::ABANDONED;
+use crds::annotations::{ABANDONED, PAUSED};
 use crds::payment_cluster::Strategy;
 use crds::{PaymentClusterSpec, Stage};
 use kube::ResourceExt;
+use runtime_contract::{JobReport, Outcome, Reason};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::cluster::fixtures::{self, World, is_over};
 use crate::cluster::plan_objects::{replicas_of, traffic};
 use crate::cluster::step::WaitingOn;
+use crate::replica;
 use crate::workloads::Traffic;
 
 #[test]
@@ -68,29 +70,146 @@ fn want(world: &mut World, more: impl FnOnce(&mut Value)) {
     world.observed.cluster.spec = wanted.spec;
 }
 
+/// A platform at rest that reads from a replica, in a world where each Secret has a version of its own.
+fn with_replica() -> World {
+    let mut world = World::new(fixtures::observed(|observed| {
+        observed.cluster = fixtures::cluster(|spec| spec["database"]["readUrlSecretRef"] = secret("replica"));
+    }));
+    world.secrets = Some(fixtures::present);
+    world.reports = |component, succeeded| match component {
+        replica::COMPONENT => JobReport::new(Outcome::Succeeded, Reason::ReplicaReady, ""),
+        _ => succeeded,
+    };
+    world.run_until(is_over);
+    world
+}
+
+fn secret(name: &str) -> Value {
+    json!({ "name": name, "key": "url" })
+}
+
+/// Other Secrets for the next release: of the cache, of the replica, of both; and none of a replica.
+const OTHER_SECRETS: [fn(&mut Value); 4] = [
+    |spec| {
+        spec["cache"]["urlSecretRef"] = secret("other-redis");
+        spec["database"]["readUrlSecretRef"] = secret("replica");
+    },
+    |spec| spec["database"]["readUrlSecretRef"] = secret("other-replica"),
+    |spec| {
+        spec["cache"]["urlSecretRef"] = secret("other-redis");
+        spec["database"]["readUrlSecretRef"] = secret("other-replica");
+    },
+    |_| {},
+];
+
+/// The Deployments of the release that served first whose pods are not what they were.
+fn changed(world: &World, before: &[(String, Value)]) -> Vec<String> {
+    let pairs = serving(world).into_iter().zip(before);
+    pairs.filter(|(now, before)| now != *before).map(|(now, _)| now.0).collect()
+}
+
 fn pods(world: &World) -> Value {
     world.observed.find(Kind::Deployment, "payments-gateway-0-1-0").unwrap().body["spec"]["replicas"].clone()
 }
 
 #[test]
 fn what_waits_for_leave_changes_nothing_of_what_serves_but_the_number_of_its_pods() {
-    let mut world = World::finished();
-    let before = serving(&world);
-    want(&mut world, |spec| spec["rollout"]["approval"] = json!("Required"));
-    for _ in 0..4 {
-        assert!(world.pass().stage.is_before_start());
-        world.jobs_go();
+    for secrets in OTHER_SECRETS {
+        let mut world = with_replica();
+        let first = world.observed.cluster.spec.clone();
+        let before = serving(&world);
+        want(&mut world, |spec| {
+            secrets(spec);
+            spec["rollout"]["approval"] = json!("Required");
+        });
+        for _ in 0..4 {
+            assert!(world.pass().stage.is_before_start());
+            assert_eq!(serving(&world), before);
+            world.jobs_go();
+        }
+        assert_eq!(world.observed.cluster.status.as_ref().unwrap().stage, Some(Stage::AwaitingApproval));
+        assert_eq!(pods(&world), 7);
+        world.observed.cluster.spec = first;
+        for _ in 0..4 {
+            world.pass();
+            assert_eq!(serving(&world), before, "the spec was put back");
+        }
     }
-    assert_eq!(world.observed.cluster.status.as_ref().unwrap().stage, Some(Stage::AwaitingApproval));
-    assert_eq!(serving(&world), before);
-    assert_eq!(pods(&world), 7);
+}
+
+/// Ways to wait, and to be given up, for a release with other Secrets than the one that serves.
+const HOLDS: [fn(&mut World); 3] = [
+    |world| {
+        want(world, |spec| {
+            OTHER_SECRETS[2](spec);
+            spec["rollout"]["approval"] = json!("Required");
+        });
+        world.run_until(|plan| plan.stage == Stage::AwaitingApproval);
+    },
+    |world| {
+        world.observed.cluster.annotations_mut().insert(PAUSED.into(), "true".into());
+        want(world, OTHER_SECRETS[2]);
+        world.run_until(|plan| plan.waiting_on.is_some());
+    },
+    |world| {
+        want(world, OTHER_SECRETS[2]);
+        world.run_until(|plan| plan.stage == Stage::Monitoring);
+        world.observed.cluster.annotations_mut().insert(ABANDONED.into(), "0.2.0".into());
+        world.run_until(|plan| plan.stage == Stage::RolledBack && plan.steps.is_empty());
+    },
+];
+
+#[test]
+fn a_rotated_secret_reaches_who_serves_whatever_other_one_the_spec_names_by_then() {
+    for hold in HOLDS {
+        let mut world = with_replica();
+        let before = serving(&world);
+        hold(&mut world);
+        world.pass();
+        assert_eq!(serving(&world), before);
+        world.secrets = Some(|name| fixtures::present(if name.starts_with("other-") { "rotated" } else { name }));
+        world.pass();
+        assert_eq!(serving(&world), before, "they are those of the other release");
+        world.secrets = Some(|name| fixtures::present(if name == "replica" { "rotated" } else { name }));
+        world.pass();
+        assert_eq!(changed(&world, &before), ["payments-gateway-0-1-0"], "only gateways read from the replica");
+        world.secrets = Some(|name| fixtures::present(if name == "payments-redis" { "rotated" } else { name }));
+        world.pass();
+        assert_eq!(changed(&world, &before).len(), 4);
+        let rotated = serving(&world);
+        world.pass();
+        assert_eq!(serving(&world), rotated);
+    }
+}
+
+#[test]
+fn who_serves_is_left_alone_while_the_secret_that_its_pods_need_is_gone() {
+    for hold in HOLDS {
+        let mut world = with_replica();
+        let before = serving(&world);
+        hold(&mut world);
+        world.secrets = Some(|name| match name {
+            "payments-redis" => SecretState::Missing,
+            name => fixtures::present(name),
+        });
+        for _ in 0..3 {
+            world.pass();
+            assert_eq!(serving(&world), before, "no pod would start");
+        }
+        let told = world.condition("SecretsAvailable");
+        assert_eq!((told.status.as_str(), told.reason.as_str()), ("False", "SecretMissing"));
+        assert!(told.message.contains("\"payments-redis\""), "{}", told.message);
+        world.secrets = Some(|name| fixtures::present(if name == "payments-redis" { "made anew" } else { name }));
+        world.pass();
+        assert_eq!(changed(&world, &before).len(), 4);
+    }
 }
 
 #[test]
 fn a_release_that_goes_back_takes_its_configuration_with_it() {
-    let mut world = World::finished();
+    let mut world = with_replica();
     let before = serving(&world);
-    want(&mut world, |_| {});
+    want(&mut world, OTHER_SECRETS[2]);
     world.run_until(|plan| plan.stage == Stage::Monitoring);
     assert_eq!(serving(&world), before);
     world.observed.cluster.annotations_mut().insert(ABANDONED.into(), "0.2.0".into());
@@ -102,6 +221,25 @@ fn a_release_that_goes_back_takes_its_configuration_with_it() {
     world.run_until(|plan| plan.stage == Stage::Finished && plan.steps.is_empty());
     assert_eq!(serving(&world), before);
     assert_eq!(world.release().current.as_deref(), Some("0.1.0-r2"));
+}
+
+#[test]
+fn a_release_that_takes_its_place_back_does_not_roll_for_the_secrets_of_the_other_one() {
+    for secrets in OTHER_SECRETS {
+        let mut world = with_replica();
+        let before = serving(&world);
+        want(&mut world, secrets);
+        world.run_until(|plan| plan.stage == Stage::Finished);
+        assert_eq!(world.release().kept.unwrap().version, "0.1.0");
+        world.observed.cluster.annotations_mut().insert(ABANDONED.into(), "0.2.0".into());
+        for _ in 0..10 {
+            world.pass();
+            assert_eq!(serving(&world), before);
+            world.pods_start();
+            world.jobs_go();
+        }
+        assert_eq!((world.plan().stage, world.release().current.as_deref()), (Stage::RolledBack, Some("0.1.0")));
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::plan::{self, Plan};
 use super::providers::SeenProvider;
 use super::step::Step;
 use super::validate::{self, Validated};
-use super::{plan_migration, report};
+use super::{fixture_secrets, plan_migration, report};
 use crate::names::Identity;
 use crate::notifications::SeenNotifications;
 use crate::owned::difference::overlay;
@@ -81,6 +81,7 @@ pub(crate) fn observed(change: impl FnOnce(&mut Observed)) -> Observed {
         backup_secrets: Vec::new(),
         analytics_secrets: Vec::new(),
         replica_secrets: Vec::new(),
+        serving_secrets: Vec::new(),
         cache_secret: present("1"),
         providers: vec![seen_provider("stripe")],
         live: Vec::new(),
@@ -113,6 +114,8 @@ pub(crate) struct World {
     pub(crate) writes: usize,
     /// What a metrics pod tells at a second.
     pub(crate) figures: fn(i64) -> Option<Figures>,
+    /// What is found of a Secret by its name; without it, those that the spec names stay as they were put here.
+    pub(crate) secrets: Option<fn(&str) -> SecretState>,
     /// What a Job says of the migrations to come.
     pub(crate) planned: MigrationPlan,
     /// What a Job reports, by what it is for, and what it would report of success.
@@ -131,6 +134,7 @@ impl World {
             now: Timestamp::from_second(1_000).unwrap(),
             writes: 0,
             figures: all_well,
+            secrets: None,
             planned: MigrationPlan { from: 0, to: 3, pending: 3, offline: 0 },
             reports: |_, succeeded| succeeded,
         }
@@ -153,9 +157,14 @@ impl World {
         status.conditions.into_iter().find(|found| found.type_ == name).unwrap()
     }
 
+    fn look(&mut self) {
+        self.observed.figures = (self.figures)(self.now.as_second());
+        fixture_secrets::look(&mut self.observed, self.secrets);
+    }
+
     /// One pass: plan, apply, report. The world's own actors do not move.
     pub(crate) fn pass(&mut self) -> Plan {
-        self.observed.figures = (self.figures)(self.now.as_second());
+        self.look();
         let plan = self.plan();
         for step in &plan.steps {
             self.carry_out(step);
@@ -220,7 +229,7 @@ impl World {
     /// Passes until so many steps were carried out, and stops there, without a report.
     pub(crate) fn crash_after(&mut self, writes: usize) {
         for _ in 0..50 {
-            self.observed.figures = (self.figures)(self.now.as_second());
+            self.look();
             let plan = self.plan();
             for step in &plan.steps {
                 if self.writes >= writes {

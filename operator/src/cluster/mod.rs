@@ -9,8 +9,11 @@ pub mod conditions;
 pub mod configuration;
 pub mod diagnosis;
 #[cfg(test)]
+pub mod fixture_secrets;
+#[cfg(test)]
 pub mod fixtures;
 pub mod observe;
+pub mod observe_serving;
 pub mod observed;
 pub mod plan;
 pub mod plan_abandon;

@@ -14,6 +14,7 @@ use kube::core::DeserializeGuard;
 use kube::core::DynamicObject;
 use kube::{Api, ResourceExt};
 
+use super::observe_serving;
 use super::observed::Observed;
 use super::providers::SeenProvider;
 use super::upstream;
@@ -72,6 +73,8 @@ pub async fn observe(
     let ((secrets, providers, notifications), (live, pods)) = try_join(referred, made).await.map_err(Error::Observe)?;
     let (database_secret, cache_secret, [gateway_secrets, backup_secrets, analytics_secrets, replica_secrets]) =
         secrets;
+    let serving_secrets =
+        observe_serving::look(context, &cluster, &identity, extent, &live).await.map_err(Error::Observe)?;
     // Pods may take their time; others read meanwhile.
     drop(reader);
     let window_s = cluster.spec.sla.window.as_millis().unwrap_or_default() / 1_000;
@@ -89,6 +92,7 @@ pub async fn observe(
         backup_secrets,
         analytics_secrets,
         replica_secrets,
+        serving_secrets,
         providers,
         live,
         pods,

@@ -47,6 +47,8 @@ pub struct Observed {
     pub analytics_secrets: Vec<(&'static str, SecretKey, SecretState)>,
     /// The Secret of the read replica, the same way.
     pub replica_secrets: Vec<(&'static str, SecretKey, SecretState)>,
+    /// Secrets of cache and replica that pods of a release besides the wanted one were started with, where the spec names others.
+    pub serving_secrets: Vec<(SecretKey, SecretState)>,
     /// The providers that it selects.
     pub providers: Vec<SeenProvider>,
     /// What was made for it.
@@ -72,6 +74,16 @@ impl Observed {
     #[must_use]
     pub fn find(&self, kind: Kind, name: &str) -> Option<&Live> {
         self.live.iter().find(|live| live.kind == kind && live.name == name)
+    }
+
+    /// What is known of a Secret of the cache or of a replica, whichever release names it.
+    #[must_use]
+    pub fn secret(&self, key: &SecretKey) -> Option<&SecretState> {
+        let of_cache = (self.cluster.spec.cache.url_secret_ref == *key).then_some(&self.cache_secret);
+        let of_replica = self.replica_secrets.iter().map(|(_, key, state)| (key, state));
+        let of_serving = self.serving_secrets.iter().map(|(key, state)| (key, state));
+        let mut named = of_replica.chain(of_serving);
+        of_cache.or_else(|| named.find(|(found, _)| *found == key).map(|(_, state)| state))
     }
 
     /// The pods that carry a label.

@@ -382,5 +382,8 @@ mod prepare_tests;
 #[path = "plan_release_tests.rs"]
 mod release_tests;
 #[cfg(test)]
+#[path = "plan_restore_tests.rs"]
+mod restore_tests;
+#[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;

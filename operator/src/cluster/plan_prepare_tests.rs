@@ -13,7 +13,7 @@ use crate::cluster::fixtures::{self, World};
 use crate::settings;
 
 /// A platform at rest, with a place for backups, of which a release is wanted that changes the schema.
-fn wanted(offline: u32) -> World {
+pub(super) fn wanted(offline: u32) -> World {
     let mut world = World::finished();
     world.observed.cluster.spec.backup =
         Some(serde_json::from_value(json!({ "volumeClaim": { "name": "backups" } })).unwrap());
@@ -31,7 +31,7 @@ fn annotate(world: &mut World, name: &str, value: &str) {
 }
 
 /// Passes until a stage; all stages on the way.
-fn run_to(world: &mut World, stage: Stage) -> Vec<Stage> {
+pub(super) fn run_to(world: &mut World, stage: Stage) -> Vec<Stage> {
     let plans = world.run_until(|plan| plan.stage == stage);
     let mut seen: Vec<_> = plans.iter().map(|plan| plan.stage).collect();
     seen.dedup();
@@ -39,7 +39,7 @@ fn run_to(world: &mut World, stage: Stage) -> Vec<Stage> {
 }
 
 /// Ends whatever runs well, but for this command.
-fn run_to_running(world: &mut World, job: &str) {
+pub(super) fn run_to_running(world: &mut World, job: &str) {
     for _ in 0..40 {
         world.pass();
         if world.names(Kind::Job).contains(&job) {

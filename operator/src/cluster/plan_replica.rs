@@ -3,12 +3,13 @@
 //! A release looks at it once, before its pods start: what is no replica of the database ends the release, and one that is merely late
 //! or away does not, for the pods judge for themselves, all the time, whether to read from it. What they say is the condition.
 
-use crds::Stage;
 use crds::payment_cluster::{ReleaseStatus, ReplicaStatus};
+use crds::{SecretKey, Stage};
 use jiff::Timestamp;
 use runtime_contract::health::names;
 use runtime_contract::{JobReport, Outcome, Reason};
 
+use super::configuration;
 use super::observed::Observed;
 use super::plan::Plan;
 use super::plan_history::text;
@@ -78,18 +79,63 @@ pub fn missing_secret(observed: &Observed) -> Option<(&'static str, String)> {
     secrets::first_problem(&observed.replica_secrets, &observed.identity.namespace)
 }
 
-/// The condition ReplicaReady; none where no replica is named.
+/// The condition ReplicaReady: what is so of the release that serves, unless the one on its way cannot have its replica. None where
+/// neither reads from one.
 #[must_use]
 pub fn verdict(observed: &Observed, plan: &Plan) -> Option<Verdict> {
-    observed.cluster.spec.database.read_url_secret_ref.as_ref()?;
-    if let Some((reason, message)) = missing_secret(observed) {
-        return Some(Verdict::no(reason, message));
+    let release = &plan.release;
+    let named = observed.cluster.spec.database.read_url_secret_ref.as_ref();
+    let used = of_serving(observed, release);
+    if named.is_none() && used.is_none() {
+        return None;
     }
-    if let Some((reason, message)) = held_up(observed, plan) {
+    let is_wanted = named.is_some() && given_up(release).is_none();
+    let of_wanted = || {
+        let missing = missing_secret(observed).map(|(reason, message)| (reason.to_owned(), message));
+        missing.or_else(|| held_up(observed, plan))
+    };
+    let trouble = is_wanted.then(of_wanted).flatten().or_else(|| missing_in_serving(observed, release, used.as_ref()));
+    if let Some((reason, message)) = trouble {
         return Some(Verdict::no(&reason, message));
     }
-    let unknown = || Verdict::unknown("NotAsked", "no pod has said anything of the replica yet");
-    Some(by_pods(observed).or_else(|| by_check(&plan.release)).unwrap_or_else(unknown))
+    let otherwise = || match (&used, is_wanted) {
+        (Some(_), _) => by_check(release)
+            .unwrap_or_else(|| Verdict::unknown("NotAsked", "no pod has said anything of the replica yet")),
+        (None, true) => Verdict::unknown("NotAsked", reads_from_none(release)),
+        (None, false) => Verdict::no("NotUsed", reads_from_none(release)),
+    };
+    Some(by_pods(observed, release).unwrap_or_else(otherwise))
+}
+
+/// The Secret of the replica that the release which serves reads from, or the first one on its way.
+fn of_serving(observed: &Observed, release: &ReleaseStatus) -> Option<SecretKey> {
+    let current = release.current.clone().map(|name| Release { name });
+    match current.and_then(|current| configuration::stored(observed, &current)) {
+        Some(stored) => stored.replica_secret().cloned(),
+        None => observed.cluster.spec.database.read_url_secret_ref.clone(),
+    }
+}
+
+/// What is wrong with the Secret of the release that serves.
+fn missing_in_serving(
+    observed: &Observed,
+    release: &ReleaseStatus,
+    used: Option<&SecretKey>,
+) -> Option<(String, String)> {
+    let (key, current) = (used?, release.current.as_ref()?);
+    let (reason, message) = observed.secret(key)?.problem(key, &observed.identity.namespace)?;
+    Some((reason.to_owned(), format!("{message}, with which release {current} was started")))
+}
+
+fn reads_from_none(release: &ReleaseStatus) -> String {
+    let current = release.current.as_deref().unwrap_or_default();
+    format!("release {current} serves, which reads from no replica")
+}
+
+/// The release that is wanted, and was given up.
+fn given_up(release: &ReleaseStatus) -> Option<&str> {
+    let abandoned = release.abandoned.as_ref().map(|abandoned| abandoned.version.as_str());
+    abandoned.filter(|version| release.target.as_deref() == Some(*version))
 }
 
 /// What keeps a release from being done with its check, as a reason and a sentence; none while the check merely runs.
@@ -109,10 +155,10 @@ pub fn held_up(observed: &Observed, plan: &Plan) -> Option<(String, String)> {
     }
 }
 
-/// What the pods that read from it say.
-fn by_pods(observed: &Observed) -> Option<Verdict> {
-    let checks = observed.health.values().flat_map(|health| &health.checks);
-    let said: Vec<_> = checks.filter(|check| check.name == names::REPLICA).collect();
+/// What the pods that read from it say. Those of a release that was given up are on their way out.
+fn by_pods(observed: &Observed, release: &ReleaseStatus) -> Option<Verdict> {
+    let stay = observed.health.values().filter(|health| given_up(release) != Some(health.release.as_str()));
+    let said: Vec<_> = stay.flat_map(|health| &health.checks).filter(|check| check.name == names::REPLICA).collect();
     match said.iter().find(|check| !check.ok) {
         Some(failing) => Some(Verdict::no("NotUsed", format!("lists are read from the database: {}", failing.message))),
         None if said.is_empty() => None,
@@ -120,9 +166,11 @@ fn by_pods(observed: &Observed) -> Option<Verdict> {
     }
 }
 
-/// What a release found before it had pods.
+/// What the release that serves found before it had pods, or the first one on its way.
 fn by_check(release: &ReleaseStatus) -> Option<Verdict> {
-    let ReplicaStatus { is_current, message, .. } = release.preparation.as_ref()?.replica.as_ref()?;
+    let is_its_own = release.current.is_none() || release.current == release.target;
+    let found = release.preparation.as_ref().filter(|_| is_its_own)?.replica.as_ref()?;
+    let ReplicaStatus { is_current, message, .. } = found;
     Some(if *is_current { Verdict::yes("Checked", message.clone()) } else { Verdict::no("Behind", message.clone()) })
 }
 

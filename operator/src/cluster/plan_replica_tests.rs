@@ -1,4 +1,4 @@
-use crds::annotations::RETRY;
+use crds::annotations::{ABANDONED, RETRY};
 use crds::payment_cluster::WhyAbandoned;
 use kube::ResourceExt;
 use serde_json::{Value, json};
@@ -260,6 +260,40 @@ fn the_release_that_serves_does_not_roll_for_a_replica_that_another_is_to_have()
         world.jobs_go();
     }
     assert_eq!((gateway(&world, "0-1-0"), config(&world, "0-1-0")), before);
+}
+
+#[test]
+fn after_a_way_back_the_condition_tells_of_the_release_that_serves() {
+    let mut world = wanted();
+    world.run_until(|plan| plan.stage == Stage::Monitoring);
+    assert!(world.release().preparation.unwrap().replica.unwrap().is_current);
+    let told = world.condition("ReplicaReady");
+    assert_eq!((told.status.as_str(), told.reason.as_str()), ("Unknown", "NotAsked"), "it does not serve yet");
+    world.observed.cluster.annotations_mut().insert(ABANDONED.into(), "0.2.0".into());
+    world.run_until(|plan| plan.stage == Stage::RolledBack && plan.steps.is_empty());
+    let told = world.condition("ReplicaReady");
+    assert_eq!((told.status.as_str(), told.reason.as_str()), ("False", "NotUsed"));
+    assert!(told.message.contains("release 0.1.0 serves, which reads from no replica"), "{}", told.message);
+    // A pod that is on its way out.
+    world.says("gateway", json!([{ "name": "replica", "ok": true, "optional": true, "message": "" }]));
+    world.observed.health.values_mut().for_each(|health| health.release = "0.2.0".into());
+    assert_eq!(world.condition("ReplicaReady").reason, "NotUsed");
+}
+
+#[test]
+fn what_serves_reads_from_its_replica_though_another_release_is_to_have_none() {
+    let mut world = wanted();
+    world.run_until(at_rest);
+    want(&mut world, "0.3.0", |spec| spec["rollout"]["approval"] = json!("Required"));
+    world.run_until(|plan| plan.stage == Stage::AwaitingApproval);
+    assert_eq!(world.condition("ReplicaReady").reason, "NotAsked");
+    world.says("gateway", json!([{ "name": "replica", "ok": true, "optional": true, "message": "" }]));
+    assert_eq!(world.condition("ReplicaReady").reason, "Used");
+    world.secrets = Some(|name| if name == "replica" { SecretState::Missing } else { fixtures::present("1") });
+    world.pass();
+    let told = world.condition("ReplicaReady");
+    assert_eq!((told.status.as_str(), told.reason.as_str()), ("False", "SecretMissing"));
+    assert!(told.message.ends_with("with which release 0.2.0 was started"), "{}", told.message);
 }
 
 #[test]

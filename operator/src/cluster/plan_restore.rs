@@ -7,6 +7,7 @@ use crds::payment_cluster::{MaintenanceStatus, ReleaseStatus};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
+use super::configuration;
 use super::observed::Observed;
 use super::plan::stage_before;
 use super::plan_history::text;
@@ -15,8 +16,10 @@ use super::plan_maintenance;
 use super::step::{Step, Verdict, WaitingOn};
 use super::validate::Validated;
 use crate::backup::{self, Work};
+use crate::jobs::attempt;
 use crate::names::Release;
 use crate::owned::Kind;
+use crate::workloads::pod;
 
 const WHAT: &str = "the restore";
 
@@ -40,7 +43,7 @@ pub struct Restoration {
 /// Jobs that are not to be removed.
 #[must_use]
 pub fn kept(observed: &Observed, release: &Release) -> Vec<(Kind, String)> {
-    plan_job::newest(observed, &[backup::RESTORE], release)
+    plan_job::newest(observed, &[backup::RESTORE, backup::RESTORE_POINT], release)
 }
 
 /// What comes next, once the traffic is back and the release's pods are gone: `stage` is RolledBack then.
@@ -93,6 +96,7 @@ fn restore(
     now: Timestamp,
 ) -> Restoration {
     let Some(place) = &cluster.spec.backup else { return placeless(release) };
+    let cluster = &with_image_of_point(cluster, observed, &release);
     let since = release.abandoned.as_ref().map(|abandoned| abandoned.at.as_str());
     let inputs = backup::inputs(cluster, place, since.unwrap_or_default());
     let analytics = release.analytics.clone();
@@ -124,6 +128,23 @@ fn restore(
         steps: part.steps,
         release,
     }
+}
+
+/// With the image that made the restore point, which was there and reads what it wrote. By now the spec may ask for another release, of
+/// another image. Where that Job is gone, the image comes from where that of the release that serves does.
+fn with_image_of_point(cluster: &Validated, observed: &Observed, release: &ReleaseStatus) -> Validated {
+    let mut of_point = cluster.clone();
+    let made = plan_job::attempts_of(observed, backup::RESTORE_POINT, &cluster.release);
+    let job = attempt::latest(&made).and_then(|latest| observed.find(Kind::Job, &latest.name));
+    let of_job = job.and_then(|job| pod::image_of(job.body.pointer("/spec/template/spec")?, &cluster.release));
+    let of_serving = || {
+        let serving = Release { name: release.current.clone()? };
+        configuration::stored(observed, &serving).map(|stored| stored.image)
+    };
+    if let Some(image) = of_job.or_else(of_serving) {
+        of_point.spec.image = image;
+    }
+    of_point
 }
 
 /// Nobody knows any more where the restore point is. Writes stay refused: the schema may be anything.

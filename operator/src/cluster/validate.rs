@@ -64,6 +64,8 @@ pub struct SecretRevisions {
     pub analytics: Vec<String>,
     /// Of the read replica, if there is to be one.
     pub replica: Vec<String>,
+    /// What pods of a role carry of all of these, where they are to be left as they are.
+    pub held: Vec<(Role, String)>,
 }
 
 /// Why nothing can be planned. Nothing is changed until it is put right.
@@ -169,6 +171,7 @@ pub fn validate(observed: &Observed) -> Result<Validated, Problem> {
             backup: observed.backup_secrets.iter().map(|(_, _, state)| state.revision().to_owned()).collect(),
             analytics: observed.analytics_secrets.iter().map(|(_, _, state)| state.revision().to_owned()).collect(),
             replica: observed.replica_secrets.iter().map(|(_, _, state)| state.revision().to_owned()).collect(),
+            held: Vec::new(),
         },
         retry: annotation(annotations::RETRY).cloned().unwrap_or_default(),
         is_paused: annotation(annotations::PAUSED).is_some_and(|value| value == "true"),

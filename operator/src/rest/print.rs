@@ -103,6 +103,7 @@ pub fn of_referred(observed: &Observed, now: Timestamp) -> Print {
         backup_secrets,
         analytics_secrets,
         replica_secrets,
+        serving_secrets,
         providers,
         live: _,
         pods: _,
@@ -118,8 +119,8 @@ pub fn of_referred(observed: &Observed, now: Timestamp) -> Print {
     let mut text = String::new();
     let version = cluster.metadata.resource_version.as_deref().unwrap_or_default();
     let pods = of_pods(observed).fold(0, Print::wrapping_add);
-    let of_jobs = (backup_secrets, analytics_secrets, replica_secrets);
-    let secrets = (database_secret, cache_secret, gateway_secrets, of_jobs, &notifications.secrets);
+    let others = (backup_secrets, analytics_secrets, replica_secrets, serving_secrets);
+    let secrets = (database_secret, cache_secret, gateway_secrets, others, &notifications.secrets);
     let asks_upstream = !matches!(upstream, Upstream::NotAsked);
     // Writing to a string cannot fail.
     let _ = write!(text, "{} {version} {pods} {secrets:?} {health:?} {asks_upstream} ", identity.uid);
@@ -177,7 +178,7 @@ mod tests {
         let mut world = World::finished();
         world.observed.figures = (world.figures)(1_000);
         let all = referred(&world);
-        let changes: [fn(&mut World); 8] = [
+        let changes: [fn(&mut World); 9] = [
             |world| world.observed.database_secret = fixtures::present("rotated"),
             |world| {
                 let key = crds::SecretKey { name: "analytics".into(), key: "url".into() };
@@ -186,6 +187,10 @@ mod tests {
             |world| {
                 let key = crds::SecretKey { name: "replica".into(), key: "url".into() };
                 world.observed.replica_secrets = vec![("spec.database.readUrlSecretRef", key, fixtures::present("1"))];
+            },
+            |world| {
+                let key = crds::SecretKey { name: "redis".into(), key: "url".into() };
+                world.observed.serving_secrets = vec![(key, fixtures::present("1"))];
             },
             |world| world.observed.providers[0].credentials = SecretState::Missing,
             |world| world.observed.providers[0].taken_by = Some("older".into()),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::config_map::file_name;
 use super::{pod, resources};
 use crate::cluster::validate::Validated;
-use crate::owned::{Desired, Kind, hash_of};
+use crate::owned::{Desired, Kind, Live, hash_of};
 
 /// The whole of a graceful end, which the process sees to by itself: 4 s in which it is called no more, 10 s to drain, and
 /// room.
@@ -30,7 +30,7 @@ pub(super) fn of_role(cluster: &Validated, role: Role, config: &Desired) -> Desi
                 "labels": pod_labels,
                 "annotations": {
                     labels::CONFIG_HASH: hash_of(&config.body["data"][file_name(paths::CONFIG)]),
-                    SECRETS_REVISION: secrets_revision(cluster, role),
+                    SECRETS_REVISION: wanted_revision(cluster, role),
                 },
             },
             "spec": pod_spec(cluster, role, &config.name, &json!(selector)),
@@ -43,8 +43,17 @@ pub(super) fn of_role(cluster: &Validated, role: Role, config: &Desired) -> Desi
     Desired::new(Kind::Deployment, identity, name, role.as_str(), Some(release), json!({ "spec": spec }))
 }
 
-fn secrets_revision(cluster: &Validated, role: Role) -> String {
+/// Which versions of the Secrets the pods of a Deployment start with.
+#[must_use]
+pub fn secrets_revision(deployment: &Live) -> Option<&str> {
+    deployment.body["spec"]["template"]["metadata"]["annotations"][SECRETS_REVISION].as_str()
+}
+
+fn wanted_revision(cluster: &Validated, role: Role) -> String {
     let revisions = &cluster.secret_revisions;
+    if let Some((_, held)) = revisions.held.iter().find(|(of, _)| *of == role) {
+        return held.clone();
+    }
     let mut parts = vec![revisions.database.as_str(), revisions.cache.as_str()];
     if matches!(role, Role::Gateway | Role::Processor) {
         parts.extend(revisions.providers.iter().map(String::as_str));

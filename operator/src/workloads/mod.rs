@@ -16,6 +16,7 @@ use crate::cluster::validate::Validated;
 use crate::owned::Desired;
 
 pub use config_map::runtime_config;
+pub use deployment::secrets_revision;
 pub use service::Traffic;
 
 /// What every release shares: addresses, identity and disruption budgets.

@@ -1,11 +1,12 @@
 //! The pod template that roles and Jobs share: hardened, and with its secrets in one place.
 
-use crds::payment_cluster::GatewayTls;
+use crds::payment_cluster::{GatewayTls, Image};
 use runtime_contract::paths;
 use serde_json::{Value, json};
 
 use super::config_map::{file_name, folder};
 use crate::cluster::validate::Validated;
+use crate::names::Release;
 
 /// Label of the pods that run a role, as opposed to a Job.
 pub const ROLE: &str = "purser.dev/role";
@@ -20,6 +21,18 @@ pub const CONTAINER: &str = "purser";
 #[must_use]
 pub fn image(cluster: &Validated) -> String {
     format!("{}:{}", cluster.spec.image.repository, cluster.release.version())
+}
+
+/// Where the image of a pod of a release comes from, as the pod says.
+#[must_use]
+pub fn image_of(spec: &Value, release: &Release) -> Option<Image> {
+    let container = &spec["containers"][0];
+    let repository = container["image"].as_str()?.strip_suffix(release.version())?.strip_suffix(':')?;
+    Some(Image {
+        repository: repository.to_owned(),
+        pull_policy: serde_json::from_value(container["imagePullPolicy"].clone()).ok()?,
+        pull_secrets: serde_json::from_value(spec["imagePullSecrets"].clone()).unwrap_or_default(),
+    })
 }
 
 /// One container with its arguments, mounts and resources; ports and probes are added by those who have them.
