@@ -373,6 +373,9 @@ fn before_deploying(
 #[path = "plan_handover_tests.rs"]
 mod handover_tests;
 #[cfg(test)]
+#[path = "plan_hold_tests.rs"]
+mod hold_tests;
+#[cfg(test)]
 #[path = "plan_meanwhile_tests.rs"]
 mod meanwhile_tests;
 #[cfg(test)]
@@ -384,6 +387,9 @@ mod release_tests;
 #[cfg(test)]
 #[path = "plan_restore_tests.rs"]
 mod restore_tests;
+#[cfg(test)]
+#[path = "plan_retry_tests.rs"]
+mod retry_tests;
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;

@@ -84,8 +84,9 @@ pub fn millis_between(since: Timestamp, now: Timestamp) -> u64 {
     u64::try_from(now.as_millisecond().saturating_sub(since.as_millisecond())).unwrap_or(0)
 }
 
-/// Whether so many milliseconds have passed since a time of the status. A time that cannot be read has not come yet.
+/// Whether so many milliseconds have passed since a time of the status. A time that is still to come has not, nor has one that
+/// cannot be read.
 #[must_use]
 pub fn has_passed(since: Option<&String>, millis: u64, now: Timestamp) -> bool {
-    since.and_then(|since| parse(since)).is_some_and(|since| millis_between(since, now) >= millis)
+    since.and_then(|since| parse(since)).is_some_and(|since| now >= since && millis_between(since, now) >= millis)
 }

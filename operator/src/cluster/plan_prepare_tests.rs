@@ -1,6 +1,6 @@
 //! What is done with the database before a release's pods start, and how it is undone.
 
-use crds::annotations::{ABANDONED, MAINTENANCE, PAUSED, RETRY};
+use crds::annotations::{ABANDONED, MAINTENANCE, RETRY};
 use crds::conditions::cluster::WRITES_ACCEPTED;
 use crds::payment_cluster::{PreparationStatus, WhyAbandoned};
 use kube::ResourceExt;
@@ -312,47 +312,6 @@ fn a_person_can_have_writes_refused_and_nobody_is_judged_by_it() {
         world.pass();
     }
     assert_eq!(world.plan().judgement, Judgement::Healthy);
-}
-
-#[test]
-fn a_held_release_stays_where_it_is_before_and_while_writes_are_refused() {
-    for job in ["payments-backup-0-2-0-1", "payments-drain-0-2-0-1"] {
-        let mut world = wanted(1);
-        run_to_running(&mut world, job);
-        annotate(&mut world, PAUSED, "true");
-        let stage = world.plan().stage;
-        for _ in 0..20 {
-            let succeeded = world.succeeded();
-            world.jobs_end(&succeeded);
-            assert_eq!(world.pass().stage, stage);
-        }
-        world.observed.cluster.annotations_mut().remove(PAUSED);
-        run_to(&mut world, Stage::Finished);
-    }
-}
-
-#[test]
-fn merchants_do_not_wait_for_whoever_holds_a_release_while_writes_are_refused() {
-    for (job, why) in
-        [("payments-drain-0-2-0-1", WhyAbandoned::NotDrained), ("payments-migrate-0-2-0-1", WhyAbandoned::NotReady)]
-    {
-        let mut world = wanted(1);
-        run_to_running(&mut world, job);
-        if why == WhyAbandoned::NotReady {
-            let succeeded = world.succeeded();
-            world.jobs_end(&succeeded);
-            assert_eq!(world.pass().stage, Stage::Deploying);
-        }
-        for pass in 0..650 {
-            // It is let go for a moment, which does not give it more time.
-            annotate(&mut world, PAUSED, if pass == 99 { "false" } else { "true" });
-            world.pass();
-            if world.release().abandoned.is_some() {
-                break;
-            }
-        }
-        assert_eq!(world.release().abandoned.unwrap().why, why);
-    }
 }
 
 #[test]

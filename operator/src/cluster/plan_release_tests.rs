@@ -1,8 +1,6 @@
 //! A new release on its way, with its figures: forward, held, and back.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-
-use crds::annotations::{ABANDONED, APPROVED, PAUSED, REJECTED, RETRY};
+use crds::annotations::{ABANDONED, APPROVED, REJECTED};
 use crds::payment_cluster::WhyAbandoned;
 use kube::ResourceExt;
 use runtime_contract::{Counts, Figures, Outcome, Reason, ReleaseFigures, Slice, Times};
@@ -11,10 +9,9 @@ use serde_json::{Value, json};
 use super::tests::{report, to};
 use super::*;
 use crate::cluster::fixtures::{self, World, all_well};
-use crate::replica;
 
 /// Figures of both releases, `slow_ms` of the new one.
-fn figures(second: i64, payments: u64, failed: u64, slow_ms: u64) -> Option<Figures> {
+pub(super) fn figures(second: i64, payments: u64, failed: u64, slow_ms: u64) -> Option<Figures> {
     let of = |release: &str, failed: u64, ms: u64| {
         let slice = |second| {
             let payment_us = Times::from([(ms * 1_000, payments)]);
@@ -66,7 +63,7 @@ pub(super) fn annotate(world: &mut World, name: &str, value: &str) {
 }
 
 /// Passes until a stage; the traffic and the gateway's pods of both releases in each of them.
-fn run_to(world: &mut World, stage: Stage) -> Vec<(Stage, Option<Traffic>, [i32; 2])> {
+pub(super) fn run_to(world: &mut World, stage: Stage) -> Vec<(Stage, Option<Traffic>, [i32; 2])> {
     let mut seen = Vec::new();
     for _ in 0..80 {
         let plan = world.pass();
@@ -236,152 +233,27 @@ fn a_person_can_reject_abort_and_take_back() {
 }
 
 #[test]
+fn what_is_kept_is_there_for_its_time_and_comes_back_within_it() {
+    let mut world = wanted(canary);
+    run_to(&mut world, Stage::Finished);
+    for _ in 0..15 {
+        world.pass();
+        assert_eq!(world.release().kept.unwrap().version, "0.1.0");
+    }
+    world.figures = failing;
+    run_to(&mut world, Stage::RolledBack);
+    assert_eq!(traffic(&world.observed), Some(to("0.1.0")));
+}
+
+#[test]
 fn what_is_not_kept_any_longer_cannot_come_back() {
-    let mut world = wanted(|_| {});
+    let mut world = wanted(canary);
     run_to(&mut world, Stage::Finished);
     world.retire();
     annotate(&mut world, ABANDONED, "0.2.0");
     world.figures = failing;
     let plan = world.pass();
     assert_eq!((plan.stage, world.release().current.as_deref()), (Stage::Finished, Some("0.2.0")));
-}
-
-#[test]
-fn another_try_is_not_judged_by_the_figures_of_the_one_before() {
-    /// The second since when the release does well.
-    static WELL_SINCE: AtomicI64 = AtomicI64::new(i64::MAX);
-    let mut world = wanted(canary);
-    run_to(&mut world, Stage::Shifting);
-    world.figures = |second| {
-        let (mut before, mut after) = (figures(second, 50, 50, 20)?, figures(second, 50, 0, 20)?);
-        let since = WELL_SINCE.load(Ordering::Relaxed);
-        for (before, after) in before.releases.iter_mut().zip(&mut after.releases) {
-            before.slices.retain(|slice| slice.second < since);
-            after.slices.retain(|slice| slice.second >= since);
-            before.slices.append(&mut after.slices);
-        }
-        Some(before)
-    };
-    run_to(&mut world, Stage::RolledBack);
-    WELL_SINCE.store(world.now.as_second() + 1, Ordering::Relaxed);
-    annotate(&mut world, RETRY, "1");
-    let seen = run_to(&mut world, Stage::Finished);
-    assert!(!seen.iter().any(|(stage, ..)| *stage == Stage::RollingBack), "{seen:?}");
-}
-
-#[test]
-fn a_version_that_was_given_up_is_tried_again_when_a_person_asks_or_another_version_was_wanted() {
-    let mut world = wanted(canary);
-    run_to(&mut world, Stage::Shifting);
-    world.figures = failing;
-    run_to(&mut world, Stage::RolledBack);
-    world.figures = all_well;
-    annotate(&mut world, RETRY, "1");
-    let seen = run_to(&mut world, Stage::Finished);
-    assert_eq!(seen[0].0, Stage::Validating);
-    assert_eq!(world.release().current.as_deref(), Some("0.2.0"));
-
-    let mut world = wanted(canary);
-    run_to(&mut world, Stage::Shifting);
-    world.figures = failing;
-    run_to(&mut world, Stage::RolledBack);
-    world.figures = all_well;
-    world.observed.cluster.spec.version = "0.1.0".into();
-    run_to(&mut world, Stage::Finished);
-    world.observed.cluster.spec.version = "0.2.0".into();
-    run_to(&mut world, Stage::Finished);
-}
-
-#[test]
-fn a_person_can_hold_a_release_at_every_stage_and_let_it_go() {
-    for stage in [Stage::Validating, Stage::Migrating, Stage::Deploying, Stage::Shifting, Stage::Monitoring] {
-        let mut world = wanted(canary);
-        run_to(&mut world, stage);
-        annotate(&mut world, PAUSED, "true");
-        for _ in 0..40 {
-            let plan = world.pass();
-            assert!(plan.stage == stage, "{stage:?} went on to {:?}", plan.stage);
-            world.pods_start();
-            world.jobs_end(&report(Outcome::Succeeded, Reason::Migrated));
-        }
-        assert_eq!(world.plan().waiting_on, Some(WaitingOn::Paused), "{stage:?}");
-        world.observed.cluster.annotations_mut().clear();
-        run_to(&mut world, Stage::Finished);
-    }
-}
-
-/// Holds a release for longer than its deadline, whether its pods start or not.
-fn hold(world: &mut World, pods_start: bool) {
-    annotate(world, PAUSED, "true");
-    for _ in 0..60 {
-        let plan = world.pass();
-        assert!(!matches!(plan.stage, Stage::RollingBack | Stage::RolledBack), "{:?}", world.release().abandoned);
-        if pods_start {
-            world.pods_start();
-        }
-    }
-    assert_eq!(world.plan().waiting_on, Some(WaitingOn::Paused));
-    world.observed.cluster.annotations_mut().clear();
-}
-
-fn with_replica(spec: &mut Value) {
-    spec["database"]["readUrlSecretRef"] = json!({ "name": "replica", "key": "url" });
-}
-
-#[test]
-fn a_release_that_is_held_for_longer_than_its_deadline_has_all_of_its_time_once_it_is_let_go() {
-    for stage in [Stage::Configuring, Stage::Deploying, Stage::WarmingCache, Stage::CheckingHealth] {
-        let mut world = wanted(|spec| {
-            spec["rollout"] = json!({ "progressDeadline": "30s" });
-            if stage == Stage::Configuring {
-                with_replica(spec);
-            }
-        });
-        let named = replica::secrets(&world.observed.cluster.spec.database);
-        world.observed.replica_secrets =
-            named.into_iter().map(|(field, key)| (field, key, fixtures::present("1"))).collect();
-        world.reports = |component, succeeded| match component {
-            replica::COMPONENT => report(Outcome::Succeeded, Reason::ReplicaReady),
-            _ => succeeded,
-        };
-        world.run_until(|plan| plan.stage == stage);
-        hold(&mut world, true);
-        world.run_until(|plan| plan.stage == Stage::Finished);
-    }
-    let mut unready = wanted(|spec| spec["rollout"] = json!({ "progressDeadline": "30s" }));
-    run_to(&mut unready, Stage::Deploying);
-    hold(&mut unready, false);
-    let told: Vec<_> = (0..20).map(|_| unready.pass().stage).collect();
-    assert_eq!(told, [Stage::Deploying; 20]);
-    unready.run_until(|plan| plan.stage == Stage::Finished);
-}
-
-#[test]
-fn holding_a_release_writes_once_and_its_deadline_holds_after() {
-    let mut world = wanted(|spec| spec["rollout"] = json!({ "progressDeadline": "30s" }));
-    run_to(&mut world, Stage::Deploying);
-    annotate(&mut world, PAUSED, "true");
-    world.pass();
-    let told = world.observed.cluster.status.clone();
-    for _ in 0..60 {
-        world.pass();
-        assert_eq!(world.observed.cluster.status, told);
-    }
-    world.observed.cluster.annotations_mut().clear();
-    for _ in 0..40 {
-        world.pass();
-    }
-    assert_eq!(world.plan().stage, Stage::RolledBack);
-    assert_eq!(world.release().abandoned.unwrap().why, WhyAbandoned::NotReady);
-}
-
-#[test]
-fn a_release_that_is_held_goes_back_all_the_same() {
-    let mut world = wanted(canary);
-    run_to(&mut world, Stage::Monitoring);
-    annotate(&mut world, PAUSED, "true");
-    world.figures = failing;
-    run_to(&mut world, Stage::RolledBack);
 }
 
 #[test]
