@@ -1,6 +1,7 @@
 //! PostgreSQL: the pool, patience while connecting, and what an error means.
 
 mod link;
+mod lock;
 mod notices;
 mod url;
 
@@ -14,6 +15,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection, PgDatabaseError, PgPoolOpti
 use sqlx::{ConnectOptions, Connection, Postgres, Transaction};
 
 pub use link::Link;
+pub(crate) use lock::{lock, try_lock};
 pub use notices::{Notice, Notices, notify};
 pub(crate) use url::read_url;
 

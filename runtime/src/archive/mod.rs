@@ -21,7 +21,7 @@ mod store;
 mod sum;
 mod write;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use secrecy::SecretString;
 use sqlx::PgConnection;
@@ -123,21 +123,11 @@ impl Archives {
 
 /// The lock goes with the connection; a run that is killed leaves none behind.
 async fn take_lock(connection: &mut PgConnection, patience: Duration) -> Result<(), ArchiveError> {
-    let begin = Instant::now();
-    loop {
-        let taken: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
-            .bind(LOCK)
-            .fetch_one(&mut *connection)
-            .await
-            .doing("could not ask for the lock on archives")?;
-        if taken {
-            return Ok(());
-        }
-        if begin.elapsed() >= patience {
-            return Err(ArchiveError::Locked { waited_s: patience.as_secs() });
-        }
-        tracing::info!("another run is at the archives; waiting for it");
-        tokio::time::sleep(Duration::from_millis(500)).await;
+    let asking = "could not ask for the lock on archives";
+    let waiting = "another run is at the archives; waiting for it";
+    match database::lock(connection, LOCK, patience, asking, waiting).await? {
+        true => Ok(()),
+        false => Err(ArchiveError::Locked { waited_s: patience.as_secs() }),
     }
 }
 

@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::{State, Work, barrier, state, work};
 use crate::backup::MONEY_TABLES;
-use crate::database::{DatabaseError, Doing, notify};
+use crate::database::{DatabaseError, Doing, notify, try_lock};
 use crate::{migrate, queue};
 
 /// What a merchant changes. The triggers on these refuse as soon as maintenance is on.
@@ -139,17 +139,10 @@ async fn check_owner(connection: &mut PgConnection, owner: &str) -> Result<(), D
 
 /// Two that drain at a time would undo what the other one did. The lock goes with the connection.
 async fn alone(connection: &mut PgConnection, deadline: &Deadline) -> Result<(), DrainError> {
-    loop {
-        let taken: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
-            .bind(LOCK)
-            .fetch_one(&mut *connection)
-            .await
-            .doing("could not ask for the lock of maintenance")?;
-        if taken {
-            return Ok(());
-        }
+    while !try_lock(connection, LOCK, "could not ask for the lock of maintenance").await? {
         deadline.pause(|| "another command drains".to_owned()).await?;
     }
+    Ok(())
 }
 
 async fn read(connection: &mut PgConnection) -> Result<Option<State>, DrainError> {

@@ -13,7 +13,7 @@ mod rehearsal;
 mod statements;
 mod status;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
@@ -170,24 +170,13 @@ async fn history(connection: &mut PgConnection) -> Result<Vec<AppliedMigration>,
     connection.list_applied_migrations(HISTORY).await.map_err(MigrateError::History)
 }
 
-/// Polls rather than waits inside PostgreSQL: a waiting statement holds a snapshot, and the lock's holder may be
-/// waiting for that very snapshot to go, in `create index concurrently`.
+/// Keeps everybody else from migrating until it is given back, or this session ends.
 pub(crate) async fn take_lock(connection: &mut PgConnection, patience: Duration) -> Result<(), MigrateError> {
-    let begin = Instant::now();
-    loop {
-        let taken: bool = sqlx::query_scalar("select pg_try_advisory_lock($1)")
-            .bind(LOCK)
-            .fetch_one(&mut *connection)
-            .await
-            .doing("could not ask for the migration lock")?;
-        if taken {
-            return Ok(());
-        }
-        if begin.elapsed() >= patience {
-            return Err(MigrateError::Locked { waited_s: patience.as_secs() });
-        }
-        tracing::info!("another runner is migrating; waiting for it");
-        tokio::time::sleep(Duration::from_millis(500)).await;
+    let asking = "could not ask for the migration lock";
+    let waiting = "another runner is migrating; waiting for it";
+    match database::lock(connection, LOCK, patience, asking, waiting).await? {
+        true => Ok(()),
+        false => Err(MigrateError::Locked { waited_s: patience.as_secs() }),
     }
 }
 
