@@ -2,9 +2,10 @@
 
 use runtime_contract::{Figures, ReleaseFigures, Slice};
 
-use super::compare::{self, Baseline};
+use super::canary::{Patiently, Tally, Witness};
+use super::compare::Baseline;
 use super::limits::Limits;
-use super::suspicion::{Finding, Patience, SHORTEST, broken, count, latest};
+use super::suspicion::{Finding, Patience, broken, count};
 use super::tally;
 
 /// Figures that ended longer ago say nothing of now.
@@ -68,18 +69,6 @@ pub fn judge(
     let of = |version: &str| figures.releases.iter().find(|found| found.release == version);
     let slices = of(release).map(|found| found.slices.as_slice()).unwrap_or_default();
     let payments = tally::payments(slices);
-    let before = before.and_then(of);
-    let baseline = before.and_then(compare::baseline);
-    let patience = match (before, baseline.and_then(|found| found.of_many)) {
-        (Some(before), _) if is_in_trouble(limits, &before.slices, baseline) => Patience::Shared,
-        (Some(before), Some(_)) if is_counted(&before.slices) => Patience::Beside,
-        _ => Patience::Alone,
-    };
-    if payments >= limits.payments_min
-        && let Some(breach) = breach(limits, slices, baseline, patience, has_all_traffic)
-    {
-        return Judgement::Breached(breach);
-    }
     if payments < limits.payments_min {
         let wanted = limits.payments_min;
         let window = limits.window_s;
@@ -87,18 +76,21 @@ pub fn judge(
             "{payments} payments within the last {window} s; a verdict needs {wanted} (spec.sla.minSamples)"
         ));
     }
-    Judgement::Healthy
-}
-
-/// Whether a release has a part in a trouble now, be it ever so small.
-fn is_in_trouble(limits: &Limits, slices: &[Slice], baseline: Option<Baseline>) -> bool {
-    breach(limits, latest(slices, 2 * SHORTEST), baseline, Patience::Hardly, false).is_some()
-}
-
-/// Whether there are payments in each of the last seconds: of one that tells nothing of a second, or lost its count, nobody
-/// knows how it does.
-fn is_counted(slices: &[Slice]) -> bool {
-    latest(slices, SHORTEST).iter().all(|slice| tally::payments(std::slice::from_ref(slice)) > 0)
+    let witness = before.and_then(of).map(Witness::new);
+    let baseline = witness.as_ref().and_then(|witness| witness.baseline);
+    let broken = |patience: &Patiently<'_>| breach(limits, slices, baseline, patience, has_all_traffic);
+    let Some(witness) = witness else {
+        return broken(&|_, _| Patience::Alone).map_or(Judgement::Healthy, Judgement::Breached);
+    };
+    if let Some(breach) = broken(&|seconds, allowed| witness.patience(seconds, allowed)) {
+        return Judgement::Breached(breach);
+    }
+    if let Some(Breach { figure, message, .. }) = broken(&|_, _| Patience::Beside) {
+        return Judgement::Inconclusive(format!(
+            "it is not certain yet that the trouble is its own: {figure}: {message}"
+        ));
+    }
+    witness.too_early(slices).map_or(Judgement::Healthy, Judgement::Inconclusive)
 }
 
 /// Figures that tell something of now, and of most pods.
@@ -119,16 +111,16 @@ fn breach(
     limits: &Limits,
     slices: &[Slice],
     baseline: Option<Baseline>,
-    patience: Patience,
+    patience: &Patiently<'_>,
     has_all_traffic: bool,
 ) -> Option<Breach> {
-    let payments_over = |us: u64| tally::payments_over(slices, us);
+    let broken = |seconds: &Tally<'_>, allowed| broken(&seconds(slices), allowed, patience(seconds, allowed));
     let slow = |figure, us: u64, allowed: f64, share: &str| {
-        let found = broken(&payments_over(us), allowed, patience)?;
+        let found = broken(&|slices| tally::payments_over(slices, us), allowed)?;
         Some(gradual(figure, slower(found, "payments", us, share)))
     };
     let failing = |figure, allowed, by| {
-        let found = broken(&tally::failures(slices), allowed, patience)?;
+        let found = broken(&tally::failures, allowed)?;
         Some(too_many_fail(figure, found, allowed, by))
     };
     let many = baseline.and_then(|found| found.of_many);
@@ -136,7 +128,7 @@ fn breach(
         |us, allowed, share: &str| slow("comparison", us, allowed, &format!("{share}, after the release before it"));
     let failures = || limits.failures.and_then(|allowed| failing("successRate", allowed, "spec.sla"));
     let fraud = || {
-        let found = broken(&tally::fraud_over(slices, limits.fraud_us), 0.01, patience)?;
+        let found = broken(&|slices| tally::fraud_over(slices, limits.fraud_us), 0.01)?;
         Some(gradual("fraudLatency", slower(found, "fraud checks", limits.fraud_us, "1 %")))
     };
     // Those that cost a merchant most come first.

@@ -159,17 +159,41 @@ fn a_hiccup_of_what_both_releases_stand_on_convicts_neither_and_one_of_the_canar
     let limits = limits(|sla| sla.p95_latency = Some("200ms".into()));
     let hiccup = |second: i64| slice(second, 50, 0, if second > NOW - 4 { 900 } else { 20 }, 5);
     let well = |second: i64| slice(second, 50, 0, 20, 5);
-    let compared = |before: ReleaseFigures| {
-        let both = figures(vec![before, release("0.2.0", hiccup)]);
+    let compared = |before: ReleaseFigures, canary: &dyn Fn(i64) -> Slice| {
+        let both = figures(vec![before, release("0.2.0", canary)]);
         judge(&limits, Some(&both), "0.2.0", Some("0.1.0"), false, NOW)
     };
-    assert_eq!(compared(release("0.1.0", hiccup)), Judgement::Healthy);
     let two_hiccups =
         |second: i64| slice(second, 50, 0, if second > NOW - 7 && second != NOW - 3 { 900 } else { 20 }, 5);
-    let both = figures(vec![release("0.1.0", two_hiccups), release("0.2.0", two_hiccups)]);
-    assert_eq!(judge(&limits, Some(&both), "0.2.0", Some("0.1.0"), false, NOW), Judgement::Healthy);
     // It lost its count in the very hiccup.
     let silent = |second: i64| slice(second, if second > NOW - 4 { 0 } else { 50 }, 0, 20, 5);
-    assert_eq!(compared(release("0.1.0", silent)), Judgement::Healthy);
-    assert_eq!(broken_figure(&compared(release("0.1.0", well))), Some("p95Latency"));
+    for undecided in [
+        compared(release("0.1.0", hiccup), &hiccup),
+        compared(release("0.1.0", two_hiccups), &two_hiccups),
+        compared(release("0.1.0", silent), &hiccup),
+    ] {
+        let Judgement::Inconclusive(why) = undecided else { panic!("{undecided:?}") };
+        assert!(why.contains("not certain yet that the trouble is its own: p95Latency: "), "{why}");
+    }
+    assert_eq!(broken_figure(&compared(release("0.1.0", well), &hiccup)), Some("p95Latency"));
+    assert_eq!(compared(release("0.1.0", hiccup), &well), Judgement::Healthy, "only the other one has trouble");
+    let another = |second: i64| slice(second, 50, 0, 20, if second > NOW - 4 { 70 } else { 5 });
+    assert_eq!(broken_figure(&compared(release("0.1.0", another), &hiccup)), Some("p95Latency"), "another trouble");
+}
+
+#[test]
+fn a_canary_goes_on_only_when_it_was_looked_at_for_as_long_as_a_conviction_takes() {
+    let compared = |has_payments: &dyn Fn(i64) -> bool| {
+        let of_canary = |second| slice(second, if has_payments(second) { 30 } else { 0 }, 0, 20, 5);
+        let before = release("0.1.0", |second| slice(second, 50, 0, 20, 5));
+        let both = figures(vec![before, release("0.2.0", of_canary)]);
+        judge(&limits(|_| {}), Some(&both), "0.2.0", Some("0.1.0"), false, NOW)
+    };
+    let early = compared(&|second| second > NOW - 4);
+    assert!(matches!(&early, Judgement::Inconclusive(why) if why.contains("payments in 4 seconds;")), "{early:?}");
+    assert_eq!(compared(&|second| second > NOW - 5), Judgement::Healthy);
+    // Who has hardly any payments is not made to wait for them.
+    assert!(matches!(compared(&|second| second == NOW - 8), Judgement::Inconclusive(_)));
+    assert_eq!(compared(&|second| second == NOW - 9), Judgement::Healthy);
+    assert_eq!(compared(&|_| false), Judgement::Healthy);
 }

@@ -4,6 +4,7 @@
 //! sure is it, with so many payments, that the limit is broken, and not met by bad luck? [`suspicion`] has the test, [`limits`]
 //! what is tested, [`judge`] puts it together.
 
+mod canary;
 mod compare;
 mod judge;
 mod limits;

@@ -50,6 +50,16 @@ impl Patience {
         }
     }
 
+    /// Fewer bad seconds convict nobody, however bad: those of a release that had no cases before them are all that there is to sum.
+    const fn seconds_min(self) -> usize {
+        match self {
+            Self::Alone => 5,
+            Self::Shared => 9,
+            Self::Beside => 3,
+            Self::Hardly => 1,
+        }
+    }
+
     /// Fewer bad cases convict nobody, whatever their share.
     const fn bad_min(self) -> u64 {
         match self {
@@ -95,7 +105,7 @@ pub(super) fn latest<T>(all: &[T], number: usize) -> &[T] {
 fn sums(seconds: &[Second], allowed: f64, patience: Patience) -> Option<Finding> {
     let scatter = allowed * (1.0 - allowed);
     let (mut excess, mut variance) = (0.0_f64, 0.0_f64);
-    let (mut cases, mut bad) = (0_u64, 0_u64);
+    let (mut cases, mut bad, mut bad_seconds) = (0_u64, 0_u64, 0_usize);
     let mut next = SHORTEST;
     for (index, second) in seconds.iter().rev().enumerate() {
         let of_second = count(second.cases) * scatter;
@@ -105,10 +115,12 @@ fn sums(seconds: &[Second], allowed: f64, patience: Patience) -> Option<Finding>
         variance += of_second;
         cases += second.cases;
         bad += second.bad;
+        bad_seconds += usize::from(above > 0.0);
         let is_end = index + 1 == next || index + 1 == seconds.len();
         if is_end && index + 1 >= SHORTEST.min(seconds.len()) {
             next *= 2;
-            if bad >= patience.bad_min() && excess > patience.sure() * variance.sqrt() {
+            let is_hiccup = bad_seconds < patience.seconds_min() || bad < patience.bad_min();
+            if !is_hiccup && excess > patience.sure() * variance.sqrt() {
                 return Some(Finding { seconds: index + 1, cases, bad });
             }
         }
@@ -150,6 +162,11 @@ mod tests {
         for bad in 0..=10 {
             let mut all = steady(60, 50, 0);
             all.extend(steady(bad, 50, 50));
+            assert_eq!(broken(&all, 0.05).is_some(), bad >= 5, "{bad}");
+            assert_eq!(super::broken(&all, 0.05, Patience::Beside).is_some(), bad >= 3, "{bad}");
+            assert_eq!(super::broken(&all, 0.05, Patience::Shared).is_some(), bad >= 9, "{bad}");
+            // No different for one that has just got its first payments.
+            let all = [steady(3, 0, 0), steady(bad, 50, 50)].concat();
             assert_eq!(broken(&all, 0.05).is_some(), bad >= 5, "{bad}");
             assert_eq!(super::broken(&all, 0.05, Patience::Beside).is_some(), bad >= 3, "{bad}");
             assert_eq!(super::broken(&all, 0.05, Patience::Shared).is_some(), bad >= 9, "{bad}");
