@@ -211,7 +211,7 @@ impl Round<'_> {
     }
 
     async fn settle(&mut self, answered: Option<Answered>, ended: Ended) -> Result<Progress, StepError> {
-        let (status, t_start, t_end) = (ended.payment.status, ended.payment.t_start, ended.payment.t_end);
+        let (status, t_start) = (ended.payment.status, ended.payment.t_start);
         let seconds = f64::from(ended.payment.latency_ms.unwrap_or(0)) / 1000.0;
         let ended = Some(Box::new(ended));
         self.write(Record { answered, ended, item: Fate::Complete, ..self.record() }).await?;
@@ -222,7 +222,7 @@ impl Round<'_> {
         self.worker.app.metrics.payment_seconds.with_label_values(&[status.as_str()]).observe(seconds);
         // A release is judged by what it handled from the beginning, not by what another one has left lying.
         if self.item.release == self.worker.app.release {
-            self.worker.app.figures.payment(status, t_start, t_end);
+            self.worker.app.figures.payment(status, Utc::now() - t_start);
         }
         Ok(Progress::Settled(status))
     }
