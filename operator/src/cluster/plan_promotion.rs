@@ -115,9 +115,10 @@ fn verified(staging: &PaymentCluster, version: &str) -> Result<String, Missing> 
     };
     let stage = status.and_then(|status| status.stage).unwrap_or(Stage::Validating);
     let is_it = |name: &str| version_of(name) == version;
-    let serves = release.current.as_deref().is_some_and(is_it);
-    let proof = release.verified.as_ref().filter(|verified| is_it(&verified.version));
-    if let Some(proof) = proof.filter(|_| serves && stage == Stage::Verified) {
+    let current = release.current.as_deref().filter(|current| is_it(current));
+    let proof = release.verified.as_ref().filter(|verified| current == Some(&verified.version));
+    // Another configuration of this version may have been tried since and taken back: what was verified serves all the same.
+    if let Some(proof) = proof.filter(|_| matches!(stage, Stage::Verified | Stage::RolledBack)) {
         return Ok(proof.at.clone());
     }
     if let Some(abandoned) = release.abandoned.as_ref().filter(|abandoned| is_it(&abandoned.version)) {

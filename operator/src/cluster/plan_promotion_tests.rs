@@ -114,6 +114,18 @@ fn a_version_is_verified_whatever_its_configuration_there() {
 }
 
 #[test]
+fn another_configuration_that_was_taken_back_there_leaves_the_proof_of_the_one_that_serves() {
+    let proof = json!({ "version": "0.2.0", "at": "2026-11-24T12:00:00Z" });
+    let abandoned =
+        json!({ "version": "0.2.0-r2", "why": "NotVerified", "message": "no", "at": "2026-11-24T13:00:00Z" });
+    let release = json!({ "current": "0.2.0", "verified": proof, "abandoned": abandoned });
+    let mut world = from_staging();
+    world.observed.upstream =
+        Upstream::Seen(vec![staging("0.2.0", json!({ "stage": "RolledBack", "release": release }))]);
+    world.run_until(|plan| plan.stage == Stage::AwaitingApproval);
+}
+
+#[test]
 fn what_can_never_come_by_itself_is_a_stall_with_a_reason() {
     let mut production_there = verified("0.2.0");
     production_there.spec.environment = Environment::Production;
