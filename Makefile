@@ -116,7 +116,7 @@ test: lint build
 	cargo build --workspace --bins --locked
 	cargo test --workspace --locked
 	$(E2E) torture --kills 200
-	$(E2E) verdicts --hours 500 --regressions 3000
+	$(E2E) verdicts --hours 500 --regressions 3000 --canaries 3000
 	$(call api_server)
 	cargo test --workspace --locked --test platform -- --test-threads=1 --show-output
 

@@ -40,7 +40,7 @@ pub fn blue_green() -> Value {
 /// # Errors
 /// When the API server refuses it.
 pub async fn want(kubectl: &Kubectl, version: &str, rollout: &Value) -> Result<()> {
-    let sla = json!({"window": "10s", "minSamples": 20, "p95Latency": "250ms", "successRate": "95"});
+    let sla = json!({"window": "10s", "minSamples": 5, "p95Latency": "250ms", "successRate": "95"});
     want_within(kubectl, version, rollout, &sla).await
 }
 

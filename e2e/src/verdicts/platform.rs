@@ -97,12 +97,15 @@ impl Platform {
         Self::of(seed, tps, vec![Live::new(RELEASE, 1.0)])
     }
 
-    /// A canary with a part of the traffic, from one of a hundred payments to half of them, beside the release before it.
-    pub(super) fn with_canary(seed: u64, tps: f64) -> Self {
-        let mut platform = Self::of(seed, tps, Vec::new());
-        let share = platform.chance.random_range(0.01..=0.5);
-        platform.releases = vec![Live::new(BEFORE, 1.0 - share), Live::new(RELEASE, share)];
-        platform
+    /// One that has all of the traffic, and is to be replaced.
+    pub(super) fn before_canary(seed: u64, tps: f64) -> Self {
+        Self::of(seed, tps, vec![Live::new(BEFORE, 1.0)])
+    }
+
+    /// A canary gets a part of the traffic beside it, from `least` to half of the payments.
+    pub(super) fn shift(&mut self, least: f64) {
+        let share = self.chance.random_range(least..=0.5);
+        self.releases = vec![Live { share: 1.0 - share, ..self.releases.remove(0) }, Live::new(RELEASE, share)];
     }
 
     fn of(seed: u64, tps: f64, releases: Vec<Live>) -> Self {

@@ -1,5 +1,5 @@
 //! A bad release, for tests and the demo only: stands in `purser`'s place in an image of its own, and runs the real program with
-//! something wrong around it. What is wrong is said in the file [`FAULT`] of the image: `database 100` or `fraud 80`, which
+//! something wrong around it. What is wrong is said in the file [`FAULT`] of the image: `database 150` or `fraud 80`, which
 //! answer so many milliseconds late, `declines 20`, where every 20th charge is to a card that declines, or `unready`, where no
 //! gateway ever is.
 
