@@ -76,7 +76,11 @@ pub async fn as_before(kubectl: &Kubectl) -> Result<()> {
     // The manifest has another release watched for a minute. Nobody may be paying meanwhile.
     if status(kubectl).await?["release"]["current"] != FIRST {
         let sla = json!({"window": "10s", "minSamples": 0});
-        patch(kubectl, &json!({"spec": {"version": FIRST, "rollout": blue_green(), "sla": sla}})).await?;
+        // Nor has anybody to verify it, or to agree.
+        let mut rollout = blue_green();
+        rollout["promoteFrom"] = Value::Null;
+        rollout["approval"] = Value::Null;
+        patch(kubectl, &json!({"spec": {"version": FIRST, "rollout": rollout, "sla": sla}})).await?;
         until_stage(kubectl, FIRST, &["Finished"]).await?;
     }
     patch(kubectl, &json!({"spec": {"version": FIRST, "rollout": null, "sla": null}})).await?;
