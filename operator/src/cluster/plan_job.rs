@@ -109,14 +109,23 @@ pub fn part(observed: &Observed, task: &Task<'_>, now: Timestamp) -> JobPart {
         }
     };
     let stand = |standing| JobPart { steps: Vec::new(), keep, standing };
-    let is_stale = task.is_anew && attempt::latest(&tried).is_some_and(|latest| latest.inputs != task.inputs);
-    match next(&tried, &task.inputs, now) {
+    match standing(&tried, task, now) {
         Next::Start(number) => start(number),
         Next::Wait(trouble) => stand(Standing::Runs(trouble)),
         Next::Later(report, _) => stand(Standing::Retried(report)),
         Next::Stuck(report) => stand(Standing::Stuck(report)),
-        Next::Done(report) if (task.is_whole)(&report) && !is_stale => stand(Standing::Done(report)),
-        Next::Done(_) => start(attempt::latest(&tried).map_or(1, |latest| latest.number.saturating_add(1))),
+        Next::Done(report) => stand(Standing::Done(report)),
+    }
+}
+
+/// What comes next, if success is not enough.
+fn standing(tried: &[Attempt], task: &Task<'_>, now: Timestamp) -> Next {
+    match (next(tried, &task.inputs, now), attempt::latest(tried)) {
+        (Next::Done(_), Some(latest)) if task.is_anew && latest.inputs != task.inputs => {
+            Next::Start(latest.number.saturating_add(1))
+        }
+        (Next::Done(report), Some(latest)) if !(task.is_whole)(&report) => attempt::anew(latest, now),
+        (next, _) => next,
     }
 }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::tests::{report, to};
 use super::*;
 use crate::cluster::fixtures::{self, World};
+use crate::cluster::step::WaitingOn;
 use crate::settings;
 
 /// A platform at rest, with a place for backups, of which a release is wanted that changes the schema.
@@ -131,6 +132,25 @@ fn whatever_fails_before_the_migration_changes_nothing_and_is_tried_again_when_a
         annotate(&mut world, RETRY, "1");
         run_to(&mut world, Stage::Finished);
     }
+}
+
+#[test]
+fn a_backup_whose_report_is_lost_each_time_is_made_anew_ever_less_often() {
+    let mut world = wanted(0);
+    run_to_running(&mut world, "payments-backup-0-2-0-1");
+    let lost = JobReport::new(Outcome::Succeeded, Reason::Migrated, "its report is gone");
+    let mut made = 0;
+    for _ in 0..600 {
+        made += world.pass().steps.iter().filter(|step| matches!(step, Step::Apply { is_new: true, .. })).count();
+        world.jobs_end(&lost);
+    }
+    assert!((6..=9).contains(&made), "{made} more backups in ten minutes");
+    let plan = world.pass();
+    assert_eq!((plan.stage, plan.waiting_on), (Stage::BackingUp, Some(WaitingOn::Again("the backup"))));
+    for _ in 0..600 {
+        world.pass();
+    }
+    run_to(&mut world, Stage::Finished);
 }
 
 #[test]

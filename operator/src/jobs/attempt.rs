@@ -13,6 +13,9 @@ pub const INPUTS: &str = "purser.dev/inputs";
 
 /// Longest wait between two attempts, in seconds.
 const RETRY_SECONDS_MAX: i64 = 60;
+/// Longest wait until what succeeded is done anew because nobody could read its report, in seconds: each time costs a backup, or
+/// what else it was that was done.
+const ANEW_SECONDS_MAX: i64 = 3600;
 
 /// One Job that was started for a command.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,11 +73,27 @@ pub fn next(attempts: &[Attempt], inputs: &str, now: Timestamp) -> Next {
     }
 }
 
+/// What comes next where the newest attempt succeeded and its report does not say all that is needed. Something may remove each pod
+/// before it is read: the pauses grow.
+#[must_use]
+pub fn anew(latest: &Attempt, now: Timestamp) -> Next {
+    let Progress::Finished { report, at } = &latest.progress else { return Next::Wait(None) };
+    let due = at.checked_add(pause(latest.number, ANEW_SECONDS_MAX)).unwrap_or(Timestamp::MAX);
+    if due <= now {
+        return Next::Start(latest.number.saturating_add(1));
+    }
+    let message = format!("its result is not known, so it is done anew: {}", report.message);
+    Next::Later(JobReport::new(Outcome::Retry, Reason::Internal, message), due)
+}
+
+/// The wait after an attempt: longer each time.
+fn pause(number: u32, seconds_max: i64) -> SignedDuration {
+    SignedDuration::from_secs(2_i64.checked_pow(number).unwrap_or(i64::MAX).min(seconds_max))
+}
+
 fn retry_at(report: &JobReport, number: u32, ended: Timestamp) -> Option<Timestamp> {
-    let seconds = match (report.outcome, report.reason) {
-        (Outcome::Retry | Outcome::Succeeded, _) => {
-            2_i64.checked_pow(number).unwrap_or(i64::MAX).min(RETRY_SECONDS_MAX)
-        }
+    let pause = match (report.outcome, report.reason) {
+        (Outcome::Retry | Outcome::Succeeded, _) => pause(number, RETRY_SECONDS_MAX),
         // A person may put these right in the database, where the operator sees no change.
         (
             Outcome::Failed,
@@ -92,7 +111,7 @@ fn retry_at(report: &JobReport, number: u32, ended: Timestamp) -> Option<Timesta
             | Reason::ArchiveCorrupt
             | Reason::CdcSlotLeft
             | Reason::Internal,
-        ) => RETRY_SECONDS_MAX,
+        ) => SignedDuration::from_secs(RETRY_SECONDS_MAX),
         (
             Outcome::Failed,
             Reason::Migrated
@@ -124,7 +143,7 @@ fn retry_at(report: &JobReport, number: u32, ended: Timestamp) -> Option<Timesta
             | Reason::ReplicaWrong,
         ) => return None,
     };
-    ended.checked_add(SignedDuration::from_secs(seconds)).ok()
+    ended.checked_add(pause).ok()
 }
 
 #[cfg(test)]
@@ -187,6 +206,16 @@ mod tests {
         let attempts =
             [ended(2, Outcome::Succeeded, Reason::Migrated), ended(1, Outcome::Failed, Reason::MigrationFailed)];
         assert!(matches!(next(&attempts, "other", at(0)), Next::Done(_)));
+    }
+
+    #[test]
+    fn what_nobody_could_read_is_done_anew_after_pauses_that_grow_to_an_hour() {
+        for (number, seconds) in [(1, 2), (6, 64), (11, 2048), (12, 3600), (400, 3600)] {
+            let unread = ended(number, Outcome::Succeeded, Reason::Migrated);
+            let Next::Later(report, due) = anew(&unread, at(99 + seconds)) else { panic!("at once after {number}") };
+            assert_eq!((report.outcome, due), (Outcome::Retry, at(100 + seconds)));
+            assert_eq!(anew(&unread, due), Next::Start(number + 1));
+        }
     }
 
     #[test]
