@@ -10,8 +10,8 @@ use super::print::{self, Print, Source};
 /// A point in time, from the start of the program.
 pub type Elapsed = Duration;
 
-/// How long nothing has to move before the state at rest is worth writing down. An autoscaler whose figures change says so each
-/// fifteen seconds; what comes and goes like that is never written.
+/// How long nothing has to move before the state at rest is worth writing down. What comes and goes faster than that is never
+/// written.
 pub const STILL: Duration = Duration::from_secs(20);
 
 /// A PaymentCluster by namespace and name; with an empty name, the whole of a namespace.

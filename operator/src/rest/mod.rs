@@ -175,14 +175,8 @@ fn sighting<K: Resource<DynamicType = ()>>(source: Source, object: &Trace<K>) ->
         Source::Pod => instance()?,
         Source::Made(_) => instance().filter(is_owned)?,
     };
-    let version = match source {
-        // Others are concerned by its spec, and by its end.
-        Source::Claim => format!("{:?} {}", object.meta().generation, object.meta().deletion_timestamp.is_some()),
-        _ => object.resource_version()?,
-    };
-    let uid = object.uid()?;
     let place = Place { namespace: object.namespace()?, name };
-    Some(Sighting { print: print::of_object(source, &uid, &version), uid, place })
+    Some(Sighting { print: print::of_object(source, object.meta()), uid: object.uid()?, place })
 }
 
 /// The fingerprint of this program; nothing when it cannot be read.
@@ -207,7 +201,7 @@ mod tests {
     use super::*;
     use crate::owned::Kind;
 
-    fn trace<K: Resource>(labels: serde_json::Value, owners: serde_json::Value) -> Trace<K> {
+    fn trace<K: Resource<DynamicType = ()>>(labels: serde_json::Value, owners: serde_json::Value) -> Trace<K> {
         let metadata = json!({
             "name": "x", "namespace": "shop", "uid": "u", "resourceVersion": "7", "labels": labels,
             "ownerReferences": owners,

@@ -1,13 +1,16 @@
 //! Fingerprints of what a look rests on. ★ Pure.
 //!
 //! An object's fingerprint is made of its UID and its resourceVersion: the API server gives a new one of the latter to each
-//! change, whoever makes it and in whatever part. The fingerprint of several objects is their sum, so that it does not depend on an
-//! order, and that one of them can be exchanged without knowing the others.
+//! change, whoever makes it and in whatever part. Of an autoscaler that is too much: a platform whose figures move each minute would
+//! never be at rest. The fingerprint of several objects is their sum, so that it does not depend on an order, and that one of them
+//! can be exchanged without knowing the others.
 
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
+use kube::core::ObjectMeta;
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::cluster::observed::{Observed, Upstream};
@@ -53,8 +56,25 @@ impl Source {
 
 /// Of one object in one version.
 #[must_use]
-pub fn of_object(source: Source, uid: &str, version: &str) -> Print {
-    of(&format!("{source:?} {uid} {version}"))
+pub fn of_object(source: Source, meta: &ObjectMeta) -> Print {
+    of(&format!("{source:?} {:?} {}", meta.uid, version(source, meta)))
+}
+
+/// The version of an object, as far as it matters to whoever watches it there.
+fn version(source: Source, meta: &ObjectMeta) -> String {
+    let is_going = meta.deletion_timestamp.is_some();
+    match source {
+        // Others are concerned by its spec, and by its end.
+        Source::Claim => format!("{:?} {is_going}", meta.generation),
+        // It has no generation. Who wrote what and when is told of its status apart, and what it comes to is a change of the
+        // Deployment.
+        Source::Made(Kind::HorizontalPodAutoscaler) => {
+            let fields = meta.managed_fields.iter().flatten();
+            let wished: Vec<_> = fields.filter(|entry| entry.subresource.is_none()).collect();
+            format!("{wished:?} {is_going}")
+        }
+        _ => meta.resource_version.clone().unwrap_or_default(),
+    }
 }
 
 /// Of a text.
@@ -73,21 +93,16 @@ pub fn of_bytes(bytes: &[u8]) -> Print {
 /// Of a PaymentCluster, what was made for it, and its pods: what watches see as well.
 #[must_use]
 pub fn of_watched(observed: &Observed) -> Print {
-    let meta = &observed.cluster.metadata;
-    let version = meta.resource_version.as_deref().unwrap_or_default();
-    let own = of_object(Source::Cluster, &observed.identity.uid, version);
+    let own = of_object(Source::Cluster, &observed.cluster.metadata);
     let made = observed.live.iter().map(|live| {
-        let version = live.body.pointer("/metadata/resourceVersion").and_then(serde_json::Value::as_str);
-        of_object(Source::Made(live.kind), &live.uid, version.unwrap_or_default())
+        let meta = ObjectMeta::deserialize(&live.body["metadata"]).unwrap_or_default();
+        of_object(Source::Made(live.kind), &meta)
     });
     made.chain(of_pods(observed)).fold(own, Print::wrapping_add)
 }
 
 fn of_pods(observed: &Observed) -> impl Iterator<Item = Print> {
-    observed.pods.iter().map(|pod| {
-        let (uid, version) = (pod.uid().unwrap_or_default(), pod.resource_version().unwrap_or_default());
-        of_object(Source::Pod, &uid, &version)
-    })
+    observed.pods.iter().map(|pod| of_object(Source::Pod, &pod.metadata))
 }
 
 /// Of all the rest that a plan rests on, what was made excepted: Secrets, providers, what pods say, and what is thought of the
@@ -148,6 +163,8 @@ fn thought(observed: &Observed, now: Timestamp) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::cluster::fixtures::{self, World};
     use crate::secrets::SecretState;
@@ -171,6 +188,27 @@ mod tests {
         assert_ne!(changed, before);
         world.observed.live.remove(0);
         assert!(![before, changed].contains(&of_watched(&world.observed)));
+    }
+
+    #[test]
+    fn an_autoscaler_may_say_what_it_likes_and_what_is_wanted_of_it_counts() {
+        let made = Source::Made(Kind::HorizontalPodAutoscaler);
+        let print = |version: &str, written: &str, said: &str, is_going: bool| {
+            let entry = |time: &str, subresource: Option<&str>, fields: &str| json!({ "manager": "m", "operation": "Update", "time": time, "subresource": subresource, "fieldsV1": { fields: {} } });
+            let going = is_going.then_some("2026-01-01T00:00:00Z");
+            let fields = [entry(written, None, "f:spec"), entry(said, Some("status"), "f:status")];
+            let meta =
+                json!({ "uid": "u", "resourceVersion": version, "deletionTimestamp": going, "managedFields": fields });
+            let meta = ObjectMeta::deserialize(&meta).unwrap();
+            (of_object(made, &meta), of_object(Source::Made(Kind::Deployment), &meta))
+        };
+        let (early, late) = ("2026-01-01T00:00:01Z", "2026-01-01T00:01:01Z");
+        let before = print("7", early, early, false);
+        let after = print("8", early, late, false);
+        assert_eq!(before.0, after.0);
+        assert_ne!(before.1, after.1, "the status of what has a generation counts: a Deployment's pods");
+        assert_ne!(print("8", late, early, false).0, before.0);
+        assert_ne!(print("8", early, early, true).0, before.0);
     }
 
     #[test]
@@ -221,7 +259,7 @@ mod tests {
     fn a_pod_that_does_not_start_changes_it_once_when_its_time_is_over() {
         let mut world = World::finished();
         world.observed.figures = None;
-        let pod = serde_json::json!({
+        let pod = json!({
             "metadata": { "name": "p", "uid": "p", "resourceVersion": "1" },
             "status": { "conditions": [{
                 "type": "PodReadyToStartContainers", "status": "False", "lastTransitionTime": at(1_000).to_string(),
