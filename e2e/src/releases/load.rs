@@ -31,6 +31,10 @@ impl Pace {
 
 /// What a merchant is ready to wait for an answer.
 const WAIT_S: u32 = 10;
+/// How soon a merchant asks after a payment that is on its way, and how seldom in the end: all of them together stay within what one
+/// may ask for, also when many have to wait.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// Those who pay, each by a payment method of its own.
 #[derive(Clone, Debug)]
@@ -175,9 +179,10 @@ async fn pay(merchant: &Merchant, key: &str, method: &str) -> Result<Outcome> {
     }
     ensure!(matches!(accepted.status, 201 | 202), "{}: {}", accepted.status, accepted.body);
     let path = format!("/v1/payments/{}", accepted.body["id"].as_str().unwrap_or_default());
-    let (begun, mut payment) = (Instant::now(), accepted.body);
+    let (begun, mut payment, mut pause) = (Instant::now(), accepted.body, FIRST_LOOK);
     while payment["status"] == "PENDING" && begun.elapsed() < Duration::from_secs(WAIT_S.into()) {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LAST_LOOK);
         payment = merchant.get(&path).await?.expect(200)?;
     }
     ensure!(payment["status"] == "SUCCESS", "a payment is {}: {}", payment["status"], payment["error"]);
