@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::observed::Observed;
+use super::plan_back;
 use super::plan_checks;
 use super::plan_configure::{self, Occasion};
 use super::plan_history;
@@ -246,9 +247,6 @@ pub fn abandon(
     let to = release.current.as_deref().map(|current| format!("; {current} serves")).unwrap_or_default();
     let message = format!("release {version} was given up ({}): {message}{to}", why.as_str());
     plan_history::record(&mut release, observed, version, ReleaseResult::RolledBack, message.clone(), now);
-    let is_at_once = *at_once || plan_shift::is_at_once(cluster, observed, &release);
-    let back = if is_at_once { 0 } else { plan_shift::step_back(cluster, weight) };
-    release.shift = (back > 0).then_some(ShiftStatus { step: 0, weight: back, since: Some(plan_history::text(now)) });
     release.approval = None;
     release.promotion = None;
     release.abandoned = Some(AbandonedRelease {
@@ -258,5 +256,8 @@ pub fn abandon(
         at: plan_history::text(now),
         retry: retry(observed).map(str::to_owned),
     });
+    let is_at_once = *at_once || plan_shift::is_at_once(cluster, observed, &release);
+    let back = if is_at_once { 0 } else { plan_back::next_back(cluster, observed, &release, weight, now) };
+    release.shift = (back > 0).then_some(ShiftStatus { step: 0, weight: back, since: Some(plan_history::text(now)) });
     release
 }

@@ -9,6 +9,7 @@ use super::observed::Observed;
 use super::plan::{NEXT_LOOK_AT_REST, NEXT_LOOK_MOVING, NEXT_LOOK_WATCHING, Plan, settings_before, stage_before};
 use super::plan_archive::ArchivePart;
 use super::plan_configure::Occasion;
+use super::plan_handover::{may_go_back, scale_down};
 use super::plan_history::{has_passed, text};
 use super::plan_objects::differences;
 use super::plan_shift::{self, STEP_BACK_MS};
@@ -28,7 +29,7 @@ pub fn plan(
     judgement: Judgement,
     now: Timestamp,
 ) -> Plan {
-    let release = further_back(cluster, release, now);
+    let release = further_back(cluster, observed, release, now);
     let migration = plan_migration::at_rest(cluster, observed, &release, now);
     let is_back = release.shift.is_none();
     let mut settings_verdict = plan_settings::verdict_at_rest(settings_before(observed).as_ref());
@@ -44,6 +45,9 @@ pub fn plan(
         let traffic = if is_back { Traffic::To(current.clone()) } else { Traffic::Split };
         let wanted = [workloads::shared(&of_serving, &traffic), workloads::of_release(&of_serving)].concat();
         steps = differences(&of_serving, observed, &wanted);
+        let weight = release.shift.as_ref().map(|shift| shift.weight);
+        let weight = weight.filter(|weight| may_go_back(&of_serving, observed, &release, *weight, now));
+        steps.extend(weight.and_then(|weight| scale_down(cluster, observed, weight)));
         let part = plan_settings::plan(&of_serving, observed, settings.as_ref(), now);
         steps.extend(part.steps);
         keep.extend(part.keep);
@@ -105,15 +109,31 @@ pub fn plan(
 }
 
 /// One step of the traffic after another, as long as any of it is with the release that was given up.
-fn further_back(cluster: &Validated, release: ReleaseStatus, now: Timestamp) -> ReleaseStatus {
-    let shift = match release.shift.clone() {
-        Some(shift) if has_passed(shift.since.as_ref(), STEP_BACK_MS, now) => {
-            let weight = plan_shift::step_back(cluster, shift.weight);
-            (weight > 0).then(|| ShiftStatus { weight, since: Some(text(now)), ..shift })
-        }
-        other => other,
-    };
+fn further_back(cluster: &Validated, observed: &Observed, release: ReleaseStatus, now: Timestamp) -> ReleaseStatus {
+    let Some(shift) = release.shift.clone() else { return release };
+    let weight = next_back(cluster, observed, &release, shift.weight, now);
+    if weight == shift.weight || !has_passed(shift.since.as_ref(), STEP_BACK_MS, now) {
+        return release;
+    }
+    let shift = (weight > 0).then(|| ShiftStatus { weight, since: Some(text(now)), ..shift });
     ReleaseStatus { shift, ..release }
+}
+
+/// The share of the traffic that a release which is given up has next: the same, as long as nobody could take what it gives back.
+#[must_use]
+pub fn next_back(
+    cluster: &Validated,
+    observed: &Observed,
+    release: &ReleaseStatus,
+    weight: i32,
+    now: Timestamp,
+) -> i32 {
+    let next = plan_shift::step_back(cluster, weight);
+    let serving = release.current.clone().map(|name| of_serving(cluster, observed, &Release { name }));
+    match serving.is_none_or(|serving| may_go_back(&serving, observed, release, next, now)) {
+        true => next,
+        false => weight,
+    }
 }
 
 /// The schema may be newer than the release that serves, which every online migration allows.

@@ -11,7 +11,7 @@ use super::plan::{NEXT_LOOK_AT_REST, NEXT_LOOK_MOVING, NEXT_LOOK_WATCHING, Plan,
 use super::plan_archive::ArchivePart;
 use super::plan_configure::Occasion;
 use super::plan_migration::Migration;
-use super::plan_objects::{differences, gateway_pods, replicas_of, rollout_of, traffic};
+use super::plan_objects::{differences, replicas_of, rollout_of, traffic, whole_gateway};
 use super::plan_shift::{self, Course, WaitingOnRole, Weather, is_at_rest, pods_at};
 use super::step::Step;
 use super::validate::Validated;
@@ -92,16 +92,10 @@ fn at_weight(cluster: &Validated, observed: &Observed, stage: Stage, release: &R
     let weight = plan_shift::weight_of_pods(cluster, observed, stage, release);
     let mut at_weight = cluster.clone();
     if weight < 100 {
-        at_weight.spec.gateway.replicas = pods_at(weight, whole(cluster, observed)).0;
+        at_weight.spec.gateway.replicas = pods_at(weight, whole_gateway(cluster, observed)).0;
         at_weight.spec.gateway.autoscaling = None;
     }
     at_weight
-}
-
-/// Gateway pods that take all of the traffic.
-fn whole(cluster: &Validated, observed: &Observed) -> i32 {
-    let least = cluster.replicas(Role::Gateway);
-    least.fixed().unwrap_or_else(|| gateway_pods(observed).unwrap_or(0).max(least.least()))
 }
 
 /// What the release's workloads still wait for. A release that serves stays where it is when a pod is lost; only one on its way
@@ -162,7 +156,7 @@ fn scale_before(cluster: &Validated, observed: &Observed, course: &Course, servi
     cluster.replicas(Role::Gateway).fixed()?;
     let weight = plan_shift::weight(course.stage, &course.release);
     let deployment = cluster.identity.deployment(Role::Gateway, serving);
-    let replicas = pods_at(weight, whole(cluster, observed)).1;
+    let replicas = pods_at(weight, whole_gateway(cluster, observed)).1;
     let there = replicas_of(observed.find(Kind::Deployment, &deployment)?);
     let is_ready = course.release.shift.as_ref().is_none_or(|shift| shift.since.is_some());
     let may = there < Some(replicas) || (there > Some(replicas) && is_ready);

@@ -2,6 +2,7 @@
 //!
 //! A canary that has most of the traffic leaves few pods to the release that serves. When another spec supersedes it, those pods
 //! come back first: until they are there, the canary keeps what it has, and nothing is begun for the release that is wanted next.
+//! One that is given up waits for them as well, but not for long, and not when its payments fail.
 
 use crds::payment_cluster::ReleaseStatus;
 use jiff::Timestamp;
@@ -11,7 +12,8 @@ use super::configuration::of_serving;
 use super::observed::Observed;
 use super::plan::stage_before;
 use super::plan_history::has_passed;
-use super::plan_objects::{gateways, replicas_of, rollout_of, traffic};
+use super::plan_objects::{gateways, replicas_of, rollout_of, traffic, whole_gateway};
+use super::plan_shift::pods_at;
 use super::plan_sla;
 use super::step::Step;
 use super::validate::{Replicas, Validated};
@@ -19,6 +21,9 @@ use crate::names::Release;
 use crate::owned::{Desired, Kind};
 use crate::workloads::rollout::Rollout;
 use crate::workloads::{self, Traffic};
+
+/// How long a release that is given up keeps its traffic for want of pods that could take it.
+const PODS_BACK_MS: u64 = 10_000;
 
 /// Traffic that has not come back yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +79,35 @@ pub fn scale_up(cluster: &Validated, observed: &Observed, serving: &Release) -> 
     let deployment = cluster.identity.deployment(Role::Gateway, serving);
     let there = replicas_of(observed.find(Kind::Deployment, &deployment)?);
     (there < Some(replicas)).then_some(Step::Scale { deployment, replicas })
+}
+
+/// Whether a release that is given up may go down to this share of the traffic: the one that serves has the pods for the rest, or
+/// was waited for. `of_serving` is the spec that the latter goes by.
+#[must_use]
+pub fn may_go_back(
+    of_serving: &Validated,
+    observed: &Observed,
+    release: &ReleaseStatus,
+    to: i32,
+    now: Timestamp,
+) -> bool {
+    let (Some(whole), Some(serving)) = (of_serving.replicas(Role::Gateway).fixed(), release.current.as_deref()) else {
+        return true;
+    };
+    let (_, needed) = pods_at(to, whole);
+    let given_up = release.abandoned.as_ref();
+    rollout(of_serving, observed, serving, Replicas::Fixed(needed)).available >= needed
+        || given_up.is_some_and(|given_up| has_passed(Some(&given_up.at), PODS_BACK_MS, now))
+        || release.target.as_ref().is_some_and(|target| plan_sla::is_emergency(of_serving, observed, target, now))
+}
+
+/// Takes the gateway pods that are more than its share from a release that is given up.
+#[must_use]
+pub fn scale_down(cluster: &Validated, observed: &Observed, weight: i32) -> Option<Step> {
+    let replicas = pods_at(weight, whole_gateway(cluster, observed)).0;
+    let deployment = cluster.identity.deployment(Role::Gateway, &cluster.release);
+    let there = replicas_of(observed.find(Kind::Deployment, &deployment)?);
+    (there > Some(replicas)).then_some(Step::Scale { deployment, replicas })
 }
 
 fn is_whole(cluster: &Validated, observed: &Observed, release: &str) -> bool {

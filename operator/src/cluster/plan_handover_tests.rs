@@ -1,10 +1,11 @@
-//! Another release is wanted while a canary has most of the traffic: the pods of the one that serves come back before it.
+//! Another release is wanted while a canary has most of the traffic, or it is given up: the pods of the one that serves come back
+//! before it.
 
 use crds::PaymentClusterSpec;
 use crds::annotations::ABANDONED;
 use crds::payment_cluster::Approval;
 
-use super::release_tests::{annotate, canary, failing, wanted};
+use super::release_tests::{annotate, canary, failing, slow, wanted};
 use super::tests::to;
 use super::*;
 use crate::cluster::fixtures::World;
@@ -154,6 +155,43 @@ fn a_release_that_is_aborted_before_the_traffic_is_back_changes_nothing_of_that(
     world.pods_start();
     world.run_until(|plan| plan.stage == Stage::RolledBack && plan.steps.is_empty());
     assert_eq!((traffic(&world.observed), ready(&world)), (Some(to("0.1.0")), WHOLE));
+}
+
+/// A canary with three quarters of the traffic, in the pass in which it is given up for being slow.
+fn given_up(steps: serde_json::Value) -> World {
+    let mut world = mostly_canary();
+    world.observed.cluster.spec.rollout.steps = serde_json::from_value(steps).unwrap();
+    world.figures = slow;
+    while slow_pass(&mut world).stage != Stage::RollingBack {}
+    world
+}
+
+#[test]
+fn a_slow_canary_that_is_given_up_keeps_what_the_release_before_has_no_pods_for() {
+    for steps in [
+        serde_json::json!([{"weight": 10, "duration": "10s"}, {"weight": 75, "duration": "10s"}]),
+        serde_json::json!([{"weight": 75, "duration": "10s"}, {"weight": 75, "duration": "10s"}]),
+    ] {
+        let mut world = given_up(steps.clone());
+        for pass in 0..8 {
+            assert_eq!(
+                (traffic(&world.observed), pods(&world)),
+                (Some(Traffic::Split), Some(9)),
+                "{steps}, pass {pass}"
+            );
+            assert!(ready(&world) >= WHOLE, "{steps}, pass {pass}: {} pods", ready(&world));
+            slow_pass(&mut world);
+        }
+        world.pods_start();
+        world.run_until(|plan| plan.stage == Stage::RolledBack);
+        assert_eq!((traffic(&world.observed), ready(&world)), (Some(to("0.1.0")), WHOLE), "{steps}");
+        // Without them it goes back all the same, only later.
+        let mut world = given_up(steps.clone());
+        for _ in 0..13 {
+            slow_pass(&mut world);
+        }
+        assert_eq!(traffic(&world.observed), Some(to("0.1.0")), "{steps}");
+    }
 }
 
 #[test]

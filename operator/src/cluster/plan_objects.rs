@@ -53,9 +53,15 @@ pub fn differences(cluster: &Validated, observed: &Observed, wanted: &[Desired])
     steps
 }
 
-/// How many gateway pods serve by now: a new release takes over what the autoscaler has found to be needed.
+/// Gateway pods that take all of the traffic.
 #[must_use]
-pub fn gateway_pods(observed: &Observed) -> Option<i32> {
+pub fn whole_gateway(cluster: &Validated, observed: &Observed) -> i32 {
+    let least = cluster.replicas(Role::Gateway);
+    least.fixed().unwrap_or_else(|| gateway_pods(observed).unwrap_or(0).max(least.least()))
+}
+
+/// How many gateway pods serve by now: a new release takes over what the autoscaler has found to be needed.
+fn gateway_pods(observed: &Observed) -> Option<i32> {
     gateways(observed).filter_map(replicas_of).max()
 }
 

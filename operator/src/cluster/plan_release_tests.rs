@@ -24,7 +24,7 @@ pub(super) fn figures(second: i64, payments: u64, failed: u64, slow_ms: u64) -> 
     Some(Figures { releases: vec![of("0.1.0", 0, 20), of("0.2.0", failed, slow_ms)], ..all_well(second)? })
 }
 
-fn slow(second: i64) -> Option<Figures> {
+pub(super) fn slow(second: i64) -> Option<Figures> {
     figures(second, 50, 0, 320)
 }
 
@@ -165,9 +165,10 @@ fn live_settings_that_failed_after_a_way_back_are_tried_again_within_seconds() {
 
 #[test]
 fn a_gradual_way_back_takes_the_steps_of_the_way_there_and_an_emergency_takes_none() {
+    let (split, back) = (Traffic::Split, to("0.1.0"));
     for (figures, expected) in [
-        (slow as fn(i64) -> _, vec![Traffic::Split, Traffic::Split, to("0.1.0")]),
-        (failing as fn(i64) -> _, vec![to("0.1.0")]),
+        (slow as fn(i64) -> _, vec![(split.clone(), [9, 9]), (split, [9, 1]), (back.clone(), [9, 0])]),
+        (failing as fn(i64) -> _, vec![(back, [9, 0])]),
     ] {
         let mut world = wanted(canary);
         run_to(&mut world, Stage::Monitoring);
@@ -175,7 +176,8 @@ fn a_gradual_way_back_takes_the_steps_of_the_way_there_and_an_emergency_takes_no
         let seen = run_to(&mut world, Stage::RolledBack);
         let mut back: Vec<_> = seen.into_iter().filter(|(stage, ..)| *stage == Stage::RollingBack).collect();
         back.truncate(expected.len());
-        assert_eq!(back.into_iter().map(|(_, traffic, _)| traffic.unwrap()).collect::<Vec<_>>(), expected);
+        let back: Vec<_> = back.into_iter().map(|(_, traffic, pods)| (traffic.unwrap(), pods)).collect();
+        assert_eq!(back, expected);
     }
 }
 
