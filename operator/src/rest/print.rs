@@ -194,7 +194,12 @@ mod tests {
     fn an_autoscaler_may_say_what_it_likes_and_what_is_wanted_of_it_counts() {
         let made = Source::Made(Kind::HorizontalPodAutoscaler);
         let print = |version: &str, written: &str, said: &str, is_going: bool| {
-            let entry = |time: &str, subresource: Option<&str>, fields: &str| json!({ "manager": "m", "operation": "Update", "time": time, "subresource": subresource, "fieldsV1": { fields: {} } });
+            let entry = |time: &str, subresource: Option<&str>, field: &str| {
+                json!({
+                    "manager": "m", "operation": "Update", "time": time, "subresource": subresource,
+                    "fieldsV1": { field: {} },
+                })
+            };
             let going = is_going.then_some("2026-01-01T00:00:00Z");
             let fields = [entry(written, None, "f:spec"), entry(said, Some("status"), "f:status")];
             let meta =
