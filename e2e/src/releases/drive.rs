@@ -87,7 +87,11 @@ pub async fn as_before(kubectl: &Kubectl) -> Result<()> {
     until_stage(kubectl, FIRST, &["Finished"]).await.map(drop)
 }
 
-async fn patch(kubectl: &Kubectl, change: &Value) -> Result<()> {
+/// Changes the quickstart's PaymentCluster.
+///
+/// # Errors
+/// When the API server refuses it.
+pub async fn patch(kubectl: &Kubectl, change: &Value) -> Result<()> {
     kubectl.patch(NAMESPACE, &format!("pcl/{CLUSTER}"), change).await
 }
 
