@@ -21,6 +21,9 @@ const FRAUD: [(f64, u64); 4] = [(0.7, 2_000), (0.25, 6_000), (0.046, 20_000), (0
 /// Share of payments that fail when all is well: declined cards.
 const FAILURES: f64 = 0.01;
 
+/// Seconds of spikes in a row.
+const SPIKES_MAX_S: u32 = 4;
+
 /// What is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Regression {
@@ -56,6 +59,8 @@ pub(super) struct Platform {
     /// Seconds that something still lasts.
     spike_s: u32,
     deaf_s: u32,
+    /// Seconds of a spike that are over, and of those right before it.
+    in_spike_s: u32,
     pub(super) regression: Option<Regression>,
 }
 
@@ -110,7 +115,7 @@ impl Platform {
 
     fn of(seed: u64, tps: f64, releases: Vec<Live>) -> Self {
         let chance = StdRng::seed_from_u64(seed);
-        Self { chance, tps, second: 1_000_000, releases, spike_s: 0, deaf_s: 0, regression: None }
+        Self { chance, tps, second: 1_000_000, releases, spike_s: 0, deaf_s: 0, in_spike_s: 0, regression: None }
     }
 
     pub(super) const fn now_s(&self) -> i64 {
@@ -139,12 +144,14 @@ impl Platform {
         Ok(())
     }
 
-    /// Every few minutes there is a spike of a second or two, or the figures are away for some seconds.
+    /// Every few minutes there is a spike of a second or two, now and then two of them in a row, or the figures are away for some
+    /// seconds. Five seconds in a row would be a breach.
     fn trouble(&mut self) {
+        self.in_spike_s = if self.spike_s > 0 { self.in_spike_s + 1 } else { 0 };
         self.spike_s = self.spike_s.saturating_sub(1);
         self.deaf_s = self.deaf_s.saturating_sub(1);
         if self.spike_s == 0 && self.chance.random_bool(1.0 / 240.0) {
-            self.spike_s = self.chance.random_range(1..=2);
+            self.spike_s = self.chance.random_range(1..=2).min(SPIKES_MAX_S.saturating_sub(self.in_spike_s));
         }
         if self.deaf_s == 0 && self.chance.random_bool(1.0 / 600.0) {
             self.deaf_s = self.chance.random_range(1..=30);

@@ -15,6 +15,8 @@ const MEAN_SURE: f64 = 5.0;
 /// The fewest seconds with payments by which a mean is judged, and the fewest that have to be slow themselves: a hiccup of
 /// fewer must convict nobody.
 const MEAN_SECONDS: usize = 5;
+/// A second whose mean is less than this part of what that of all is above the limit has no part in that.
+const MEAN_PART_MIN: f64 = 0.5;
 /// A second counts for so many times the limit at most: one spike must convict nobody.
 const MEAN_SECOND_MAX: f64 = 3.0;
 /// Half of the payments fail: every further second costs merchants.
@@ -173,7 +175,8 @@ fn too_slow_on_average(slices: &[Slice], limit_us: u64) -> Option<Breach> {
     while seconds <= means.len() {
         let latest = &means[means.len() - seconds..];
         let (mean, deviation) = mean_and_deviation(latest);
-        let slow = latest.iter().filter(|(_, mean)| *mean > limit).count();
+        // After four seconds of a hiccup, one that is a little slow is no fifth.
+        let slow = latest.iter().filter(|(_, own)| *own - limit > MEAN_PART_MIN * (mean - limit).max(0.0)).count();
         if mean - MEAN_SURE * deviation > limit && slow >= MEAN_SECONDS.max(seconds / 2) {
             let (mean, limit) = (mean / 1_000.0, limit_us / 1_000);
             let message =

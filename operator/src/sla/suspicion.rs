@@ -5,8 +5,11 @@
 //! lies more than [`SURE`] deviations above its mean is a breach. Short sums catch what is grave within seconds, long ones catch
 //! what is slight.
 //!
-//! A hiccup must convict nobody, however bad, so a second counts for so many deviations at most ([`Patience`]). And one good second
-//! among bad ones must acquit nobody: it counts for [`SECOND_MIN`] at least.
+//! A hiccup must convict nobody, however bad, so a second counts for so many deviations at most ([`Patience`]), and a breach takes
+//! some seconds that have a part in it. And one good second among bad ones must acquit nobody: it counts for [`SECOND_MIN`] at least.
+//!
+//! Where there are few cases, chance does not scatter as a bell: two of three may well be bad luck that five deviations deny. So
+//! the bad ones of all have to be as unlikely by Chernoff's bound too (<https://en.wikipedia.org/wiki/Chernoff_bound>).
 
 use super::tally::Second;
 
@@ -50,7 +53,7 @@ impl Patience {
         }
     }
 
-    /// Fewer bad seconds convict nobody, however bad: those of a release that had no cases before them are all that there is to sum.
+    /// Fewer seconds with a part in the trouble convict nobody, however bad: those of a release that had no cases before them are all that there is to sum.
     const fn seconds_min(self) -> usize {
         match self {
             Self::Alone => 5,
@@ -83,7 +86,26 @@ pub(super) struct Finding {
 impl Finding {
     /// Bad cases of all, in percent.
     pub(super) fn bad_percent(self) -> f64 {
-        100.0 * count(self.bad) / count(self.cases)
+        100.0 * self.share()
+    }
+
+    fn share(self) -> f64 {
+        count(self.bad) / count(self.cases)
+    }
+
+    /// How many of its seconds have a part in the trouble.
+    fn taking_part(self, seconds: &[Second]) -> usize {
+        let least = PART_MIN * self.share();
+        let takes_part = |second: &&Second| second.bad > 0 && count(second.bad) >= least * count(second.cases);
+        latest(seconds, self.seconds).iter().filter(takes_part).count()
+    }
+
+    /// Chernoff's exponent: if the share `allowed` were just met, so many bad ones or more would come with a chance of `exp` of minus
+    /// this at most. Of a bell it is half the square of the deviations.
+    fn surprise(self, allowed: f64) -> f64 {
+        let share = self.share();
+        let of = |seen: f64, expected: f64| if seen > 0.0 { seen * (seen / expected).ln() } else { 0.0 };
+        count(self.cases) * (of(share, allowed) + of(1.0 - share, 1.0 - allowed))
     }
 }
 
@@ -97,6 +119,10 @@ pub(super) fn broken(seconds: &[Second], allowed: f64, patience: Patience) -> Op
     }
 }
 
+/// A second whose share of bad cases is less than this part of that of all of them has no part in the trouble: after four seconds
+/// of a hiccup, a bad case of the usual kind is no fifth.
+const PART_MIN: f64 = 0.5;
+
 /// So many at the end, or all.
 pub(super) fn latest<T>(all: &[T], number: usize) -> &[T] {
     &all[all.len().saturating_sub(number)..]
@@ -105,7 +131,7 @@ pub(super) fn latest<T>(all: &[T], number: usize) -> &[T] {
 fn sums(seconds: &[Second], allowed: f64, patience: Patience) -> Option<Finding> {
     let scatter = allowed * (1.0 - allowed);
     let (mut excess, mut variance) = (0.0_f64, 0.0_f64);
-    let (mut cases, mut bad, mut bad_seconds) = (0_u64, 0_u64, 0_usize);
+    let (mut cases, mut bad) = (0_u64, 0_u64);
     let mut next = SHORTEST;
     for (index, second) in seconds.iter().rev().enumerate() {
         let of_second = count(second.cases) * scatter;
@@ -115,13 +141,16 @@ fn sums(seconds: &[Second], allowed: f64, patience: Patience) -> Option<Finding>
         variance += of_second;
         cases += second.cases;
         bad += second.bad;
-        bad_seconds += usize::from(above > 0.0);
         let is_end = index + 1 == next || index + 1 == seconds.len();
         if is_end && index + 1 >= SHORTEST.min(seconds.len()) {
             next *= 2;
-            let is_hiccup = bad_seconds < patience.seconds_min() || bad < patience.bad_min();
-            if !is_hiccup && excess > patience.sure() * variance.sqrt() {
-                return Some(Finding { seconds: index + 1, cases, bad });
+            let found = Finding { seconds: index + 1, cases, bad };
+            if excess > patience.sure() * variance.sqrt()
+                && bad >= patience.bad_min()
+                && found.taking_part(seconds) >= patience.seconds_min()
+                && found.surprise(allowed) > patience.sure().powi(2) / 2.0
+            {
+                return Some(found);
             }
         }
     }
@@ -198,6 +227,21 @@ mod tests {
         assert_eq!(broken(&all, 0.05), None);
         all.extend(steady(26, 500, 5));
         assert_eq!(broken(&all, 0.05), None);
+    }
+
+    #[test]
+    fn a_bad_case_of_the_usual_kind_is_no_further_second_of_a_hiccup() {
+        let hiccup = [steady(30, 25, 0), steady(4, 25, 25)].concat();
+        assert_eq!(broken(&[hiccup.clone(), steady(1, 25, 1)].concat(), 0.01), None);
+        assert!(broken(&[hiccup, steady(1, 25, 20)].concat(), 0.01).is_some());
+    }
+
+    #[test]
+    fn what_bad_luck_brings_now_and_then_convicts_nobody_where_cases_are_few() {
+        let few = |bad: [u64; 5]| seconds(&bad.map(|bad| (5, bad)));
+        assert_eq!(broken(&few([1, 1, 2, 1, 1]), 0.03), None, "six of twenty-five, more than five deviations");
+        assert!(broken(&few([2, 2, 2, 2, 2]), 0.03).is_some());
+        assert!(broken(&steady(5, 1, 1), 0.05).is_some(), "five of five");
     }
 
     #[test]
