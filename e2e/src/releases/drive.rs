@@ -91,7 +91,7 @@ pub async fn as_before(kubectl: &Kubectl) -> Result<()> {
 ///
 /// # Errors
 /// When the API server refuses it.
-pub async fn patch(kubectl: &Kubectl, change: &Value) -> Result<()> {
+pub(super) async fn patch(kubectl: &Kubectl, change: &Value) -> Result<()> {
     kubectl.patch(NAMESPACE, &format!("pcl/{CLUSTER}"), change).await
 }
 
