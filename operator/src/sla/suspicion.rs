@@ -53,6 +53,14 @@ impl Patience {
         }
     }
 
+    /// Chernoff's exponent of what is no bad luck any more. Who has but a part in a hiccup has good seconds besides.
+    const fn surprise_min(self) -> f64 {
+        match self {
+            Self::Alone | Self::Beside | Self::Shared => SURE * SURE / 2.0,
+            Self::Hardly => 0.0,
+        }
+    }
+
     /// Fewer seconds with a part in the trouble convict nobody, however bad: those of a release that had no cases before them are all that there is to sum.
     const fn seconds_min(self) -> usize {
         match self {
@@ -148,7 +156,7 @@ fn sums(seconds: &[Second], allowed: f64, patience: Patience) -> Option<Finding>
             if excess > patience.sure() * variance.sqrt()
                 && bad >= patience.bad_min()
                 && found.taking_part(seconds) >= patience.seconds_min()
-                && found.surprise(allowed) > patience.sure().powi(2) / 2.0
+                && found.surprise(allowed) > patience.surprise_min()
             {
                 return Some(found);
             }
@@ -212,6 +220,8 @@ mod tests {
         let busy = [steady(9, 400, 0), steady(1, 400, 40), steady(4, 400, 0)].concat();
         assert!(hardly(&busy), "one second of it some seconds ago");
         assert!(!hardly(&steady(60, 100, 1)), "what is just kept is kept");
+        let quarter = |of: &[(u64, u64)]| super::broken(&seconds(of), 0.25, Patience::Hardly).is_some();
+        assert!(quarter(&[(9, 0), (5, 0), (7, 7), (6, 6), (10, 1)]), "two seconds of it among good ones");
     }
 
     #[test]
