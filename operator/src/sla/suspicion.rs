@@ -45,6 +45,14 @@ impl Patience {
         }
     }
 
+    /// Fewest deviations that one second counts for: good seconds are no answer to a part in a hiccup.
+    const fn second_min(self) -> f64 {
+        match self {
+            Self::Alone | Self::Beside | Self::Shared => SECOND_MIN,
+            Self::Hardly => 0.0,
+        }
+    }
+
     /// Deviations that are no bad luck any more.
     const fn sure(self) -> f64 {
         match self {
@@ -145,7 +153,7 @@ fn sums(seconds: &[Second], allowed: f64, patience: Patience) -> Option<Finding>
         let of_second = count(second.cases) * scatter;
         let above = count(second.bad) - count(second.cases) * allowed;
         let deviation = of_second.sqrt();
-        excess += above.clamp(SECOND_MIN * deviation, patience.second_max() * deviation);
+        excess += above.clamp(patience.second_min() * deviation, patience.second_max() * deviation);
         variance += of_second;
         cases += second.cases;
         bad += second.bad;
@@ -222,6 +230,7 @@ mod tests {
         assert!(!hardly(&steady(60, 100, 1)), "what is just kept is kept");
         let quarter = |of: &[(u64, u64)]| super::broken(&seconds(of), 0.25, Patience::Hardly).is_some();
         assert!(quarter(&[(9, 0), (5, 0), (7, 7), (6, 6), (10, 1)]), "two seconds of it among good ones");
+        assert!(quarter(&[(9, 1), (16, 2), (10, 1), (7, 7), (5, 5)]), "and when they are the last");
     }
 
     #[test]
