@@ -35,7 +35,7 @@ pub async fn bench(paths: &Paths, options: Options) -> Result<()> {
     load_images(paths, &[SLOW_RELEASE]).await?;
     let gateway = Gateway::reach(&kubectl, true).await?;
     let merchant = Merchant::find_or_create(&kubectl, &gateway.base_url).await?;
-    // On a machine as busy as this one Redis is late at times, and a gateway that counts alone gives each merchant a part of its limit.
+    // A gateway that waits too long for Redis counts alone, and gives each merchant a part of its limit. That is not measured here.
     let limit = |limit: Value| json!({"spec": {"gateway": {"rateLimit": limit}}});
     patch(&kubectl, &limit(json!({"requestsPerSecond": 1_000, "burst": 2_000}))).await?;
     let load = Load::start(&merchant, Pace::BUSY).await?;

@@ -17,6 +17,9 @@ use super::tally::Second;
 const SURE: f64 = 5.0;
 /// Fewest deviations that one second counts for.
 const SECOND_MIN: f64 = -1.0;
+/// A second whose share of bad cases is less than this part of that of all of them has no part in the trouble: after four seconds
+/// of a hiccup, a bad case of the usual kind is no fifth.
+const PART_MIN: f64 = 0.5;
 /// The shortest sum, in seconds; each further one is twice as long.
 pub(super) const SHORTEST: usize = 5;
 
@@ -69,7 +72,8 @@ impl Patience {
         }
     }
 
-    /// Fewer seconds with a part in the trouble convict nobody, however bad: those of a release that had no cases before them are all that there is to sum.
+    /// Fewer seconds with a part in the trouble convict nobody, however bad: those of a release that had no cases before them are
+    /// all that there is to sum.
     const fn seconds_min(self) -> usize {
         match self {
             Self::Alone => 5,
@@ -134,10 +138,6 @@ pub(super) fn broken(seconds: &[Second], allowed: f64, patience: Patience) -> Op
         Patience::Alone | Patience::Shared | Patience::Hardly => sums(seconds, allowed, patience),
     }
 }
-
-/// A second whose share of bad cases is less than this part of that of all of them has no part in the trouble: after four seconds
-/// of a hiccup, a bad case of the usual kind is no fifth.
-const PART_MIN: f64 = 0.5;
 
 /// So many at the end, or all.
 pub(super) fn latest<T>(all: &[T], number: usize) -> &[T] {
