@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
+use chrono::Utc;
 use futures::future::join_all;
 use futures::stream;
 use reqwest::StatusCode;
@@ -20,7 +21,7 @@ use runtime::figures::Collector;
 use runtime::ids::PaymentMethodId;
 use runtime::webhooks::resolver::LookUp;
 use runtime::{admin, processor};
-use runtime_contract::{Figures, OnDeadline, PodFigures, ReleaseFigures, Times};
+use runtime_contract::{Figures, OnDeadline, PodFigures, ReleaseFigures, RuntimeConfig, Times};
 use serde_json::json;
 use sqlx::PgPool;
 use stage::{Provider, Stage, hasty, provider, until};
@@ -264,6 +265,28 @@ async fn a_check_that_missed_its_deadline_counts_with_all_of_it() {
     let checks = stage.test.app.figures.figures().counts.fraud_us;
     let deadline_us = u64::from(stage.test.app.config.fraud.deadline_ms) * 1000;
     assert!(checks.len() == 1 && checks.keys().all(|us| *us >= deadline_us), "{checks:?}");
+    working.abort();
+}
+
+#[tokio::test]
+async fn a_payment_that_an_earlier_try_of_the_release_accepted_tells_nothing_of_this_one() {
+    let mut stage = Stage::new("pm_card_visa").await;
+    let simulator = Provider::start().await;
+    stage.providers(&[provider("stripe", simulator.address, 1)]).await;
+    let of_the_first_try = stage.accept("10.50", "USD").await;
+    let next = {
+        let since_ms = Some(Utc::now().timestamp_millis());
+        let config = RuntimeConfig { since_ms, ..stage.test.app.config.clone() };
+        TestApp::on(&stage.test.database_url, Some(&support::redis_url()), config)
+    };
+    next.credential("stripe", "sk_test_stage");
+    let working = tokio::spawn(processor::run_with(next.app.clone(), hasty()));
+    assert_eq!(stage.settled(of_the_first_try).await.status, "SUCCESS");
+    for expected in 1..=2 {
+        let own = stage.accept("10.50", "USD").await;
+        assert_eq!(stage.settled(own).await.status, "SUCCESS");
+        until("it is counted", async || of(&next.app.figures.figures()) == (expected, 0)).await;
+    }
     working.abort();
 }
 

@@ -12,6 +12,7 @@ use futures::future::join_all;
 use reqwest::{Method, StatusCode};
 use runtime::cache::Cache;
 use runtime::ids::MerchantId;
+use runtime::limits::limiter::REDIS_LIMIT;
 use runtime::limits::{Limiter, Rate, Verdict};
 use runtime::settings_apply;
 use runtime_contract::{CacheTtl, Limits, Settings};
@@ -36,16 +37,12 @@ async fn passed(limiters: &[Limiter], merchant: MerchantId, rate: Rate, time: Du
     join_all(clients).await.into_iter().sum()
 }
 
-fn is_about(passed: u32, expected: u32) -> bool {
-    passed.abs_diff(expected) * 10 <= expected
-}
-
 fn assert_about(passed: u32, expected: u32) {
-    assert!(is_about(passed, expected), "{passed} instead of about {expected}");
+    assert!(passed.abs_diff(expected) * 10 <= expected, "{passed} instead of about {expected}");
 }
 
-fn limiters(url: &str) -> Vec<Limiter> {
-    (0..2).map(|_| Limiter::new(&Cache::new(Some(&url.into())).unwrap())).collect()
+fn limiters(url: &str, redis_limit: Duration) -> Vec<Limiter> {
+    (0..2).map(|_| Limiter::new(&Cache::new(Some(&url.into())).unwrap(), redis_limit)).collect()
 }
 
 /// Does something while these gateways learn of each other, and after they did.
@@ -63,25 +60,18 @@ async fn as_peers<T>(limiters: &[Limiter], work: impl Future<Output = T>) -> T {
 
 #[tokio::test]
 async fn two_gateways_together_let_through_what_one_merchant_may_ask_for() {
-    let limiters = limiters(&support::redis_url());
+    // So long that a busy machine has neither of them count alone: what they let through together is at stake here.
+    let limiters = limiters(&support::redis_url(), Duration::from_secs(2));
     for (per_second, burst) in [(50, 20), (1000, 100)] {
-        let expected = burst + 6 * per_second;
-        let mut counts = Vec::new();
-        // A machine so busy that Redis misses its 5 ms has a gateway go by its own share now and then, and lets a little
-        // more through. A limiter that counts wrong does so every time.
-        while counts.len() < 3 && !counts.last().is_some_and(|count| is_about(*count, expected)) {
-            let rate = Rate::new(per_second, burst);
-            let round = passed(&limiters, MerchantId::at(Utc::now()), rate, Duration::from_secs(6));
-            counts.push(as_peers(&limiters, round).await);
-        }
-        assert!(counts.iter().any(|count| is_about(*count, expected)), "{counts:?} instead of about {expected}");
+        let round = passed(&limiters, MerchantId::at(Utc::now()), Rate::new(per_second, burst), Duration::from_secs(6));
+        assert_about(as_peers(&limiters, round).await, burst + 6 * per_second);
     }
 }
 
 #[tokio::test]
 async fn without_redis_each_gateway_lets_through_its_share() {
     let mut redis = support::server::redis();
-    let limiters = limiters(&format!("redis://127.0.0.1:{}/0", redis.port()));
+    let limiters = limiters(&format!("redis://127.0.0.1:{}/0", redis.port()), REDIS_LIMIT);
     let merchant = MerchantId::at(Utc::now());
     let (rate, second) = (Rate::new(200, 20), Duration::from_secs(1));
     let alone = async {
@@ -97,7 +87,7 @@ async fn without_redis_each_gateway_lets_through_its_share() {
 async fn a_redis_that_is_slow_does_not_stand_in_the_way() {
     let redis = support::server::redis();
     let url = format!("redis://127.0.0.1:{}/0", redis.port());
-    let limiters = limiters(&url);
+    let limiters = limiters(&url, REDIS_LIMIT);
     let (merchant, rate) = (MerchantId::at(Utc::now()), Rate::new(1000, 1000));
     limiters[0].take(merchant, rate).await;
     let client = redis::Client::open(url).unwrap();

@@ -279,6 +279,7 @@ fn config(fraud_port: u16) -> RuntimeConfig {
     RuntimeConfig {
         owner: OWNER.into(),
         release: env!("CARGO_PKG_VERSION").into(),
+        since_ms: None,
         environment: Environment::Staging,
         fraud: FraudConfig { url, deadline_ms: 50, on_deadline: OnDeadline::Flag },
         webhooks: WebhooksConfig { allow_private_addresses: true },

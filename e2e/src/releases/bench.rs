@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::drive::{as_before, canary, load_images, patch, until_stage, want};
-use super::load::{Load, Pace};
+use super::load::{Load, Pace, Seen};
 use crate::Paths;
 use crate::images::SLOW_RELEASE;
 use crate::platform::{Gateway, Kubectl, Merchant};
@@ -38,14 +38,9 @@ pub async fn bench(paths: &Paths, options: Options) -> Result<()> {
     // A gateway that waits too long for Redis counts alone, and gives each merchant a part of its limit. That is not measured here.
     let limit = |limit: Value| json!({"spec": {"gateway": {"rateLimit": limit}}});
     patch(&kubectl, &limit(json!({"requestsPerSecond": 1_000, "burst": 2_000}))).await?;
-    let load = Load::start(&merchant, Pace::BUSY).await?;
-    let mut times = Vec::new();
-    for run in 1..=options.runs {
-        times.push(traffic_off_s(&kubectl, &load, run).await?);
-        as_before(&kubectl).await?;
-    }
-    let seen = load.stop().await?;
+    let measured = measure(&kubectl, &merchant, options.runs).await;
     patch(&kubectl, &limit(Value::Null)).await?;
+    let (mut times, seen) = measured?;
     println!("{}", seen.words());
     times.sort_by(f64::total_cmp);
     let p99 = times.last().copied().context("no run")?;
@@ -55,6 +50,17 @@ pub async fn bench(paths: &Paths, options: Options) -> Result<()> {
     }
     println!("breach_to_traffic_off_p99_s: {p99:.1}");
     Ok(())
+}
+
+/// Bad releases under a load of payments: the time of each in seconds, and what merchants saw.
+async fn measure(kubectl: &Kubectl, merchant: &Merchant, runs: u32) -> Result<(Vec<f64>, Seen)> {
+    let load = Load::start(merchant, Pace::BUSY).await?;
+    let mut times = Vec::new();
+    for run in 1..=runs {
+        times.push(traffic_off_s(kubectl, &load, run).await?);
+        as_before(kubectl).await?;
+    }
+    Ok((times, load.stop().await?))
 }
 
 /// One bad release: from the first slow answer to the last slow payment, in seconds.

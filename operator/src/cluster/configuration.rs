@@ -8,16 +8,20 @@
 use crds::payment_cluster::{Database, Environment, GatewayTls, Image, OnDeadline, Webhooks};
 use crds::quantity::Resources;
 use crds::{DurationText, PaymentCluster, PaymentClusterSpec, SecretKey};
-use runtime_contract::Role;
+use jiff::Timestamp;
+use runtime_contract::{Role, paths};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::observed::Observed;
+use super::plan::release_before;
+use super::plan_history;
 use super::validate::Validated;
 use crate::names::Release;
 use crate::owned::{Kind, Live};
 use crate::secrets::SecretState;
 use crate::workloads;
-use crate::workloads::config_map::CONFIGURATION;
+use crate::workloads::config_map::{CONFIGURATION, file_name};
 
 /// What the pods of a release start with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -128,10 +132,11 @@ impl Configuration {
 /// whose configuration nobody can tell any more takes that of the spec.
 #[must_use]
 pub fn of_serving(cluster: &Validated, observed: &Observed, serving: &Release) -> Validated {
-    let mut of_serving = Validated { release: serving.clone(), ..cluster.clone() };
     if serving == &cluster.release {
-        return of_serving;
+        return cluster.clone();
     }
+    let since_ms = since_ms(observed, serving);
+    let mut of_serving = Validated { release: serving.clone(), since_ms, ..cluster.clone() };
     if let Some(configuration) = stored(observed, serving) {
         let deadline_ms = millis(&configuration.fraud.deadline);
         configuration.put_into(&mut of_serving.spec);
@@ -202,6 +207,21 @@ pub fn stored(observed: &Observed, release: &Release) -> Option<Configuration> {
 #[must_use]
 pub fn read(config_map: &Live) -> Option<Configuration> {
     serde_json::from_str(config_map.body["data"][CONFIGURATION].as_str()?).ok()
+}
+
+/// When a release began, for its pods. Of one on its way the status tells, anew with each try. Any other one keeps what its pods were
+/// started with: nothing that is forgotten rolls them.
+#[must_use]
+pub fn since_ms(observed: &Observed, release: &Release) -> Option<i64> {
+    let told = release_before(observed);
+    let is = |other: &Option<String>| other.as_ref() == Some(&release.name);
+    let begun = told.started_at.as_deref().filter(|_| is(&told.target)).and_then(plan_history::parse);
+    let document = || {
+        let config_map = observed.find(Kind::ConfigMap, &observed.identity.config(release))?;
+        serde_json::from_str::<Value>(config_map.body["data"][file_name(paths::CONFIG)].as_str()?).ok()
+    };
+    let kept = document().filter(|_| !is(&told.target) || is(&told.current));
+    kept.map_or_else(|| begun.map(Timestamp::as_millisecond), |document| document["sinceMs"].as_i64())
 }
 
 /// Whether merchants reach another release as they reach the wanted one: both with TLS, or both without. One of which nobody can

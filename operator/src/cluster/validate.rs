@@ -5,7 +5,7 @@ use kube::ResourceExt;
 use runtime_contract::{CacheTtl, ProviderSettings, Role};
 
 use super::observed::Observed;
-use super::{plan_maintenance, providers, revision};
+use super::{configuration, plan_maintenance, providers, revision};
 use crate::names::{Identity, Release};
 use crate::sla::Limits;
 use crds::annotations;
@@ -17,6 +17,8 @@ pub struct Validated {
     pub identity: Identity,
     /// The release that the spec wants.
     pub release: Release,
+    /// When this try of the release began, in milliseconds since 1970, as far as its pods are to know.
+    pub since_ms: Option<i64>,
     /// The spec as it was written.
     pub spec: PaymentClusterSpec,
     /// Hard limit of a fraud check, in milliseconds.
@@ -150,9 +152,11 @@ pub fn validate(observed: &Observed) -> Result<Validated, Problem> {
         .map_err(|field| invalid(&format!("spec.sla.{field} is not of the form that the schema asks for")))?;
     let used = || providers::used(&observed.providers);
     let annotation = |name: &str| observed.cluster.annotations().get(name);
+    let release = revision::wanted(observed);
     Ok(Validated {
         identity: observed.identity.clone(),
-        release: revision::wanted(observed),
+        since_ms: configuration::since_ms(observed, &release),
+        release,
         spec: spec.clone(),
         fraud_deadline_ms,
         read_lag_max_ms: millis("spec.database.readLagMax", &spec.database.read_lag_max)?,

@@ -28,6 +28,7 @@ pub fn runtime_config(cluster: &Validated) -> RuntimeConfig {
     RuntimeConfig {
         owner: identity.owner(),
         release: release.name.clone(),
+        since_ms: cluster.since_ms,
         environment: match cluster.spec.environment {
             crds::payment_cluster::Environment::Production => runtime_contract::Environment::Production,
             crds::payment_cluster::Environment::Staging => runtime_contract::Environment::Staging,

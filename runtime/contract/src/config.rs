@@ -10,6 +10,10 @@ pub struct RuntimeConfig {
     pub owner: String,
     /// The release these pods belong to; every figure and every work item carries it.
     pub release: String,
+    /// When this try of the release began, in milliseconds since 1970. A payment that an earlier try of it accepted tells nothing
+    /// of this one. Without it all payments of the release count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<i64>,
     /// Production or Staging.
     pub environment: Environment,
     /// The fraud check as the processor sees it.

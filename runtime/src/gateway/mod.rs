@@ -44,6 +44,7 @@ use tokio::net::TcpListener;
 use crate::app::App;
 use crate::idempotency;
 use crate::limits::Limiter;
+use crate::limits::limiter::REDIS_LIMIT;
 use crate::processor::express::Express;
 use crate::shutdown::DRAIN;
 
@@ -69,7 +70,7 @@ impl Gateway {
             express,
             in_work: limits::InWork::default(),
             intake: intake::Intake::default(),
-            limiter: Limiter::new(&app.cache),
+            limiter: Limiter::new(&app.cache, REDIS_LIMIT),
             lanes: lanes::Lanes::default(),
             waiters,
             bell: work::Bell::default(),

@@ -167,6 +167,7 @@ mod tests {
         let config = RuntimeConfig {
             owner: "tests/payments".into(),
             release: "0.1.0".into(),
+            since_ms: None,
             environment: Environment::Staging,
             fraud,
             webhooks: Default::default(),

@@ -13,7 +13,7 @@ use crate::cache::Cache;
 use crate::ids::MerchantId;
 
 /// A request does not wait longer for Redis than its own work takes.
-const REDIS_LIMIT: Duration = Duration::from_millis(5);
+pub const REDIS_LIMIT: Duration = Duration::from_millis(5);
 /// How much is taken in advance: what comes in this time at the full rate, and so the most that is lost when it goes unused.
 const AHEAD_S: f64 = 0.02;
 /// What was taken in advance is given up after this long.
@@ -26,6 +26,7 @@ static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("gcr
 /// How much a merchant may ask for, as far as this gateway knows.
 pub struct Limiter {
     redis: Cache,
+    redis_limit: Duration,
     peers: Peers,
     begin: Instant,
     merchants: Mutex<HashMap<MerchantId, Arc<Merchant>>>,
@@ -87,11 +88,17 @@ impl Drop for Place {
 }
 
 impl Limiter {
-    /// A limiter that shares what it counts through this Redis.
+    /// A limiter that shares what it counts through this Redis, if it answers within this limit.
     #[must_use]
-    pub fn new(redis: &Cache) -> Self {
-        // Redis being late for a limit of 5 ms is no reason to leave it alone for other things.
-        Self { redis: redis.apart(), peers: Peers::default(), begin: Instant::now(), merchants: Mutex::default() }
+    pub fn new(redis: &Cache, redis_limit: Duration) -> Self {
+        Self {
+            // Redis being late for a limit of 5 ms is no reason to leave it alone for other things.
+            redis: redis.apart(),
+            redis_limit,
+            peers: Peers::default(),
+            begin: Instant::now(),
+            merchants: Mutex::default(),
+        }
     }
 
     /// Counts the gateways until the process ends.
@@ -137,7 +144,7 @@ impl Limiter {
     async fn ask(&self, id: MerchantId, rate: Rate, wanted: u32) -> Option<Answer> {
         let key = format!("purser:1:rate:{}", id.as_uuid());
         let (interval_us, burst) = (rate.interval_s() * 1e6, rate.burst);
-        let asked = self.redis.within(REDIS_LIMIT, async |connection| {
+        let asked = self.redis.within(self.redis_limit, async |connection| {
             SCRIPT.key(key).arg(interval_us).arg(burst).arg(wanted).invoke_async::<Answer>(connection).await
         });
         asked.await.inspect_err(|error| tracing::trace!(%error, "counting requests alone")).ok()

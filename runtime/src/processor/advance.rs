@@ -220,9 +220,11 @@ impl Round<'_> {
         }
         self.worker.app.metrics.payments.with_label_values(&[status.as_str()]).inc();
         self.worker.app.metrics.payment_seconds.with_label_values(&[status.as_str()]).observe(seconds);
-        // A release is judged by what it handled from the beginning, not by what another one has left lying.
-        if self.item.release == self.worker.app.release {
-            self.worker.app.figures.payment(status, Utc::now() - t_start);
+        // A release is judged by what it handled from the beginning, not by what another one or an earlier try has left lying.
+        let app = &self.worker.app;
+        let is_earlier = app.config.since_ms.is_some_and(|since_ms| t_start.timestamp_millis() < since_ms);
+        if self.item.release == app.release && !is_earlier {
+            app.figures.payment(status, Utc::now() - t_start);
         }
         Ok(Progress::Settled(status))
     }

@@ -180,6 +180,7 @@ pub fn config() -> RuntimeConfig {
     RuntimeConfig {
         owner: OWNER.into(),
         release: RELEASE.into(),
+        since_ms: None,
         environment: Environment::Staging,
         fraud: FraudConfig { url: "http://127.0.0.1:1".into(), deadline_ms: 50, on_deadline: OnDeadline::Flag },
         webhooks: Default::default(),
