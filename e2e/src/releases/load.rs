@@ -180,7 +180,9 @@ async fn pay(merchant: &Merchant, key: &str, method: &str) -> Result<Outcome> {
     ensure!(matches!(accepted.status, 201 | 202), "{}: {}", accepted.status, accepted.body);
     let path = format!("/v1/payments/{}", accepted.body["id"].as_str().unwrap_or_default());
     let (begun, mut payment, mut pause) = (Instant::now(), accepted.body, FIRST_LOOK);
-    while payment["status"] == "PENDING" && begun.elapsed() < Duration::from_secs(WAIT_S.into()) {
+    while matches!(payment["status"].as_str(), Some("PENDING" | "PROCESSING"))
+        && begun.elapsed() < Duration::from_secs(WAIT_S.into())
+    {
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LAST_LOOK);
         payment = merchant.get(&path).await?.expect(200)?;

@@ -59,6 +59,8 @@ pub(super) struct Platform {
     /// Seconds that something still lasts.
     spike_s: u32,
     deaf_s: u32,
+    /// The part of everything that a spike hits, in whatever release.
+    spike_part: f64,
     /// Seconds of a spike that are over, and of those right before it.
     in_spike_s: u32,
     pub(super) regression: Option<Regression>,
@@ -115,7 +117,17 @@ impl Platform {
 
     fn of(seed: u64, tps: f64, releases: Vec<Live>) -> Self {
         let chance = StdRng::seed_from_u64(seed);
-        Self { chance, tps, second: 1_000_000, releases, spike_s: 0, deaf_s: 0, in_spike_s: 0, regression: None }
+        Self {
+            chance,
+            tps,
+            second: 1_000_000,
+            releases,
+            spike_s: 0,
+            deaf_s: 0,
+            spike_part: 1.0,
+            in_spike_s: 0,
+            regression: None,
+        }
     }
 
     pub(super) const fn now_s(&self) -> i64 {
@@ -152,6 +164,7 @@ impl Platform {
         self.deaf_s = self.deaf_s.saturating_sub(1);
         if self.spike_s == 0 && self.chance.random_bool(1.0 / 240.0) {
             self.spike_s = self.chance.random_range(1..=2).min(SPIKES_MAX_S.saturating_sub(self.in_spike_s));
+            self.spike_part = if self.chance.random_bool(0.5) { 1.0 } else { self.chance.random_range(0.1..=1.0) };
         }
         if self.deaf_s == 0 && self.chance.random_bool(1.0 / 600.0) {
             self.deaf_s = self.chance.random_range(1..=30);
@@ -167,17 +180,18 @@ impl Platform {
             Some(Regression::MoreFailures) | None => (0, 0.0),
         };
         let more = if regression == Some(Regression::MoreFailures) { 0.05 } else { 0.0 };
-        // In a spike everything takes as long as the slowest otherwise.
-        let spike_us = if self.spike_s > 0 { 900_000 } else { 0 };
-        let mut payment_us = Times::new();
-        for (share, ms) in PAYMENTS {
-            let count = self.draw(tps * share)?;
-            *payment_us.entry(ms * 1_000 + slower_us + spike_us).or_default() += count;
-        }
-        let mut fraud_us = Times::new();
-        for (share, us) in FRAUD {
-            let count = self.draw(tps * share * (1.0 - slow_fraud))?;
-            *fraud_us.entry(if self.spike_s > 0 { us.max(60_000) } else { us }).or_default() += count;
+        // What a spike hits takes as long as the slowest otherwise.
+        let in_spike = if self.spike_s > 0 { self.spike_part } else { 0.0 };
+        let (mut payment_us, mut fraud_us) = (Times::new(), Times::new());
+        for (part, spike_us, fraud_min_us) in [(1.0 - in_spike, 0, 0), (in_spike, 900_000, 60_000)] {
+            for (share, ms) in PAYMENTS {
+                let count = self.draw(tps * share * part)?;
+                *payment_us.entry(ms * 1_000 + slower_us + spike_us).or_default() += count;
+            }
+            for (share, us) in FRAUD {
+                let count = self.draw(tps * share * part * (1.0 - slow_fraud))?;
+                *fraud_us.entry(us.max(fraud_min_us)).or_default() += count;
+            }
         }
         *fraud_us.entry(80_000).or_default() += self.draw(tps * slow_fraud)?;
         let payments: u64 = payment_us.values().sum();

@@ -84,7 +84,7 @@ pub fn judge(
     let Some(witness) = witness else {
         return broken(&|_, _| Patience::Alone).map_or(Judgement::Healthy, Judgement::Breached);
     };
-    if let Some(breach) = broken(&|seconds, allowed| witness.patience(seconds, allowed)) {
+    if let Some(breach) = broken(&|seconds, allowed| witness.patience(slices, seconds, allowed)) {
         return Judgement::Breached(breach);
     }
     if let Some(Breach { figure, message, .. }) = broken(&|_, _| Patience::Beside) {

@@ -177,6 +177,10 @@ fn a_hiccup_of_what_both_releases_stand_on_convicts_neither_and_one_of_the_canar
     }
     assert_eq!(broken_figure(&compared(release("0.1.0", well), &hiccup)), Some("p95Latency"));
     assert_eq!(compared(release("0.1.0", hiccup), &well), Judgement::Healthy, "only the other one has trouble");
+    // A second of trouble is no excuse for those around it.
+    let shorter = |second: i64| slice(second, 50, 0, if second == NOW - 2 { 900 } else { 20 }, 5);
+    let slow = |second: i64| slice(second, 2, 0, if second > NOW - 4 { 320 } else { 20 }, 5);
+    assert_eq!(broken_figure(&compared(release("0.1.0", shorter), &slow)), Some("p95Latency"));
     let another = |second: i64| slice(second, 50, 0, 20, if second > NOW - 4 { 70 } else { 5 });
     assert_eq!(broken_figure(&compared(release("0.1.0", another), &hiccup)), Some("p95Latency"), "another trouble");
 }

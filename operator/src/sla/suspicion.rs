@@ -14,7 +14,7 @@
 use super::tally::Second;
 
 /// Deviations that are no bad luck any more: at the very limit, one in three million sums exceeds this.
-const SURE: f64 = 5.0;
+pub(super) const SURE: f64 = 5.0;
 /// Fewest deviations that one second counts for.
 const SECOND_MIN: f64 = -1.0;
 /// A second whose share of bad cases is less than this part of that of all of them has no part in the trouble: after four seconds
