@@ -215,13 +215,15 @@ pub fn read(config_map: &Live) -> Option<Configuration> {
 pub fn since_ms(observed: &Observed, release: &Release) -> Option<i64> {
     let told = release_before(observed);
     let is = |other: &Option<String>| other.as_ref() == Some(&release.name);
-    let begun = told.started_at.as_deref().filter(|_| is(&told.target)).and_then(plan_history::parse);
-    let document = || {
-        let config_map = observed.find(Kind::ConfigMap, &observed.identity.config(release))?;
-        serde_json::from_str::<Value>(config_map.body["data"][file_name(paths::CONFIG)].as_str()?).ok()
-    };
-    let kept = document().filter(|_| !is(&told.target) || is(&told.current));
-    kept.map_or_else(|| begun.map(Timestamp::as_millisecond), |document| document["sinceMs"].as_i64())
+    let config_map = observed.find(Kind::ConfigMap, &observed.identity.config(release));
+    let document = config_map.and_then(|live| live.body["data"][file_name(paths::CONFIG)].as_str());
+    match document.and_then(|text| serde_json::from_str::<Value>(text).ok()) {
+        Some(document) if !is(&told.target) || is(&told.current) => document["sinceMs"].as_i64(),
+        Some(_) | None => {
+            let begun = told.started_at.as_deref().filter(|_| is(&told.target))?;
+            plan_history::parse(begun).map(Timestamp::as_millisecond)
+        }
+    }
 }
 
 /// Whether merchants reach another release as they reach the wanted one: both with TLS, or both without. One of which nobody can
