@@ -6,7 +6,7 @@
 # make bench   payments a second, and what each costs, beside pgbench on the same PostgreSQL
 # make torture N=10000 SEED=7   kill the real processes under load at random points, then compare what everybody knows
 # make bench-release   how fast a bad release loses its traffic (20 runs, on the platform of make up)
-# make bench-operator   what the operator costs with 1,000 PaymentClusters at rest (20 minutes, on an API server of its own)
+# make bench-operator   what the operator costs with 1,000 PaymentClusters at rest (14 minutes, on an API server of its own)
 # make verdicts HOURS=10000   judge simulated releases: hours of noise that must convict nobody, regressions that must be caught
 # make fuzz FUZZ_SECONDS=600   feed every parser of foreign bytes for so long each
 # make help    the rest
