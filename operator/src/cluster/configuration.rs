@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::observed::Observed;
 use super::plan::release_before;
 use super::plan_history;
+use super::plan_migration::component;
 use super::validate::Validated;
 use crate::names::Release;
 use crate::owned::{Kind, Live};
@@ -209,21 +210,23 @@ pub fn read(config_map: &Live) -> Option<Configuration> {
     serde_json::from_str(config_map.body["data"][CONFIGURATION].as_str()?).ok()
 }
 
-/// When a release began, for its pods. Of one on its way the status tells, anew with each try. Any other one keeps what its pods were
-/// started with: nothing that is forgotten rolls them.
+/// When this try of a release began, for its pods. Those that are there keep what they were started with, so that nothing which is
+/// forgotten rolls them, and one that comes back comes back as it is.
 #[must_use]
 pub fn since_ms(observed: &Observed, release: &Release) -> Option<i64> {
-    let told = release_before(observed);
-    let is = |other: &Option<String>| other.as_ref() == Some(&release.name);
-    let config_map = observed.find(Kind::ConfigMap, &observed.identity.config(release));
+    let is_its_deployment =
+        |live: &&Live| live.kind == Kind::Deployment && live.release.as_ref() == Some(&release.name);
+    // A processor that ends may still ask its fraud check: that alone is no release.
+    let is_there =
+        observed.live.iter().filter(is_its_deployment).any(|live| component(live) != Some(Role::Fraud.as_str()));
+    let config_map = observed.find(Kind::ConfigMap, &observed.identity.config(release)).filter(|_| is_there);
     let document = config_map.and_then(|live| live.body["data"][file_name(paths::CONFIG)].as_str());
-    match document.and_then(|text| serde_json::from_str::<Value>(text).ok()) {
-        Some(document) if !is(&told.target) || is(&told.current) => document["sinceMs"].as_i64(),
-        Some(_) | None => {
-            let begun = told.started_at.as_deref().filter(|_| is(&told.target))?;
-            plan_history::parse(begun).map(Timestamp::as_millisecond)
-        }
+    if let Some(document) = document.and_then(|text| serde_json::from_str::<Value>(text).ok()) {
+        return document["sinceMs"].as_i64();
     }
+    let told = release_before(observed);
+    let begun = told.started_at.filter(|_| told.target.as_ref() == Some(&release.name))?;
+    plan_history::parse(&begun).map(Timestamp::as_millisecond)
 }
 
 /// Whether merchants reach another release as they reach the wanted one: both with TLS, or both without. One of which nobody can

@@ -80,6 +80,18 @@ fn a_release_that_serves_keeps_what_its_pods_were_started_with_even_if_that_was_
 }
 
 #[test]
+fn a_release_that_was_kept_comes_back_with_the_pods_that_it_has() {
+    let mut world = wanted(canary);
+    let before = since_ms(&world, "0-1-0");
+    run_to(&mut world, Stage::Finished);
+    assert!(world.release().kept.is_some());
+    world.observed.cluster.spec.version = "0.1.0".into();
+    run_to(&mut world, Stage::Finished);
+    assert_eq!(world.release().current.as_deref(), Some("0.1.0"));
+    assert_eq!(since_ms(&world, "0-1-0"), before);
+}
+
+#[test]
 fn a_version_that_was_given_up_is_tried_again_when_a_person_asks_or_another_version_was_wanted() {
     let mut world = wanted(canary);
     run_to(&mut world, Stage::Shifting);
