@@ -8,8 +8,6 @@ use super::tally::{self, Second};
 
 /// A canary with few payments is watched for so many seconds from its first one, before it goes on.
 const WATCHED: usize = 2 * SHORTEST;
-/// So many seconds in which a canary is worse than the release before are its own, whatever the latter has a part in besides.
-const WORSE_SECONDS: usize = 3;
 /// Deviations by which a canary is worse in a second.
 const WORSE: f64 = 2.0;
 
@@ -69,19 +67,19 @@ impl<'a> Witness<'a> {
 fn is_worse(pairs: &[(Second, Second)]) -> bool {
     let (mut excess, mut variance, mut worse) = (0.0, 0.0, 0);
     for (canary, before) in pairs {
-        let (own, others) = (count(canary.cases), count(before.cases));
-        let all = own + others;
-        let bad = count(canary.bad + before.bad);
         if canary.cases == 0 || before.cases == 0 {
             continue;
         }
+        let (own, others) = (count(canary.cases), count(before.cases));
+        let (all, bad) = (own + others, count(canary.bad + before.bad));
         let above = count(canary.bad) - own * bad / all;
         let scatter = own * others * bad * (all - bad) / (all * all * (all - 1.0));
         excess += above;
         variance += scatter;
         worse += usize::from(above > WORSE * scatter.sqrt());
     }
-    worse >= WORSE_SECONDS && excess > SURE * f64::sqrt(variance)
+    // As many of its own as convict beside a release that does well, whatever that one has a part in besides.
+    worse >= Patience::Beside.seconds_min() && excess > SURE * f64::sqrt(variance)
 }
 
 /// Whether there are payments in each of the last seconds: of one that tells nothing of a second, or lost its count, nobody

@@ -74,7 +74,7 @@ impl Patience {
 
     /// Fewer seconds with a part in the trouble convict nobody, however bad: those of a release that had no cases before them are
     /// all that there is to sum.
-    const fn seconds_min(self) -> usize {
+    pub(super) const fn seconds_min(self) -> usize {
         match self {
             Self::Alone => 5,
             Self::Shared => 9,
