@@ -16,7 +16,6 @@ use serde_json::Value;
 use super::observed::Observed;
 use super::plan::release_before;
 use super::plan_history;
-use super::plan_migration::component;
 use super::validate::Validated;
 use crate::names::Release;
 use crate::owned::{Kind, Live};
@@ -214,11 +213,9 @@ pub fn read(config_map: &Live) -> Option<Configuration> {
 /// forgotten rolls them, and one that comes back comes back as it is.
 #[must_use]
 pub fn since_ms(observed: &Observed, release: &Release) -> Option<i64> {
-    let is_its_deployment =
-        |live: &&Live| live.kind == Kind::Deployment && live.release.as_ref() == Some(&release.name);
+    let has = |role| observed.find(Kind::Deployment, &observed.identity.deployment(role, release)).is_some();
     // A processor that ends may still ask its fraud check: that alone is no release.
-    let is_there =
-        observed.live.iter().filter(is_its_deployment).any(|live| component(live) != Some(Role::Fraud.as_str()));
+    let is_there = Role::ALL.into_iter().any(|role| role != Role::Fraud && has(role));
     let config_map = observed.find(Kind::ConfigMap, &observed.identity.config(release)).filter(|_| is_there);
     let document = config_map.and_then(|live| live.body["data"][file_name(paths::CONFIG)].as_str());
     if let Some(document) = document.and_then(|text| serde_json::from_str::<Value>(text).ok()) {
