@@ -7,6 +7,7 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use runtime::cache::heard::WRONG_MAX;
 use runtime::cache::{Cache, Change};
 use runtime::ids::UserId;
 use runtime::users::Status;
@@ -147,6 +148,22 @@ async fn a_change_made_by_hand_is_known_everywhere_at_once() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_copy_is_kept_while_changes_are_heard_of_and_a_change_ends_it() {
+    let shop = Shop::new(&support::redis_url()).await;
+    shop.listening().await;
+    let begin = Instant::now();
+    // Longer than a copy is believed of which nothing more is heard.
+    while begin.elapsed() < WRONG_MAX * 2 {
+        assert_eq!(shop.status(&shop.one).await, Status::Active);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let asked = |result| shop.counted(&shop.one, "redis", result);
+    assert!(asked("hit") + asked("miss") <= 2, "{} and {}", asked("hit"), asked("miss"));
+    shop.set("BLOCKED").await;
+    shop.both_know(Status::Blocked).await;
 }
 
 #[tokio::test]

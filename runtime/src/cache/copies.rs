@@ -1,7 +1,7 @@
 //! What accepting a payment needs to know of payers, close at hand.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::NaiveDate;
 use prometheus::IntCounterVec;
@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::changes::CHANNEL;
+use super::heard::{Heard, WRONG_MAX};
 use super::{Cache, Change, Layered, Local};
-use crate::database::{Notice, Notices, Pool};
+use crate::database::{Notice, Notices, Pool, notify};
 use crate::ids::{MerchantId, PaymentMethodId, UserId};
 use crate::live_settings::LiveSettings;
 use crate::merchants::{self, Merchant};
@@ -28,6 +29,8 @@ const ENTRIES_MAX: u64 = 50_000;
 const WARMED_AT_ONCE: usize = 500;
 /// How long the listening connection stays away after it broke, and how often Redis is told what it did not hear.
 const RETRY: Duration = Duration::from_millis(500);
+/// How often it is proved that changes are heard of: one proof may be late without anybody having to doubt.
+const PROVED_EVERY: Duration = Duration::from_secs(2);
 
 /// A user, as far as taking a payment needs to know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
@@ -74,6 +77,7 @@ pub struct Copies {
     instruments: Layered<PaymentMethodId, Instrument>,
     merchants: Local<String, Merchant>,
     rules_changed: watch::Sender<()>,
+    heard: Heard,
     redis: Cache,
     pool: Pool,
     settings: LiveSettings,
@@ -83,11 +87,13 @@ impl Copies {
     /// Copies that nobody keeps current yet.
     #[must_use]
     pub fn new(pool: Pool, redis: Cache, settings: LiveSettings, counts: &IntCounterVec) -> Arc<Self> {
+        let heard = Heard::default();
         Arc::new(Self {
-            users: Layered::new("user", ENTRIES_MAX, redis.clone(), counts),
-            instruments: Layered::new("payment_method", ENTRIES_MAX, redis.clone(), counts),
-            merchants: Local::new("merchant", ENTRIES_MAX, counts),
+            users: Layered::new("user", ENTRIES_MAX, heard.clone(), redis.clone(), counts),
+            instruments: Layered::new("payment_method", ENTRIES_MAX, heard.clone(), redis.clone(), counts),
+            merchants: Local::new("merchant", ENTRIES_MAX, heard.clone(), counts),
             rules_changed: watch::channel(()).0,
+            heard,
             redis,
             pool,
             settings,
@@ -102,6 +108,7 @@ impl Copies {
                 () = shutdown.cancelled() => {}
                 () = kept.listen(told) => {}
                 () = kept.tell_redis() => {}
+                () = kept.prove_hearing() => {}
             }
         });
     }
@@ -128,7 +135,7 @@ impl Copies {
     /// When the database is asked and does not answer.
     pub async fn merchant(&self, key_hash: String) -> Result<Option<Arc<Merchant>>, Arc<sqlx::Error>> {
         let load = merchants::store::find_by_key(&self.pool, &key_hash);
-        self.merchants.get(key_hash.clone(), async { Ok(load.await?.map(Arc::new)) }).await
+        self.merchants.get(key_hash.clone(), WRONG_MAX, async { Ok(load.await?.map(Arc::new)) }).await
     }
 
     /// Puts these users into Redis: how many there are.
@@ -206,6 +213,7 @@ impl Copies {
                     self.merchants.forget_all();
                     self.rules_changed.send_replace(());
                 }
+                Notice::Word(word) if self.heard.hear(&word) => {}
                 Notice::Word(word) => match word.parse() {
                     Ok(change) => self.forget(change).await,
                     Err(error) => tracing::debug!(%error, "a change that this release does not know"),
@@ -218,6 +226,18 @@ impl Copies {
         loop {
             tokio::time::sleep(RETRY).await;
             self.redis.tell_untold().await;
+        }
+    }
+
+    /// Says what comes back here, as long as somebody wants to know.
+    async fn prove_hearing(&self) {
+        loop {
+            if self.heard.is_wanted()
+                && let Err(error) = notify(&self.pool, CHANNEL, &self.heard.word(Instant::now())).await
+            {
+                tracing::debug!(%error, "whether changes are heard of is not known");
+            }
+            tokio::time::sleep(PROVED_EVERY).await;
         }
     }
 

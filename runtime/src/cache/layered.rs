@@ -1,4 +1,4 @@
-//! One kind of row: in the process for seconds, in Redis for as long as the settings say, in PostgreSQL for good.
+//! One kind of row: in the process and in Redis for as long as the settings say, in PostgreSQL for good.
 
 use std::fmt::Display;
 use std::hash::Hash;
@@ -9,6 +9,7 @@ use prometheus::{IntCounter, IntCounterVec};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::heard::Heard;
 use super::{Cache, Local};
 
 /// Begins every key; the number grows when a cached type changes its meaning without changing its form.
@@ -31,10 +32,10 @@ where
 {
     /// Rows under this name; `counts` by cache, layer and result.
     #[must_use]
-    pub fn new(name: &'static str, entries_max: u64, redis: Cache, counts: &IntCounterVec) -> Self {
+    pub fn new(name: &'static str, entries_max: u64, heard: Heard, redis: Cache, counts: &IntCounterVec) -> Self {
         Self {
             name,
-            local: Local::new(name, entries_max, counts),
+            local: Local::new(name, entries_max, heard, counts),
             redis,
             redis_hits: counts.with_label_values(&[name, "redis", "hit"]),
             redis_misses: counts.with_label_values(&[name, "redis", "miss"]),
@@ -42,7 +43,7 @@ where
         }
     }
 
-    /// The row, from wherever it is nearest. In Redis it stays for `ttl`.
+    /// The row, from wherever it is nearest. Here and in Redis it stays for `ttl`.
     ///
     /// # Errors
     /// Those of `load`, which reads the row from PostgreSQL.
@@ -68,7 +69,7 @@ where
             }
             Ok(value)
         };
-        self.local.get(key, fill).await
+        self.local.get(key, ttl, fill).await
     }
 
     /// Puts a row that was read just now into Redis, where it stays for `ttl`; not here. What stands there stays.

@@ -4,6 +4,7 @@
 //! rather than one per channel is what keeps that cheap.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::Pool;
 
 /// How long the connection stays away after it broke. Whoever listens looks for itself meanwhile.
 const RECONNECT: Duration = Duration::from_millis(500);
-/// Words that wait for one who listens. More are dropped: a word is never more than a hint to look.
+/// Words that wait for one who listens. More are dropped, and whoever missed some is told that listening begins anew.
 const WORDS_MAX: usize = 4096;
 
 /// What one who listens is told.
@@ -40,9 +41,24 @@ struct Hearing {
 }
 
 struct Shared {
-    listeners: Mutex<HashMap<&'static str, Vec<Sender<Notice>>>>,
+    listeners: Mutex<HashMap<&'static str, Vec<Listener>>>,
     /// Changes with the channels.
     channels: watch::Sender<()>,
+}
+
+struct Listener {
+    sender: Sender<Notice>,
+    missed: bool,
+}
+
+impl Listener {
+    /// Whether it still listens.
+    fn tell(&mut self, notice: &Notice) -> bool {
+        let told = if mem::take(&mut self.missed) { self.sender.try_send(Notice::Begun) } else { Ok(()) };
+        let told = told.and_then(|()| self.sender.try_send(notice.clone()));
+        self.missed = matches!(told, Err(TrySendError::Full(_)));
+        !matches!(told, Err(TrySendError::Closed(_)))
+    }
 }
 
 impl Notices {
@@ -58,7 +74,7 @@ impl Notices {
     #[must_use]
     pub fn on(&self, channel: &'static str) -> Receiver<Notice> {
         let (sender, receiver) = mpsc::channel(WORDS_MAX);
-        self.0.shared.listeners().entry(channel).or_default().push(sender);
+        self.0.shared.listeners().entry(channel).or_default().push(Listener { sender, missed: false });
         self.0.shared.channels.send_replace(());
         receiver
     }
@@ -79,7 +95,7 @@ impl Drop for Hearing {
 }
 
 impl Shared {
-    fn listeners(&self) -> MutexGuard<'_, HashMap<&'static str, Vec<Sender<Notice>>>> {
+    fn listeners(&self) -> MutexGuard<'_, HashMap<&'static str, Vec<Listener>>> {
         // A list of senders is whole even if somebody panicked beside it.
         self.listeners.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -90,7 +106,7 @@ impl Shared {
 
     fn tell(&self, channel: &str, notice: &Notice) {
         if let Some(listeners) = self.listeners().get_mut(channel) {
-            listeners.retain(|listener| !matches!(listener.try_send(notice.clone()), Err(TrySendError::Closed(_))));
+            listeners.retain_mut(|listener| listener.tell(notice));
         }
     }
 }
@@ -123,4 +139,33 @@ async fn hear(pool: &Pool, channels: &[&'static str], shared: &Shared) -> Result
         shared.tell(notification.channel(), &Notice::Word(notification.payload().to_owned()));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_missed_a_word_is_told_to_look() {
+        let (sender, mut receiver) = mpsc::channel(2);
+        let mut listener = Listener { sender, missed: false };
+        let word = |n: u8| Notice::Word(n.to_string());
+        assert!((0..4).all(|n| listener.tell(&word(n))), "full is not gone");
+        assert_eq!((receiver.try_recv(), receiver.try_recv()), (Ok(word(0)), Ok(word(1))));
+        assert!(listener.tell(&word(4)));
+        assert_eq!((receiver.try_recv(), receiver.try_recv()), (Ok(Notice::Begun), Ok(word(4))));
+        drop(receiver);
+        assert!(!listener.tell(&word(5)));
+    }
+
+    #[test]
+    fn one_who_has_room_for_one_word_only_is_told_again() {
+        let (sender, mut receiver) = mpsc::channel(1);
+        let mut listener = Listener { sender, missed: true };
+        let word = Notice::Word("x".into());
+        listener.tell(&word);
+        assert_eq!(receiver.try_recv(), Ok(Notice::Begun));
+        listener.tell(&word);
+        assert_eq!(receiver.try_recv(), Ok(Notice::Begun), "the word after it was missed as well");
+    }
 }
