@@ -232,8 +232,9 @@ impl Copies {
     /// Says what comes back here, as long as somebody wants to know.
     async fn prove_hearing(&self) {
         loop {
-            if self.heard.is_wanted()
-                && let Err(error) = notify(&self.pool, CHANNEL, &self.heard.word(Instant::now())).await
+            let now = Instant::now();
+            if self.heard.is_wanted(now)
+                && let Err(error) = notify(&self.pool, CHANNEL, &self.heard.word(now)).await
             {
                 tracing::debug!(%error, "whether changes are heard of is not known");
             }

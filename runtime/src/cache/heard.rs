@@ -3,13 +3,15 @@
 //! Words come in the order of their commits. Whoever says one, and hears it come back, has heard of every change before it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 /// What is wrong in this process, because the word of a change was lost, is wrong for so long at most.
 pub const WRONG_MAX: Duration = Duration::from_secs(5);
+/// For so long after it was asked for, a process goes on proving that it hears.
+const WANTED_FOR: Duration = Duration::from_secs(60);
 /// Begins the word that comes back. Not the name of anything that changes.
 const NOUN: &str = "heard";
 
@@ -19,16 +21,17 @@ pub struct Heard(Arc<State>);
 
 struct State {
     process: Uuid,
+    /// Times are milliseconds since then; zero is never.
     begin: Instant,
-    /// Milliseconds since `begin`: every change that was committed before then was heard of. Zero: nothing is known.
+    /// Every change that was committed before then was heard of.
     until_ms: AtomicU64,
-    is_wanted: AtomicBool,
+    wanted_ms: AtomicU64,
 }
 
 impl Default for Heard {
     fn default() -> Self {
-        let (until_ms, is_wanted) = (AtomicU64::new(0), AtomicBool::new(false));
-        Self(Arc::new(State { process: Uuid::now_v7(), begin: Instant::now(), until_ms, is_wanted }))
+        let (process, begin) = (Uuid::now_v7(), Instant::now());
+        Self(Arc::new(State { process, begin, until_ms: AtomicU64::default(), wanted_ms: AtomicU64::default() }))
     }
 }
 
@@ -36,21 +39,20 @@ impl Heard {
     /// Whether all is known that was changed, but for the last moments.
     #[must_use]
     pub fn is_current(&self, now: Instant) -> bool {
-        self.0.is_wanted.store(true, Ordering::Relaxed);
-        let until_ms = self.0.until_ms.load(Ordering::Acquire);
-        until_ms > 0 && now < self.0.begin + Duration::from_millis(until_ms) + WRONG_MAX
+        self.0.wanted_ms.store(self.ms(now), Ordering::Relaxed);
+        self.is_within(&self.0.until_ms, WRONG_MAX, now)
     }
 
-    /// Whether anybody wanted to know since this was asked last.
+    /// Whether anybody asked lately.
     #[must_use]
-    pub fn is_wanted(&self) -> bool {
-        self.0.is_wanted.swap(false, Ordering::Relaxed)
+    pub fn is_wanted(&self, now: Instant) -> bool {
+        self.is_within(&self.0.wanted_ms, WANTED_FOR, now)
     }
 
     /// The word that is to come back.
     #[must_use]
     pub fn word(&self, now: Instant) -> String {
-        format!("{NOUN}:{}:{}", self.0.process, self.since_begin_ms(now))
+        format!("{NOUN}:{}:{}", self.0.process, self.ms(now))
     }
 
     /// A word was heard: whether it is one of these, of whichever process.
@@ -66,8 +68,13 @@ impl Heard {
         true
     }
 
-    fn since_begin_ms(&self, now: Instant) -> u64 {
-        u64::try_from(now.duration_since(self.0.begin).as_millis()).unwrap_or(u64::MAX)
+    fn is_within(&self, since_ms: &AtomicU64, time: Duration, now: Instant) -> bool {
+        let since_ms = since_ms.load(Ordering::Acquire);
+        since_ms > 0 && now < self.0.begin + Duration::from_millis(since_ms) + time
+    }
+
+    fn ms(&self, now: Instant) -> u64 {
+        u64::try_from(now.duration_since(self.0.begin).as_millis()).unwrap_or(u64::MAX).max(1)
     }
 }
 
@@ -99,10 +106,11 @@ mod tests {
     }
 
     #[test]
-    fn only_who_is_asked_has_to_say_anything() {
+    fn only_who_was_asked_lately_has_to_say_anything() {
         let heard = Heard::default();
-        assert!(!heard.is_wanted());
-        let _ = heard.is_current(Instant::now());
-        assert!(heard.is_wanted() && !heard.is_wanted());
+        let second = |n| heard.0.begin + Duration::from_secs(n);
+        assert!(!heard.is_wanted(second(0)));
+        assert!(!heard.is_current(second(0)));
+        assert!(heard.is_wanted(second(59)) && !heard.is_wanted(second(61)));
     }
 }

@@ -175,7 +175,7 @@ mod tests {
         let loaded = async || *local.get(1, TTL, loaded(8)).await.unwrap().unwrap();
         keep_old().await;
         assert_eq!(loaded().await, 8);
-        assert!(local.heard.is_wanted());
+        assert!(local.heard.is_wanted(Instant::now()));
         assert!(local.heard.hear(&local.heard.word(Instant::now())));
         keep_old().await;
         assert_eq!((loaded().await, local.hits.get()), (7, 1));
