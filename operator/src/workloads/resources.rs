@@ -24,8 +24,9 @@ pub const COPY: Defaults = Defaults { cpu_request: "50m", memory_request: "64Mi"
 #[must_use]
 pub const fn defaults(role: Role) -> Defaults {
     match role {
+        // Measured: 96 to 111 MiB in a gateway under all that two processors can take, with tens of thousands of payers at hand.
         Role::Gateway | Role::Processor => {
-            Defaults { cpu_request: "50m", memory_request: "48Mi", memory_limit: "128Mi" }
+            Defaults { cpu_request: "50m", memory_request: "48Mi", memory_limit: "256Mi" }
         }
         Role::Fraud | Role::Metrics => Defaults { cpu_request: "50m", memory_request: "32Mi", memory_limit: "128Mi" },
     }
@@ -68,14 +69,14 @@ mod tests {
     #[test]
     fn what_is_not_asked_for_is_the_default_and_no_request_exceeds_its_limit() {
         let cases = [
-            (json!({}), json!({ "requests": { "cpu": "50m", "memory": "48Mi" }, "limits": { "memory": "128Mi" } })),
+            (json!({}), json!({ "requests": { "cpu": "50m", "memory": "48Mi" }, "limits": { "memory": "256Mi" } })),
             (
                 json!({ "limits": { "cpu": 1, "memory": "16Mi" } }),
                 json!({ "requests": { "cpu": "50m", "memory": "16Mi" }, "limits": { "cpu": "1", "memory": "16Mi" } }),
             ),
             (
                 json!({ "limits": { "cpu": "10m" } }),
-                json!({ "requests": { "cpu": "10m", "memory": "48Mi" }, "limits": { "cpu": "10m", "memory": "128Mi" } }),
+                json!({ "requests": { "cpu": "10m", "memory": "48Mi" }, "limits": { "cpu": "10m", "memory": "256Mi" } }),
             ),
             (
                 json!({ "requests": { "memory": "1Gi" } }),
