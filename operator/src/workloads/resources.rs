@@ -24,7 +24,7 @@ pub const COPY: Defaults = Defaults { cpu_request: "50m", memory_request: "64Mi"
 #[must_use]
 pub const fn defaults(role: Role) -> Defaults {
     match role {
-        // Measured: 96 to 111 MiB in a gateway under all that two processors can take, with tens of thousands of payers at hand.
+        // A gateway with nearly all the requests in work that it takes was seen at 215 MB (docs/performance.md).
         Role::Gateway | Role::Processor => {
             Defaults { cpu_request: "50m", memory_request: "48Mi", memory_limit: "256Mi" }
         }
